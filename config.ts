@@ -1,0 +1,229 @@
+import * as pulumi from "@pulumi/pulumi";
+
+interface Rule {
+    /** Where the right value comes from, or what it looks like; it ends the sentence about a wrong one. */
+    hint: string;
+    secret?: true;
+    optional?: true;
+    /** What is wrong with a value, as the middle of a sentence; nothing when it is fine. Never quotes a secret. */
+    wrong?: (value: string) => string | undefined;
+}
+
+/**
+ * Prefixes by which the services mark their credentials, the longer of two that share a beginning first. A key that
+ * was pasted into the wrong setting is recognised by them.
+ */
+const credentialKinds: [prefix: string, kind: string][] = [
+    ["sk-or-", "an OpenRouter API key"],
+    ["sk-ant-", "an Anthropic API key"],
+    ["sk-", "an OpenAI API key"],
+    ["ak-", "a Modal token id"],
+    ["as-", "a Modal token secret"],
+    ["rnd_", "a Render API key"],
+    ["tskey-auth-", "a Tailscale auth key"],
+    ["tskey-api-", "a Tailscale API access token"],
+    ["tskey-client-", "a Tailscale OAuth client secret"],
+    ["github_pat_", "a fine-grained GitHub token"],
+    ["ghp_", "a classic GitHub token"],
+];
+
+const kindOf = (value: string) => credentialKinds.find(([prefix]) => value.startsWith(prefix));
+
+const startsWith = (prefix: string) => (value: string) => {
+    const kind = kindOf(value);
+    if (kind?.[0] === prefix) return value.length < prefix.length + 8 ? "is cut off" : undefined;
+    return kind ? `is ${kind[1]}` : `doesn't start with ${prefix}`;
+};
+
+const matches = (pattern: RegExp, complaint: string) => (value: string) =>
+    pattern.test(value) ? undefined : `${JSON.stringify(value)} ${complaint}`;
+
+const oneOf = (allowed: string[]) =>
+    matches(new RegExp(`^(${allowed.join("|")})$`), `isn't one of ${allowed.join(", ")}`);
+
+/** A fine-grained token is refused because GitHub Packages takes classic ones only (docs.github.com, "About permissions for GitHub Packages"). */
+const registryToken = (value: string) => {
+    const kind = kindOf(value);
+    return kind && kind[0] !== "ghp_" ? `is ${kind[1]}` : undefined;
+};
+
+const tailnetName = (value: string) => {
+    const said = JSON.stringify(value);
+    if (value.includes("://")) return `${said} carries a scheme`;
+    if (value.includes("/")) return `${said} carries a path`;
+    if (!value.endsWith(".ts.net")) return `${said} doesn't end in .ts.net`;
+    return /^[a-z0-9-]+\.ts\.net$/.test(value) ? undefined : `${said} isn't a tailnet's name but a machine's, or is mistyped`;
+};
+
+/**
+ * Registries that Render pulls private images from (render.com/docs/deploy-an-image), with the name that its API has
+ * for each. The last two want the repository's path as well.
+ */
+const registries: [pattern: RegExp, name: string][] = [
+    [/^ghcr\.io$/, "GITHUB"],
+    [/^registry\.gitlab\.com$/, "GITLAB"],
+    [/^docker\.io$/, "DOCKER"],
+    [/^[a-z0-9-]+-docker\.pkg\.dev(\/[a-z0-9._-]+){2}$/, "GOOGLE_ARTIFACT"],
+    [/^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\/[a-z0-9._-]+)+$/, "AWS_ECR"],
+];
+
+const renderRegistry = (imageRegistry: string) => registries.find(([pattern]) => pattern.test(imageRegistry))?.[1];
+
+const plan = matches(
+    /^(starter|standard|pro|pro_plus|pro_max|pro_ultra|[\d.]+c-\d+(mb|g))$/,
+    "isn't a Render instance type that can have a disk",
+);
+const planHint = "use starter, standard, pro or another paid type of render.com/pricing";
+const boolean = oneOf(["true", "false"]);
+
+const rules = {
+    ghcrUser: {
+        hint: "give the user name alone, as it stands in your profile's URL",
+        wrong: matches(/^[A-Za-z0-9._-]+$/, "isn't a user name"),
+    },
+    ghcrToken: {
+        secret: true,
+        hint: "make a classic token with write:packages at github.com/settings/tokens",
+        wrong: registryToken,
+    },
+    ghcrPullToken: {
+        secret: true,
+        optional: true,
+        hint: "make a classic token with only read:packages at github.com/settings/tokens",
+        wrong: registryToken,
+    },
+    renderApiKey: {
+        secret: true,
+        hint: "make one in Render's dashboard, Account Settings, API Keys",
+        wrong: startsWith("rnd_"),
+    },
+    renderOwnerId: {
+        hint: "copy tea-… (or usr-…) from the URL of the workspace's settings in Render's dashboard",
+        wrong: matches(/^(tea|usr)-[a-z0-9]+$/, "isn't the id of a Render workspace"),
+    },
+    openrouterApiKey: {
+        secret: true,
+        hint: "make one, with a spending limit, at openrouter.ai/settings/keys",
+        wrong: startsWith("sk-or-"),
+    },
+    modalTokenId: {
+        secret: true,
+        hint: "the id starts with ak-, the secret with as-: make the pair at modal.com/settings/tokens",
+        wrong: startsWith("ak-"),
+    },
+    modalTokenSecret: {
+        secret: true,
+        hint: "the id starts with ak-, the secret with as-: make the pair at modal.com/settings/tokens",
+        wrong: startsWith("as-"),
+    },
+    tailscaleAuthKey: {
+        secret: true,
+        hint: "generate an auth key (reusable, pre-approved, tag:hermes) at login.tailscale.com/admin/settings/keys",
+        wrong: startsWith("tskey-auth-"),
+    },
+    tailnetDnsName: {
+        hint: "give the name alone, such as tail1234.ts.net, from login.tailscale.com/admin/dns",
+        wrong: tailnetName,
+    },
+    renderRegion: {
+        hint: "write one of them in lower case",
+        wrong: oneOf(["oregon", "ohio", "virginia", "frankfurt", "singapore"]),
+    },
+    modelDefault: {
+        hint: "copy the model's id, vendor included, from openrouter.ai/models, such as openai/gpt-5.5",
+        wrong: matches(/^~?[A-Za-z0-9._-]+\/[A-Za-z0-9._:-]+$/, "isn't an OpenRouter id of the form vendor/model"),
+    },
+    hermesPlan: { hint: planHint, wrong: plan },
+    webuiPlan: { hint: planHint, wrong: plan },
+    imageRegistry: {
+        hint: "use ghcr.io, docker.io, registry.gitlab.com, <region>-docker.pkg.dev/<project>/<repository> or <account>.dkr.ecr.<region>.amazonaws.com/<prefix>",
+        wrong: (value) => (renderRegistry(value) ? undefined : `${JSON.stringify(value)} isn't a registry that Render pulls private images from`),
+    },
+    webuiHostname: {
+        hint: "use up to 63 lower-case letters, digits and inner hyphens",
+        wrong: matches(/^(?!-)[a-z0-9-]{1,63}(?<!-)$/, "isn't a machine name"),
+    },
+    webuiAdminEmail: {
+        hint: "any address works, no mail is ever sent to it",
+        wrong: matches(/^[^@]+@[^@]+\.[^@]+$/, "isn't an e-mail address"),
+    },
+    webuiSignup: { hint: "write true or false", wrong: boolean },
+    keyRotation: { hint: "any text will do, a date for example" },
+    protectData: { hint: "write true or false", wrong: boolean },
+    telegramBotToken: {
+        secret: true,
+        optional: true,
+        hint: "ask @BotFather for one, it looks like 123456789:AA…",
+        wrong: (value) => (/^\d{6,}:[A-Za-z0-9_-]{30,}$/.test(value) ? undefined : "isn't a Telegram bot token"),
+    },
+    telegramAllowedUsers: {
+        optional: true,
+        hint: "give numeric user ids separated by commas; @userinfobot tells yours",
+        wrong: matches(/^[1-9]\d*(,[1-9]\d*)*$/, "isn't a list of Telegram user ids"),
+    },
+} satisfies Record<string, Rule>;
+
+const placeholder = /x{4,}|\.{3}|…|^<.*>$|^(your|my)[-_ ]|change[-_ ]?me|placeholder|replace[-_ ]?me/i;
+
+/** What is wrong with a value whatever the setting: these mistakes come from copying. */
+function copiedBadly(value: string, secret: boolean): string | undefined {
+    if (value.trim() === "") return "is empty";
+    if (/[\r\n]/.test(value)) return "has a line break in it, pasted along with the value";
+    if (/\s/.test(value)) return "has white space in it, pasted along with the value";
+    if (placeholder.test(value)) return secret ? "is a placeholder" : `${JSON.stringify(value)} is a placeholder`;
+    return undefined;
+}
+
+/** `isConfigSecret` is exported by the SDK but marked internal, hence absent from its types. */
+const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (fullKey: string) => boolean };
+
+/** The sentence about one setting, or nothing when its value is fine. */
+function complaint(config: pulumi.Config, key: string, rule: Rule): string | undefined {
+    const value = config.get(key);
+    if (value === undefined) return rule.optional ? undefined : `${key} is not set: ${rule.hint}.`;
+    const wrong = copiedBadly(value, rule.secret ?? false) ?? rule.wrong?.(value);
+    if (wrong) return `${key} ${wrong}: ${rule.hint}.`;
+    if (rule.secret && !isConfigSecret(`${config.name}:${key}`)) {
+        return `${key} is stored in plain text: set it with \`pulumi config set --secret ${key}\`, or under fn::secret in ESC.`;
+    }
+    return undefined;
+}
+
+/**
+ * Reads and checks the whole configuration. Secrets come back as plain strings: wrap each in `pulumi.secret` where it
+ * is used.
+ *
+ * Throws one `pulumi.RunError`, which the CLI prints without a stack trace, with a line for each wrong setting. Called
+ * before the first resource, so a bad value costs nothing. No secret's value is ever part of the message.
+ */
+export function readSettings() {
+    const config = new pulumi.Config();
+    const keys = Object.keys(rules) as (keyof typeof rules)[];
+    const complaints = keys.map((key) => complaint(config, key, rules[key])).filter((line) => line !== undefined);
+    const botToken = config.get("telegramBotToken");
+    const allowedUsers = config.get("telegramAllowedUsers");
+    if (botToken !== undefined && allowedUsers === undefined) {
+        complaints.push(`telegramAllowedUsers is not set, and telegramBotToken alone would let strangers knock: ${rules.telegramAllowedUsers.hint}.`);
+    }
+    if (botToken === undefined && allowedUsers !== undefined) {
+        complaints.push(`telegramBotToken is not set, so telegramAllowedUsers has no effect: ${rules.telegramBotToken.hint}.`);
+    }
+    if (complaints.length > 0) {
+        throw new pulumi.RunError(
+            ["The configuration can't be used; nothing was created or changed.", ...complaints.map((line) => `  - ${line}`)].join("\n"),
+        );
+    }
+
+    const values = Object.fromEntries(keys.map((key) => [key, config.get(key)])) as Record<keyof typeof rules, string>;
+    return {
+        ...values,
+        // A push token can read, too; a second, read-only one is for those who want Render to hold less.
+        ghcrPullToken: config.get("ghcrPullToken") ?? values.ghcrToken,
+        // Open WebUI stores it so.
+        webuiAdminEmail: values.webuiAdminEmail.toLowerCase(),
+        protectData: values.protectData === "true",
+        /** What Render's API calls the image registry. */
+        renderRegistry: renderRegistry(values.imageRegistry) as string,
+        telegram: botToken && allowedUsers ? { botToken, allowedUsers } : undefined,
+    };
+}
