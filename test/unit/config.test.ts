@@ -1,0 +1,161 @@
+import { readFileSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { declaredSettings, requiredSettings, run, secretSettings } from "../program";
+
+/** The lines of complaint that the program ends with, by the setting that each is about. */
+async function complaints(overrides: Record<string, string | undefined>, plainText: string[] = []): Promise<Record<string, string>> {
+    const { failure, resources } = await run(overrides, { plainText });
+    expect(failure, "the program didn't refuse").toBeInstanceOf(pulumi.RunError);
+    expect(resources, "something was declared in spite of it").toEqual([]);
+    const [, ...lines] = (failure as Error).message.split("\n");
+    return Object.fromEntries(lines.map((line) => [line.replace(/^ {2}- (\w+) .*$/, "$1"), line]));
+}
+
+const otherCredentials = requiredSettings();
+
+describe("a bad value is refused with a sentence that names it", () => {
+    test.for<[setting: string, value: string, says: RegExp]>([
+        ["tailnetDnsName", "https://tail1234.ts.net", /scheme.*login\.tailscale\.com\/admin\/dns/],
+        ["tailnetDnsName", "tail1234.ts.net/", /path/],
+        ["tailnetDnsName", "tail1234", /doesn't end in \.ts\.net/],
+        ["tailnetDnsName", "example.com", /doesn't end in \.ts\.net/],
+        ["tailnetDnsName", "open-webui.tail1234.ts.net", /machine/],
+        ["tailnetDnsName", "Tail1234.ts.net", /mistyped/],
+        ["tailnetDnsName", ".ts.net", /mistyped/],
+        ["renderOwnerId", "my-team", /tea-/],
+        ["renderOwnerId", "srv-c1a2b3c4d5e6f7g8h9i0", /tea-/],
+        ["renderRegion", "Oregon", /lower case/],
+        ["renderRegion", "us-west-2", /oregon, ohio, virginia, frankfurt, singapore/],
+        ["modelDefault", "gpt-5.5", /vendor/],
+        ["modelDefault", "openrouter/openai/gpt-5.5", /vendor/],
+        ["openrouterApiKey", `sk-proj-${"a1".repeat(20)}`, /is an OpenAI API key: .*openrouter\.ai/],
+        ["openrouterApiKey", `sk-ant-${"a1".repeat(20)}`, /is an Anthropic API key/],
+        ["openrouterApiKey", "0123456789abcdef", /doesn't start with sk-or-/],
+        ["openrouterApiKey", "sk-or-v1", /cut off/],
+        ["tailscaleAuthKey", `tskey-api-${"a1".repeat(20)}`, /is a Tailscale API access token: generate an auth key/],
+        ["tailscaleAuthKey", `tskey-client-${"a1".repeat(20)}`, /is a Tailscale OAuth client secret/],
+        ["modalTokenId", otherCredentials.modalTokenSecret, /is a Modal token secret/],
+        ["modalTokenSecret", otherCredentials.modalTokenId, /is a Modal token id/],
+        ["renderApiKey", otherCredentials.ghcrToken, /is a classic GitHub token/],
+        ["ghcrToken", otherCredentials.renderApiKey, /is a Render API key/],
+        ["ghcrToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: make a classic token/],
+        ["ghcrPullToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: .*read:packages/],
+        ["ghcrUser", "octo/cat", /user name alone/],
+        ["ghcrUser", "octo@example.com", /user name alone/],
+        ["ghcrUser", "@octo", /user name alone/],
+        ["hermesPlan", "free", /instance type/],
+        ["webuiPlan", "Standard", /instance type/],
+        ["imageRegistry", "quay.io", /ghcr\.io/],
+        ["imageRegistry", "https://ghcr.io", /ghcr\.io/],
+        ["imageRegistry", "europe-west1-docker.pkg.dev", /<project>/],
+        ["webuiHostname", "Open_WebUI", /lower-case/],
+        ["webuiHostname", "open-webui.tail1234.ts.net", /lower-case/],
+        ["webuiHostname", "-chat", /lower-case/],
+        ["webuiAdminEmail", "admin", /e-mail/],
+        ["webuiSignup", "yes", /true or false/],
+        ["protectData", "TRUE", /true or false/],
+        ["renderApiKey", "rnd_xxxxx", /is a placeholder/],
+        ["renderOwnerId", "tea-xxxxx", /is a placeholder/],
+        ["ghcrUser", "<github-user>", /is a placeholder/],
+        ["ghcrUser", "your-github-username", /is a placeholder/],
+        ["modalTokenId", "ak-...", /is a placeholder/],
+        ["keyRotation", "", /is empty/],
+    ])("%s = %s", async ([setting, value, says]) => {
+        const said = await complaints({ [setting]: value });
+        expect(Object.keys(said)).toEqual([setting]);
+        expect(said[setting]).toMatch(says);
+    });
+
+    test.for(Object.keys(requiredSettings()))("%s missing, empty, blank, or with a line break", async (setting) => {
+        const value = requiredSettings()[setting];
+        expect((await complaints({ [setting]: undefined }))[setting]).toMatch(/is not set/);
+        expect((await complaints({ [setting]: "" }))[setting]).toMatch(/is empty/);
+        expect((await complaints({ [setting]: "   " }))[setting]).toMatch(/is empty/);
+        expect((await complaints({ [setting]: `${value}\n` }))[setting]).toMatch(/line break/);
+        expect((await complaints({ [setting]: ` ${value}` }))[setting]).toMatch(/white space/);
+    });
+
+    test.for(secretSettings)("%s is refused in plain text", async (setting) => {
+        const settings = {
+            ghcrPullToken: requiredSettings().ghcrToken,
+            telegramBotToken: `123456789:${"A".repeat(35)}`,
+            telegramAllowedUsers: "42",
+        };
+        const said = await complaints(settings, [setting]);
+        expect(Object.keys(said)).toEqual([setting]);
+        expect(said[setting]).toMatch(/plain text: .*--secret/);
+    });
+});
+
+describe("Telegram", () => {
+    const telegramBotToken = `123456789:${"A".repeat(35)}`;
+
+    test("isn't switched on for everybody", async () => {
+        const said = await complaints({ telegramBotToken });
+        expect(Object.keys(said)).toEqual(["telegramAllowedUsers"]);
+        expect(said.telegramAllowedUsers).toMatch(/strangers/);
+    });
+
+    test("isn't silently off", async () => {
+        expect(Object.keys(await complaints({ telegramAllowedUsers: "42" }))).toEqual(["telegramBotToken"]);
+    });
+
+    test.for(["@me", "42,", "*", "42 43"])("takes user ids only, not %s", async (telegramAllowedUsers) => {
+        expect(Object.keys(await complaints({ telegramBotToken, telegramAllowedUsers }))).toEqual(["telegramAllowedUsers"]);
+    });
+
+    test("wants a bot's token", async () => {
+        expect(Object.keys(await complaints({ telegramBotToken: "mybot", telegramAllowedUsers: "42" }))).toEqual(["telegramBotToken"]);
+    });
+});
+
+test("all mistakes are told at once, and no secret's value with them", async () => {
+    const settings = requiredSettings();
+    const bad = {
+        tailnetDnsName: "https://x.ts.net",
+        renderRegion: "Oregon",
+        openrouterApiKey: `sk-proj-${settings.ghcrToken}`,
+        tailscaleAuthKey: `${settings.tailscaleAuthKey}\n`,
+        modalTokenId: settings.modalTokenSecret,
+        modalTokenSecret: settings.modalTokenId,
+        ghcrToken: settings.renderApiKey,
+        telegramBotToken: `bot${settings.ghcrToken}`,
+    };
+    const said = await complaints(bad);
+    expect(Object.keys(said).sort()).toEqual([...Object.keys(bad), "telegramAllowedUsers"].sort());
+    const text = Object.values(said).join("\n");
+    for (const key of secretSettings) {
+        if (key in bad) expect(text).not.toContain(bad[key as keyof typeof bad].trim());
+    }
+});
+
+describe("the template of the ESC environment", () => {
+    const template = (parse(readFileSync(new URL("../../esc.template.yaml", import.meta.url), "utf8")) as {
+        values: { pulumiConfig: Record<string, string | { "fn::secret": string }> };
+    }).values.pulumiConfig;
+
+    test("has the required settings and no others", () => {
+        const required = Object.keys(declaredSettings).filter((key) => declaredSettings[key].default === undefined);
+        expect(Object.keys(template).sort()).toEqual(required.sort());
+        expect(Object.keys(requiredSettings()).sort()).toEqual(required.sort());
+    });
+
+    test("marks as secret what the program treats as secret", () => {
+        const marked = Object.keys(template).filter((key) => typeof template[key] !== "string");
+        expect(marked.sort()).toEqual(Object.keys(template).filter((key) => declaredSettings[key].secret).sort());
+    });
+
+    test("deploys nothing until every placeholder in it is replaced", async () => {
+        const values = Object.entries(template).map(([key, value]) => [key, typeof value === "string" ? value : value["fn::secret"]]);
+        expect(Object.keys(await complaints(Object.fromEntries(values) as Record<string, string>)).sort()).toEqual(Object.keys(template).sort());
+    });
+});
+
+test("Pulumi.yaml describes every setting", () => {
+    for (const [key, { type, description }] of Object.entries(declaredSettings as Record<string, { type: string; description?: string }>)) {
+        expect(type, key).toMatch(/^(string|boolean)$/);
+        expect(description ?? "", key).toMatch(/\.$/);
+    }
+});

@@ -1,0 +1,356 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as render from "@pulumi/render";
+import { describe, expect, test } from "vitest";
+import { refusal } from "../../guard";
+import { evaluate, plain, plainStrings, requiredSettings, run, type Program, type Resource } from "../program";
+
+const credential = "render:index/registryCredential:RegistryCredential";
+const privateService = "render:index/privateService:PrivateService";
+const image = "docker-build:index:Image";
+
+const ofType = ({ resources }: Program, type: string) => resources.filter((resource) => resource.type === type);
+
+function service(program: Program, name: string): Resource {
+    const found = ofType(program, privateService).find((resource) => resource.name === name);
+    if (!found) throw new Error(`the program declares no private service ${name}`);
+    return found;
+}
+
+const environment = (program: Program, name: string) =>
+    Object.fromEntries(
+        Object.entries(plain(service(program, name).inputs.envVars) as Record<string, { value: string }>).map(
+            ([variable, { value }]) => [variable, value],
+        ),
+    );
+
+describe("what the stack consists of", () => {
+    test("two private services, two images, a registry credential, three generated secrets, and nothing else", async () => {
+        const { resources } = await evaluate();
+        expect(resources.map(({ type, name }) => `${type} ${name}`).sort()).toEqual([
+            "docker-build:index:Image hermes-test",
+            "docker-build:index:Image open-webui-test",
+            "pulumi:providers:render render",
+            "random:index/randomBytes:RandomBytes session-key",
+            "random:index/randomBytes:RandomBytes shared-key",
+            "random:index/randomPassword:RandomPassword admin-password",
+            "render:index/privateService:PrivateService hermes",
+            "render:index/privateService:PrivateService open-webui",
+            "render:index/registryCredential:RegistryCredential registry",
+        ]);
+    });
+
+    test("no resource is of a type that the internet reaches", async () => {
+        const { resources } = await evaluate();
+        expect(resources.map(({ type }) => refusal(type)).filter((reason) => reason !== undefined)).toEqual([]);
+    });
+
+    test("every Render resource is on the explicit provider", async () => {
+        const { resources } = await evaluate();
+        const elsewhere = resources.filter(({ type, provider }) => type.startsWith("render:") && provider !== "render");
+        expect(elsewhere).toEqual([]);
+    });
+
+    test("the provider takes key and owner from the configuration and doesn't wait for deploys", async () => {
+        const program = await evaluate({ renderApiKey: "rnd_0123456789abcdef", renderOwnerId: "usr-abc123" });
+        const [provider] = ofType(program, "pulumi:providers:render");
+        expect(plain(provider.inputs)).toMatchObject({
+            apiKey: "rnd_0123456789abcdef",
+            ownerId: "usr-abc123",
+            waitForDeployCompletion: "false",
+        });
+    });
+
+    test("the registry credential names the registry, the user and the token", async () => {
+        const { ghcrToken } = requiredSettings();
+        const [{ inputs }] = ofType(await evaluate({ ghcrToken }), credential);
+        expect(plain(inputs)).toEqual({ name: "private-hermes-test", registry: "GITHUB", username: "Octo-Cat", authToken: ghcrToken });
+    });
+
+    test("Render gets the read-only token where there is one, and it pushes nothing", async () => {
+        const { ghcrToken } = requiredSettings();
+        const ghcrPullToken = requiredSettings().ghcrToken;
+        const program = await evaluate({ ghcrToken, ghcrPullToken });
+        expect(plain(ofType(program, credential)[0].inputs.authToken)).toBe(ghcrPullToken);
+        for (const { inputs } of ofType(program, image)) {
+            expect(plain(inputs.registries)).toMatchObject([{ password: ghcrToken }]);
+        }
+    });
+
+    test.for([
+        ["docker.io", "DOCKER", "docker.io/octo-cat"],
+        ["registry.gitlab.com", "GITLAB", "registry.gitlab.com/octo-cat"],
+        ["europe-west1-docker.pkg.dev/project/images", "GOOGLE_ARTIFACT", "europe-west1-docker.pkg.dev/project/images"],
+        ["123456789012.dkr.ecr.us-east-1.amazonaws.com/me", "AWS_ECR", "123456789012.dkr.ecr.us-east-1.amazonaws.com/me"],
+    ])("%s is %s to Render", async ([imageRegistry, name, base]) => {
+        const program = await evaluate({ imageRegistry });
+        expect(plain(ofType(program, credential)[0].inputs.registry)).toBe(name);
+        expect(plain(service(program, "hermes").inputs.runtimeSource)).toMatchObject({ image: { imageUrl: `${base}/hermes-test` } });
+        for (const { inputs } of ofType(program, image)) {
+            expect(plain(inputs.registries)).toMatchObject([{ address: imageRegistry.split("/")[0] }]);
+        }
+    });
+});
+
+describe("the images", () => {
+    test.for([
+        ["hermes-test", "./hermes"],
+        ["open-webui-test", "./openwebui"],
+    ])("%s is built from %s for linux/amd64 and pushed", async ([name, folder]) => {
+        const program = await evaluate();
+        const { inputs } = ofType(program, image).find((resource) => resource.name === name) as Resource;
+        expect(plain(inputs)).toMatchObject({
+            context: { location: folder },
+            platforms: ["linux/amd64"],
+            push: true,
+            tags: [`ghcr.io/octo-cat/${name}:latest`],
+            registries: [{ address: "ghcr.io", username: "Octo-Cat" }],
+        });
+        // Build arguments stay readable in the image.
+        expect(inputs).not.toHaveProperty("buildArgs");
+    });
+
+    test.for(["hermes", "open-webui"])("%s runs the very image that was built, by digest", async (name) => {
+        const program = await evaluate();
+        const built = ofType(program, image).find((resource) => resource.name === `${name}-test`) as Resource;
+        const { runtimeSource } = service(program, name).inputs;
+        const { image: pulled } = plain(runtimeSource) as { image: Record<string, string> };
+        expect(Object.keys(pulled).sort()).toEqual(["digest", "imageUrl", "registryCredentialId"]);
+        expect(pulled.digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+        expect(`${pulled.imageUrl}:latest`).toBe((plain(built.inputs.tags) as string[])[0]);
+        expect(pulled.registryCredentialId).toBe("registry-id");
+        expect(service(program, name).dependencies).toContain(built.name);
+    });
+
+    test("the two services don't run the same digest", async () => {
+        const program = await evaluate();
+        const digests = ["hermes", "open-webui"].map(
+            (name) => (plain(service(program, name).inputs.runtimeSource) as { image: { digest: string } }).image.digest,
+        );
+        expect(new Set(digests).size).toBe(2);
+    });
+});
+
+describe("the services", () => {
+    test.for([
+        ["hermes", { name: "hermes-data", mountPath: "/opt/data", sizeGb: 5 }],
+        ["open-webui", { name: "open-webui-data", mountPath: "/app/backend/data", sizeGb: 5 }],
+    ] as const)("%s keeps its data on a disk", async ([name, disk]) => {
+        expect(plain(service(await evaluate(), name).inputs.disk)).toEqual(disk);
+    });
+
+    test.for(["hermes", "open-webui"])("%s has nothing that a public URL could hang on", async (name) => {
+        const { inputs } = service(await evaluate(), name);
+        expect(Object.keys(inputs).sort()).toEqual([
+            "disk",
+            "envVars",
+            "maxShutdownDelaySeconds",
+            "name",
+            "plan",
+            "region",
+            "runtimeSource",
+        ]);
+    });
+
+    test("both stand in the configured region, with their own plans and time to stop", async () => {
+        const program = await evaluate({ renderRegion: "frankfurt", hermesPlan: "pro", webuiPlan: "0.5c-512mb" });
+        const shared = { region: "frankfurt", maxShutdownDelaySeconds: 60 };
+        expect(plain(service(program, "hermes").inputs)).toMatchObject({ ...shared, name: "hermes-test", plan: "pro" });
+        expect(plain(service(program, "open-webui").inputs)).toMatchObject({ ...shared, name: "open-webui-test", plan: "0.5c-512mb" });
+    });
+
+    test("both are deleted before they are replaced, and no drift of theirs is ignored", async () => {
+        for (const { deleteBeforeReplace, ignoreChanges } of ofType(await evaluate(), privateService)) {
+            expect({ deleteBeforeReplace, ignoreChanges }).toEqual({ deleteBeforeReplace: true, ignoreChanges: [] });
+        }
+    });
+
+    test("Open WebUI waits for Hermes", async () => {
+        expect(service(await evaluate(), "open-webui").dependencies).toContain("hermes");
+    });
+
+    test.for([
+        ["false", []],
+        ["true", ["hermes", "open-webui"]],
+    ] as const)("protectData=%s protects the services", async ([protectData, names]) => {
+        const { resources } = await evaluate({ protectData });
+        expect(resources.filter(({ protect }) => protect).map(({ name }) => name)).toEqual(names);
+    });
+});
+
+describe("the environments", () => {
+    test("Hermes gets these variables and no others", async () => {
+        const settings = requiredSettings();
+        const { API_SERVER_KEY, ...others } = environment(await evaluate(settings), "hermes");
+        expect(API_SERVER_KEY).toMatch(/^[0-9a-f]{64}$/);
+        expect(others).toEqual({
+            PORT: "8642",
+            API_SERVER_ENABLED: "true",
+            API_SERVER_HOST: "0.0.0.0",
+            API_SERVER_PORT: "8642",
+            API_SERVER_MODEL_NAME: "hermes-agent",
+            HERMES_MODEL: "openai/gpt-5.5",
+            OPENROUTER_API_KEY: settings.openrouterApiKey,
+            MODAL_TOKEN_ID: settings.modalTokenId,
+            MODAL_TOKEN_SECRET: settings.modalTokenSecret,
+        });
+    });
+
+    test("Telegram adds its own", async () => {
+        const telegramBotToken = `123456789:${"A".repeat(35)}`;
+        const hermes = environment(await evaluate({ telegramBotToken, telegramAllowedUsers: "42,43" }), "hermes");
+        expect(hermes).toMatchObject({
+            TELEGRAM_BOT_TOKEN: telegramBotToken,
+            TELEGRAM_ALLOWED_USERS: "42,43",
+            TELEGRAM_HOME_CHANNEL: "42",
+        });
+    });
+
+    test("Open WebUI gets these variables and no others", async () => {
+        const settings = requiredSettings();
+        const program = await evaluate(settings);
+        const { WEBUI_ADMIN_PASSWORD, WEBUI_SECRET_KEY, OPENAI_API_KEY, DEFAULT_MODEL_METADATA, ...others } = environment(program, "open-webui");
+        expect(WEBUI_ADMIN_PASSWORD).toHaveLength(24);
+        expect(WEBUI_SECRET_KEY).toMatch(/^[0-9a-f]{64}$/);
+        expect(OPENAI_API_KEY).toBe(environment(program, "hermes").API_SERVER_KEY);
+        expect(WEBUI_SECRET_KEY).not.toBe(OPENAI_API_KEY);
+        expect(JSON.parse(DEFAULT_MODEL_METADATA)).toEqual({ capabilities: { builtin_tools: false } });
+        expect(others).toEqual({
+            HOST: "0.0.0.0",
+            PORT: "8080",
+            OPENAI_API_BASE_URL: "http://hermes-test-x7k2:8642/v1",
+            DEFAULT_MODELS: environment(program, "hermes").API_SERVER_MODEL_NAME,
+            ENABLE_OLLAMA_API: "false",
+            TS_AUTHKEY: settings.tailscaleAuthKey,
+            TS_HOSTNAME: "open-webui",
+            WEBUI_URL: "https://open-webui.tail1234.ts.net",
+            CORS_ALLOW_ORIGIN: "https://open-webui.tail1234.ts.net",
+            FORWARDED_ALLOW_IPS: "127.0.0.1",
+            WEBUI_SESSION_COOKIE_SECURE: "true",
+            WEBUI_SESSION_COOKIE_SAME_SITE: "strict",
+            JWT_EXPIRES_IN: "7d",
+            ENABLE_PERSISTENT_CONFIG: "false",
+            WEBUI_ADMIN_NAME: "Admin",
+            WEBUI_ADMIN_EMAIL: "admin@example.com",
+            ENABLE_SIGNUP: "false",
+            DEFAULT_USER_ROLE: "pending",
+            BYPASS_MODEL_ACCESS_CONTROL: "true",
+            ENABLE_TITLE_GENERATION: "false",
+            ENABLE_TAGS_GENERATION: "false",
+            ENABLE_FOLLOW_UP_GENERATION: "false",
+            ENABLE_AUTOCOMPLETE_GENERATION: "false",
+            ENABLE_SEARCH_QUERY_GENERATION: "false",
+            ENABLE_RETRIEVAL_QUERY_GENERATION: "false",
+            ENABLE_PLUGINS: "false",
+            ENABLE_CODE_EXECUTION: "false",
+            ENABLE_CODE_INTERPRETER: "false",
+            BYPASS_EMBEDDING_AND_RETRIEVAL: "true",
+            OFFLINE_MODE: "true",
+            ENABLE_COMMUNITY_SHARING: "false",
+            DATABASE_POOL_SIZE: "8",
+            DATABASE_SQLITE_PRAGMA_CACHE_SIZE: "-2000",
+            DATABASE_SQLITE_PRAGMA_MMAP_SIZE: "0",
+            UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN: "30",
+        });
+    });
+
+    test("every setting that belongs into an environment reaches it", async () => {
+        const program = await evaluate({
+            modelDefault: "anthropic/claude-opus-5",
+            webuiHostname: "chat",
+            tailnetDnsName: "cat-crocodile.ts.net",
+            webuiSignup: "true",
+            webuiAdminEmail: "Owner@Example.org",
+        });
+        expect(environment(program, "hermes")).toMatchObject({ HERMES_MODEL: "anthropic/claude-opus-5" });
+        expect(environment(program, "open-webui")).toMatchObject({
+            TS_HOSTNAME: "chat",
+            WEBUI_URL: "https://chat.cat-crocodile.ts.net",
+            CORS_ALLOW_ORIGIN: "https://chat.cat-crocodile.ts.net",
+            ENABLE_SIGNUP: "true",
+            DEFAULT_USER_ROLE: "pending",
+            WEBUI_ADMIN_EMAIL: "owner@example.org",
+        });
+    });
+});
+
+describe("secrets", () => {
+    const withOptionalOnes = () => ({
+        ghcrPullToken: requiredSettings().ghcrToken,
+        telegramBotToken: `123456789:${requiredSettings().ghcrToken.slice(4)}`,
+        telegramAllowedUsers: "42",
+    });
+
+    test("no input of any resource shows a credential", async () => {
+        const { resources, secrets } = await evaluate(withOptionalOnes());
+        expect(secrets).toHaveLength(11);
+        for (const { name, inputs } of resources) {
+            const readable = plainStrings(inputs);
+            for (const secret of secrets) expect(readable.filter((text) => text.includes(secret)), name).toEqual([]);
+        }
+    });
+
+    test("each credential is used by somebody, so that the test above has something to find", async () => {
+        const { resources, secrets } = await evaluate(withOptionalOnes());
+        const everything = JSON.stringify(resources.map(({ inputs }) => plain(inputs)));
+        expect(secrets.filter((secret) => !everything.includes(secret))).toEqual([]);
+    });
+
+    test("a new keyRotation replaces the shared key on both services and changes nothing else", async () => {
+        const settings = requiredSettings();
+        const before = await evaluate(settings);
+        const after = await evaluate({ ...settings, keyRotation: "2026-12-01" });
+        const changed = (name: string) => {
+            const [old, now] = [environment(before, name), environment(after, name)];
+            return Object.keys(now).filter((variable) => now[variable] !== old[variable]);
+        };
+        expect(changed("hermes")).toEqual(["API_SERVER_KEY"]);
+        expect(changed("open-webui")).toEqual(["OPENAI_API_KEY"]);
+        expect(environment(after, "open-webui").OPENAI_API_KEY).toBe(environment(after, "hermes").API_SERVER_KEY);
+    });
+});
+
+test("the outputs say where things are and how to sign in", async () => {
+    const program = await evaluate();
+    const password = environment(program, "open-webui").WEBUI_ADMIN_PASSWORD;
+    expect(program.outputs).toEqual({
+        hermesInternalUrl: "http://hermes-test-x7k2:8642",
+        openWebUiTailnetUrl: "https://open-webui.tail1234.ts.net",
+        openWebUiAdminEmail: "admin@example.com",
+        openWebUiAdminPassword: { secret: password },
+        hermesServiceId: "hermes-id",
+        openWebUiServiceId: "open-webui-id",
+    });
+});
+
+describe("the guard", () => {
+    type Constructor = (new (name: string, args: object, options?: pulumi.CustomResourceOptions) => pulumi.Resource) & {
+        __pulumiType: string;
+    };
+    const types = Object.values(render).filter(
+        (member): member is typeof member & Constructor => typeof member === "function" && "__pulumiType" in member && member.__pulumiType !== "render",
+    ) as unknown as Constructor[];
+
+    test("knows every resource type of the SDK", () => {
+        expect(types.map(({ __pulumiType }) => __pulumiType.split(":").at(-1)).sort()).toEqual([
+            "BackgroundWorker", "CronJob", "DedicatedIp", "EnvGroup", "EnvGroupLink", "Keyvalue", "LogStream", "MetricsStream",
+            "NotificationSetting", "Postgres", "PrivateService", "Project", "Redis", "RegistryCredential", "StaticSite", "WebService", "Webhook",
+        ]);
+    });
+
+    test.for(["WebService", "StaticSite", "Postgres", "Keyvalue", "Redis", "DedicatedIp", "LogStream", "MetricsStream", "Webhook", "NotificationSetting"])(
+        "stops the program at a %s with one sentence",
+        async (name) => {
+            const Type = types.find(({ __pulumiType }) => __pulumiType.endsWith(`:${name}`)) as Constructor;
+            // An id makes the SDK skip its check of required arguments; the guard comes first either way.
+            const { failure } = await run({}, { also: () => new Type("intruder", {}, { id: "some-id" }) });
+            expect(failure).toBeInstanceOf(pulumi.RunError);
+            expect((failure as Error).message).toMatch(new RegExp(`^intruder: render\\.${name} is refused because`));
+        },
+    );
+
+    test("lets a type of another provider and a private one pass", () => {
+        expect(refusal("random:index/randomBytes:RandomBytes")).toBeUndefined();
+        expect(refusal("pulumi:providers:render")).toBeUndefined();
+        expect(refusal("render:index/backgroundWorker:BackgroundWorker")).toBeUndefined();
+    });
+});
