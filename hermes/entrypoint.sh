@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Starts the Hermes gateway: checks the environment and the disk, seals what on the disk could override the image, drops root.
+#
+# Contract. A refused setting ends the container with exit code 1 and one sentence for each on stderr; no value is printed.
+#   API_SERVER_KEY          required  bearer of the API, at least 16 characters and no placeholder (Hermes' own rule)
+#   OPENROUTER_API_KEY      required  key of the only model provider
+#   HERMES_MODEL            required  OpenRouter id with its vendor, e.g. openai/gpt-5.5; used for chats, cron and side tasks
+#   MODAL_TOKEN_ID          required  } the workspace in which commands, files and code run;
+#   MODAL_TOKEN_SECRET      required  } without them Hermes silently drops these tools
+#   API_SERVER_PORT         8642      port of the API; PORT is for the platform only
+#   API_SERVER_HOST         0.0.0.0   address of the API
+#   API_SERVER_MODEL_NAME   -         the one model id under /v1/models
+#   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
+#   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored
+#   TELEGRAM_HOME_CHANNEL   -         chat id for messages that no chat asked for, e.g. of cron jobs
+#   HERMES_HOME, HERMES_MANAGED_DIR   set by the image: the disk, /opt/data, and the managed scope, /etc/hermes
+# Disk: mounted at /opt/data, writable, with 64 MiB free. Must start as root; Hermes itself runs as uid and gid 10000.
+# SIGTERM ends it with 0 once running chats have finished. One that takes longer than agent.restart_drain_timeout (config.yaml)
+# is cut and everything is saved 5 s later, but its thread can hold the process until the platform kills it.
+set -euo pipefail
+
+readonly DATA=$HERMES_HOME MANAGED=$HERMES_MANAGED_DIR HERMES_ID=10000 MIN_FREE_MIB=64
+
+# Paths in the disk's top folder from which Hermes 0.19.0 takes settings, credentials or code. The agent owns the rest of the
+# disk, so each is replaced at every boot by something root-owned and empty, which the sticky bit keeps it from exchanging.
+readonly SEALED_FILES=(
+  config.yaml      # the managed scope wins per key only, and some readers skip it when this file is missing: a copy of it
+  .env             # loaded over the environment, and again before each chat
+  .op.env          # loaded after it: a 1Password token that opens a further source of secrets
+  auth.json        # stored credentials with a base_url of their own, tried before OPENROUTER_API_KEY
+  gateway.json     # legacy settings below config.yaml: platforms, quick commands
+  active_profile   # names a folder in profiles/ to use instead of this one
+)
+readonly SEALED_FOLDERS=(
+  hooks            # hooks/*/handler.py runs at every boot, whatever the settings
+  plugins          # Python imported at boot
+  scripts          # run by cron jobs and webhooks on the gateway
+  profiles         # further homes, each with its own config.yaml, .env and hooks
+  pairing platforms platforms/pairing  # lists of chat users that are admitted besides TELEGRAM_ALLOWED_USERS
+  bin              # searched for helpers (uv, bws, tirith)
+  node             # put on PATH for subprocesses
+  node_modules     # searched for browser helpers
+  lsp              # language servers
+)
+# These count by existing, so nothing may take their place; Hermes acts on them when it starts.
+readonly REMOVED=(
+  .managed         # switches to the rules of a NixOS host
+  .container-mode  # makes the hermes command look for a container to run in
+)
+
+problems=()
+
+# A value pasted with a line break fails later, in ways that don't name it.
+check_one_line() {
+  local name
+  for name in API_SERVER_KEY OPENROUTER_API_KEY HERMES_MODEL MODAL_TOKEN_ID MODAL_TOKEN_SECRET \
+    TELEGRAM_BOT_TOKEN TELEGRAM_ALLOWED_USERS TELEGRAM_HOME_CHANNEL; do
+    if [[ ${!name:-} == *[$'\n\r']* ]]; then
+      problems+=("$name contains a line break; set it again as a single line.")
+    fi
+  done
+}
+
+check_required() {
+  local name
+  for name in OPENROUTER_API_KEY MODAL_TOKEN_ID MODAL_TOKEN_SECRET; do
+    if [[ -z ${!name:-} ]]; then
+      problems+=("$name is missing; set it in the service's environment.")
+    fi
+  done
+}
+
+# Hermes lives on without a listener when it refuses the key, so refuse first (has_usable_secret in its hermes_cli/auth.py).
+check_api_key() {
+  local key=${API_SERVER_KEY:-}
+  if ((${#key} < 16)) || [[ ${key,,} == your_api_key_here ]]; then
+    problems+=("API_SERVER_KEY is missing, shorter than 16 characters or a placeholder; set a random one, e.g. from openssl rand -hex 32.")
+  fi
+}
+
+check_model() {
+  if [[ ! ${HERMES_MODEL:-} =~ ^[[:alnum:]~][[:alnum:]._-]*/[[:alnum:]][[:alnum:]._:@/-]*$ ]]; then
+    problems+=("HERMES_MODEL must be an OpenRouter model id with its vendor, e.g. openai/gpt-5.5.")
+  fi
+}
+
+# Without the list Hermes answers strangers with a pairing code, and * admits everybody.
+check_telegram() {
+  if [[ -n ${TELEGRAM_BOT_TOKEN:-} && ! ${TELEGRAM_ALLOWED_USERS:-} =~ ^[0-9]+(\ *,\ *[0-9]+)*$ ]]; then
+    problems+=("TELEGRAM_BOT_TOKEN needs TELEGRAM_ALLOWED_USERS, the numeric ids of the users who may talk to the bot, separated by commas.")
+  fi
+}
+
+# Hermes goes on answering on a full disk and silently saves nothing.
+check_disk() {
+  if (($(id -u) != 0)); then
+    problems+=("The container must start as root, to seal $DATA before it drops to uid $HERMES_ID; remove the user override.")
+  elif ! mountpoint --quiet "$DATA"; then
+    problems+=("No disk is mounted at $DATA, so everything would be lost with the next deploy; attach the disk there.")
+  elif ! probe_write; then
+    problems+=("The disk at $DATA can't be written; attach it read-write and repair or grow it if it is damaged or full.")
+  elif (($(df --output=avail --block-size=1M "$DATA" | tail -n 1) < MIN_FREE_MIB)); then
+    problems+=("The disk at $DATA has less than $MIN_FREE_MIB MiB free, and Hermes would silently stop saving; grow the disk.")
+  fi
+}
+
+probe_write() {
+  local probe
+  probe=$(mktemp -- "$DATA/.write-probe.XXXXXXXX" 2>/dev/null) || return 1
+  rm -f -- "$probe"
+}
+
+refuse_if_problems() {
+  if ((${#problems[@]} > 0)); then
+    printf 'entrypoint: %s\n' "${problems[@]}" >&2
+    exit 1
+  fi
+}
+
+# rm and the commands below never follow a symlink that the agent left under one of these names, and nothing of the agent
+# runs yet that could put one back between two of them.
+seal_disk() {
+  chown "root:$HERMES_ID" "$DATA"
+  chmod 1770 "$DATA"
+  rm -rf -- "${SEALED_FILES[@]/#/$DATA/}" "${SEALED_FOLDERS[@]/#/$DATA/}" "${REMOVED[@]/#/$DATA/}"
+  # A backup restored as root.
+  find "$DATA" -mindepth 1 -maxdepth 1 ! -uid "$HERMES_ID" ! -name lost+found \
+    -exec chown --recursive --no-dereference "$HERMES_ID:$HERMES_ID" {} +
+  install -m 0444 /dev/null "$DATA/.env"
+  install -m 0444 /dev/null "$DATA/.op.env"
+  install -m 0444 /dev/null "$DATA/active_profile"
+  install -m 0444 "$MANAGED/config.yaml" "$DATA/config.yaml"
+  install -m 0444 /dev/stdin "$DATA/auth.json" <<<'{}'
+  install -m 0444 /dev/stdin "$DATA/gateway.json" <<<'{}'
+  install -d -m 0555 "${SEALED_FOLDERS[@]/#/$DATA/}"
+}
+
+start_hermes() {
+  exec setpriv --reuid="$HERMES_ID" --regid="$HERMES_ID" --clear-groups --no-new-privs \
+    -- hermes-gateway gateway run --external-supervisor
+}
+
+main() {
+  check_one_line
+  check_api_key
+  check_required
+  check_model
+  check_telegram
+  check_disk
+  refuse_if_problems
+  seal_disk
+  start_hermes
+}
+
+main

@@ -1,0 +1,268 @@
+import { spawnSync } from "node:child_process";
+import {
+    chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+const entrypoint = fileURLToPath(new URL("../../hermes/entrypoint.sh", import.meta.url));
+
+const goodEnv = {
+    API_SERVER_KEY: "0123456789abcdef",
+    OPENROUTER_API_KEY: "sk-or-v1-something",
+    HERMES_MODEL: "openai/gpt-5.5",
+    MODAL_TOKEN_ID: "ak-something",
+    MODAL_TOKEN_SECRET: "as-something",
+};
+
+// What needs root or a machine of its own; everything else is the real command, on a temporary folder.
+const fakes = {
+    id: "echo 0",
+    mountpoint: "exit 0",
+    df: "printf 'Avail\\n1000\\n'",
+    chown: 'echo "chown $*" >> "$CALLS"',
+    setpriv: 'echo "setpriv $*" >> "$CALLS"; echo $$ > "$CALLS.pid"; cp "$HERMES_HOME/config.yaml" "$CALLS.config"; exit 7',
+};
+
+let root: string;
+let data: string;
+
+beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), "hermes-entrypoint-"));
+    data = join(root, "data");
+    plant("managed/config.yaml", "managed: true\n");
+    mkdirSync(data);
+});
+
+afterEach(() => {
+    rmSync(root, { recursive: true, force: true });
+});
+
+function plant(path: string, content: string) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+}
+
+function boot({ env = {}, commands = {} }: { env?: Record<string, string>; commands?: Partial<typeof fakes> & { mktemp?: string } } = {}) {
+    const calls = join(root, "calls");
+    rmSync(calls, { force: true });
+    for (const [name, body] of Object.entries({ ...fakes, ...commands })) {
+        plant(`bin/${name}`, `#!/bin/sh\n${body}\n`);
+        chmodSync(join(root, "bin", name), 0o755);
+    }
+    const { pid, status, stdout, stderr } = spawnSync("bash", [entrypoint], {
+        encoding: "utf8",
+        env: {
+            PATH: `${join(root, "bin")}:/usr/bin:/bin`,
+            HERMES_HOME: data,
+            HERMES_MANAGED_DIR: join(root, "managed"),
+            CALLS: calls,
+            ...env,
+        },
+    });
+    return {
+        pid,
+        status,
+        output: stdout + stderr,
+        refusals: stderr.split("\n").filter((line) => line !== ""),
+        calls: existsSync(calls) ? readFileSync(calls, "utf8").trim().split("\n") : [],
+    };
+}
+
+describe("refusals", () => {
+    test("name everything that is missing, at once and before the disk is touched", () => {
+        plant("data/.env", "TERMINAL_ENV=local\n");
+        const { status, refusals, calls } = boot({ commands: { mountpoint: "exit 1" } });
+        expect(status).toBe(1);
+        const subjects = [/API_SERVER_KEY/, /OPENROUTER_API_KEY/, /MODAL_TOKEN_ID/, /MODAL_TOKEN_SECRET/, /HERMES_MODEL/, /No disk/];
+        expect(refusals).toHaveLength(subjects.length);
+        for (const subject of subjects) {
+            expect(refusals.filter((line) => subject.test(line))).toHaveLength(1);
+        }
+        expect(calls).toEqual([]);
+        expect(readFileSync(join(data, ".env"), "utf8")).toBe("TERMINAL_ENV=local\n");
+    });
+
+    test.each([
+        ["API_SERVER_KEY", ""],
+        ["API_SERVER_KEY", "0123456789abcde"],
+        ["API_SERVER_KEY", "your_api_key_here"],
+        ["API_SERVER_KEY", "YOUR_API_KEY_HERE"],
+        ["API_SERVER_KEY", "0123456789abcdef\n"],
+        ["OPENROUTER_API_KEY", ""],
+        ["OPENROUTER_API_KEY", "sk-or-v1\nsecond line"],
+        ["OPENROUTER_API_KEY", "sk-or-v1\r"],
+        ["MODAL_TOKEN_ID", ""],
+        ["MODAL_TOKEN_ID", "ak\nsecond line"],
+        ["MODAL_TOKEN_SECRET", ""],
+        ["MODAL_TOKEN_SECRET", "as\nsecond line"],
+        ["HERMES_MODEL", ""],
+        ["HERMES_MODEL", "gpt-5.5"],
+        ["HERMES_MODEL", "/gpt-5.5"],
+        ["HERMES_MODEL", "openai/"],
+        ["HERMES_MODEL", "openai/gpt 5.5"],
+        ["HERMES_MODEL", "use openai/gpt-5.5"],
+        ["HERMES_MODEL", "${OTHER}/model"],
+        ["TELEGRAM_HOME_CHANNEL", "1\n2"],
+    ])("%s=%j", (name, value) => {
+        const { status, refusals, calls } = boot({ env: { ...goodEnv, [name]: value } });
+        expect(status).toBe(1);
+        expect(refusals).not.toHaveLength(0);
+        expect(refusals.every((line) => line.includes(name))).toBe(true);
+        expect(calls).toEqual([]);
+    });
+
+    test.each(["", "*", "@somebody", "1,*", "1,,2", "1\n2"])("a Telegram bot open to TELEGRAM_ALLOWED_USERS=%j", (users) => {
+        const { status, refusals } = boot({ env: { ...goodEnv, TELEGRAM_BOT_TOKEN: "1:token", TELEGRAM_ALLOWED_USERS: users } });
+        expect(status).toBe(1);
+        expect(refusals.every((line) => line.includes("TELEGRAM_ALLOWED_USERS"))).toBe(true);
+    });
+
+    test.each([
+        ["not root", { id: "echo 10000" }, /root/],
+        ["no disk", { mountpoint: "exit 1" }, /No disk is mounted/],
+        ["a read-only disk", { mktemp: "exit 1" }, /can't be written/],
+        ["a full disk", { df: "printf 'Avail\\n63\\n'" }, /less than 64 MiB/],
+    ])("%s", (_, commands, reason) => {
+        const { status, refusals, calls } = boot({ env: goodEnv, commands });
+        expect(status).toBe(1);
+        expect(refusals).toEqual([expect.stringMatching(reason)]);
+        expect(calls).toEqual([]);
+    });
+
+    test("never print a value", () => {
+        const names = [...Object.keys(goodEnv), "TELEGRAM_BOT_TOKEN", "TELEGRAM_ALLOWED_USERS", "TELEGRAM_HOME_CHANNEL"];
+        const { status, output } = boot({ env: Object.fromEntries(names.map((name) => [name, "canary\ncanary"])) });
+        expect(status).toBe(1);
+        expect(output).not.toContain("canary");
+    });
+});
+
+describe("accepted", () => {
+    test.each([
+        ["the least environment", goodEnv],
+        ["a model with a variant", { ...goodEnv, HERMES_MODEL: "meta-llama/llama-3.3-70b-instruct:free" }],
+        ["Telegram with its users", { ...goodEnv, TELEGRAM_BOT_TOKEN: "1:token", TELEGRAM_ALLOWED_USERS: "1, 22,333" }],
+    ])("%s", (_, env) => {
+        const { status, refusals } = boot({ env, commands: { df: "printf 'Avail\\n64\\n'" } });
+        expect(refusals).toEqual([]);
+        expect(status).toBe(7);
+    });
+
+    test("Hermes replaces the script, without root, groups or new privileges", () => {
+        const { pid, status, calls } = boot({ env: goodEnv });
+        expect(status).toBe(7);
+        expect(readFileSync(join(root, "calls.pid"), "utf8").trim()).toBe(String(pid));
+        const [options, command] = calls.at(-1)?.split(" -- ") ?? [];
+        expect(options.split(" ")).toEqual(
+            expect.arrayContaining(["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "--no-new-privs"]),
+        );
+        expect(command).toMatch(/^hermes-gateway gateway run\b/);
+    });
+});
+
+describe("the seal", () => {
+    const files = ["config.yaml", ".env", ".op.env", "auth.json", "gateway.json", "active_profile"];
+    const folders = [
+        "hooks", "plugins", "scripts", "profiles", "pairing", "platforms", "platforms/pairing", "bin", "node", "node_modules", "lsp",
+    ];
+    const removed = [".managed", ".container-mode"];
+
+    function expectSealed() {
+        expect(lstatSync(data).mode & 0o7777).toBe(0o1770);
+        for (const name of files) {
+            const stat = lstatSync(join(data, name));
+            expect([name, stat.isFile(), stat.mode & 0o7777]).toEqual([name, true, 0o444]);
+        }
+        for (const name of folders) {
+            const stat = lstatSync(join(data, name));
+            expect([name, stat.isDirectory(), stat.mode & 0o7777]).toEqual([name, true, 0o555]);
+            expect(readdirSync(join(data, name))).toEqual(name === "platforms" ? ["pairing"] : []);
+        }
+        for (const name of removed) {
+            expect(readdirSync(data)).not.toContain(name);
+        }
+        expect(readFileSync(join(data, "config.yaml"), "utf8")).toBe("managed: true\n");
+        for (const name of ["auth.json", "gateway.json"]) {
+            expect(JSON.parse(readFileSync(join(data, name), "utf8"))).toEqual({});
+        }
+        for (const name of [".env", ".op.env", "active_profile"]) {
+            expect(readFileSync(join(data, name), "utf8")).toBe("");
+        }
+    }
+
+    test("holds on an empty disk and again on the next boot, in place before Hermes starts", () => {
+        for (let round = 0; round < 2; round++) {
+            expect(boot({ env: goodEnv }).status).toBe(7);
+            expectSealed();
+            expect(readFileSync(join(root, "calls.config"), "utf8")).toBe("managed: true\n");
+        }
+    });
+
+    test("replaces files and folders that the agent left", () => {
+        for (const name of [...files, ...removed]) {
+            plant(`data/${name}`, "evil");
+        }
+        for (const name of folders) {
+            plant(`data/${name}/evil/handler.py`, "evil");
+        }
+        boot({ env: goodEnv });
+        expectSealed();
+    });
+
+    test("replaces symlinks and leaves alone what they point to", () => {
+        plant("outside/file", "untouched");
+        plant("outside/folder/file", "untouched");
+        for (const name of [...files, ...removed]) {
+            symlinkSync(join(root, "outside/file"), join(data, name));
+        }
+        for (const name of folders.filter((folder) => !folder.includes("/"))) {
+            symlinkSync(join(root, "outside/folder"), join(data, name));
+        }
+        const { mode } = lstatSync(join(root, "outside/folder"));
+        boot({ env: goodEnv });
+        expectSealed();
+        expect(readFileSync(join(root, "outside/file"), "utf8")).toBe("untouched");
+        expect(readdirSync(join(root, "outside/folder"))).toEqual(["file"]);
+        expect(lstatSync(join(root, "outside/folder")).mode).toBe(mode);
+    });
+
+    test("replaces folders where files belong, files where folders belong and dangling symlinks", () => {
+        for (const name of [...files, ...removed]) {
+            plant(`data/${name}/inner`, "evil");
+        }
+        for (const name of folders.filter((folder) => !folder.includes("/"))) {
+            if (name === "hooks") {
+                symlinkSync(join(root, "nowhere"), join(data, name));
+            } else {
+                plant(`data/${name}`, "evil");
+            }
+        }
+        boot({ env: goodEnv });
+        expectSealed();
+    });
+
+    test("keeps the agent's own data", () => {
+        const kept = ["SOUL.md", "memories/MEMORY.md", "skills/mine/SKILL.md", "cron/jobs.json", "state.db", "name with blanks"];
+        for (const name of kept) {
+            plant(`data/${name}`, name);
+        }
+        boot({ env: goodEnv });
+        for (const name of kept) {
+            expect(readFileSync(join(data, name), "utf8")).toBe(name);
+        }
+        expect(readdirSync(data).filter((name) => name.startsWith(".write-probe"))).toEqual([]);
+    });
+
+    test("gives the top folder to root, and to Hermes what is neither sealed nor its own yet", () => {
+        plant("data/state.db", "restored as root");
+        plant("data/hooks/evil/handler.py", "evil");
+        plant("data/lost+found/inode", "the file system's");
+        const [top, rest] = boot({ env: goodEnv }).calls;
+        expect(top).toBe(`chown root:10000 ${data}`);
+        expect(rest.split(" ").filter((word) => word.startsWith("/"))).toEqual([join(data, "state.db")]);
+        expect(rest).toContain("--no-dereference 10000:10000 ");
+    });
+});
