@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+#
+# Makes sure that the base images of this repository's Dockerfiles exist in the local Docker engine,
+# also where no container registry can be reached.
+#
+#   build.sh [IMAGE ...]      default: every image named by FROM and COPY --from in the repository's Dockerfiles
+#
+# For each image, in this order: one that is here already is kept; otherwise it is pulled; otherwise a
+# stand-in of the same name is built from packages (Debian, PyPI, the Go module proxy). A stand-in carries
+# the label `stand-in`; the next run that reaches a registry replaces it by the real image, and a run after
+# a change of the recipe (any file in this folder) builds it again. One line per image says what it is now.
+#
+# A stand-in proves that our own layers build and work on the same interpreter, distribution and application
+# version. What it does not imitate:
+#   python:*       Python is Debian's build of the minor version in the tag (a venv at /usr/local, so that
+#                  paths, `pip` and `python -m venv` are as in the official image): another patch level, pip
+#                  and set of compiled-in options, no IDLE or headers. The host's own certificate
+#                  authorities are trusted, by pip too (/etc/pip.conf), because a network without a
+#                  registry usually inspects TLS.
+#   */open-webui:* Built from the PyPI wheel of the version in the tag with its own requirements-slim.txt:
+#                  direct dependencies have upstream's versions, indirect ones the newest. Own start.sh
+#                  without upstream's Ollama, CUDA and Hugging Face Space branches. No build number.
+#   tailscale/*    Only the static binaries `tailscale` and `tailscaled`, for COPY --from: no shell, no
+#                  containerboot, no iptables, and without upstream's Kubernetes build tags.
+#   golang:*       The Go release of the tag on the python:* stand-in: no C compiler, no git.
+# Sizes, layers and digests are never those of the real images.
+#
+# Needs for stand-ins: Linux on amd64, root, mmdebstrap, Go >= 1.21. Exits non-zero with one sentence when an image
+# can neither be found, pulled nor imitated.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repository=$(cd "$here/../../.." && pwd)
+LABEL=stand-in
+GO='Go 1.21 or later (https://go.dev/dl)'
+# A reachable registry delivers in a minute or two, an unreachable one fails by itself within 15 s.
+PULL_SECONDS=600
+
+die() {
+  echo "bases: $*" >&2
+  exit 1
+}
+
+need() { # COMMAND PACKAGE IMAGE
+  command -v "$1" >/dev/null || die "the stand-in for $3 needs '$1': install $2"
+}
+
+need_python() { # IMAGE
+  [ -n "$python" ] || die "the stand-in for $1 is built on a python:* image: name one as well"
+}
+
+# Prints the images that the given Dockerfiles start from or copy from, without their own stages. Knows
+# `ARG NAME=default`, the form in which one version serves two FROM lines.
+images_of() {
+  awk '
+    FNR == 1 { split("", stage); split("", value) }
+    toupper($1) == "ARG" && (i = index($2, "=")) { value[substr($2, 1, i - 1)] = substr($2, i + 1) }
+    toupper($1) == "FROM" { i = ($2 ~ /^--/) ? 3 : 2; use($i); if (toupper($(i + 1)) == "AS") stage[$(i + 2)] }
+    toupper($1) == "COPY" { for (i = 2; i <= NF; i++) if (sub(/^--from=/, "", $i)) use($i) }
+    function use(image, name) {
+      name = image
+      if (gsub(/^\$\{?|\}$/, "", name)) image = value[name]
+      if (image == "scratch" || image ~ /^[0-9]+$/ || image in stage || seen[image]++) return
+      print image
+    }' "$@"
+}
+
+# Fails when the image is missing; otherwise prints the recipe of a stand-in, or nothing for a real image.
+recipe_in() {
+  docker image inspect --format "{{index .Config.Labels \"$LABEL\"}}" "$1" 2>/dev/null
+}
+
+# Prints why it failed.
+pull() {
+  local limit=()
+  # macOS has none; --foreground keeps it in the process group that clean_up ends.
+  if command -v timeout >/dev/null; then limit=(timeout --foreground "$PULL_SECONDS"); fi
+  { ${limit[@]+"${limit[@]}"} docker pull --quiet --platform linux/amd64 "$1" >/dev/null; } 2>&1
+}
+
+ensure() {
+  local image=$1 found reason started=$SECONDS
+  if found=$(recipe_in "$image") && [ -z "$found" ]; then
+    echo "bases: $image: here"
+  elif reason=$(pull "$image"); then
+    echo "bases: $image: pulled"
+  elif [ "$found" = "$recipe" ]; then
+    echo "bases: $image: stand-in, here"
+  else
+    echo "bases: $image: building a stand-in, because it can't be pulled: ${reason##*$'\n'}"
+    stand_in "$image"
+    echo "bases: $image: stand-in, built in $((SECONDS - started)) s"
+  fi
+}
+
+stand_in() {
+  case $1 in
+    *@sha256:*) die "the digest of $1 can't be imitated: reach a registry, or give a tag only" ;;
+    python:*-slim-*) python_stand_in "$1" ;;
+    */open-webui:v*-slim) open_webui_stand_in "$1" ;;
+    tailscale/tailscale:v*) tailscale_stand_in "$1" ;;
+    golang:*) golang_stand_in "$1" ;;
+    *) die "there is no recipe for a stand-in for $1 in test/containers/bases" ;;
+  esac
+}
+
+python_stand_in() {
+  local image=$1 tag=${1#*:}
+  local suite=${tag##*-} version
+  version=$(cut -d . -f 1,2 <<<"${tag%%-*}")
+  need mmdebstrap "Debian's package mmdebstrap" "$image"
+  # usr-is-merged: otherwise apt picks usrmerge, which drags 45 MB of Perl along. The dpkg options stay in
+  # the image, as in Debian's slim images.
+  PYTHON_VERSION=$version logged "$image" mmdebstrap --variant=minbase \
+    --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --include=usr-is-merged,ca-certificates,netbase,tzdata,python3,python3-venv \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --customize-hook="$here/python/customize.sh" \
+    "$suite" "$scratch/python.tar"
+  docker import --change "LABEL $LABEL=$recipe" \
+    --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
+    --change 'ENV LANG=C.UTF-8' --change 'CMD ["python3"]' \
+    "$scratch/python.tar" "$image" >/dev/null
+}
+
+open_webui_stand_in() {
+  local image=$1 version=${1##*:v}
+  need_python "$image"
+  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
+    --build-arg "PYTHON=$python" --build-arg "VERSION=${version%-slim}" "$here/open-webui"
+}
+
+tailscale_stand_in() {
+  local image=$1 version=${1##*:v}
+  need go "$GO" "$image"
+  # The stamps are what upstream's release build sets; without them the binary calls itself a development build.
+  logged "$image" env CGO_ENABLED=0 GOBIN="$scratch/usr/local/bin" go install -trimpath \
+    -ldflags "-s -w -X tailscale.com/version.longStamp=$version -X tailscale.com/version.shortStamp=$version" \
+    "tailscale.com/cmd/tailscale@v$version" "tailscale.com/cmd/tailscaled@v$version"
+  tar -C "$scratch" -c usr |
+    docker import --change "LABEL $LABEL=$recipe" --change 'CMD ["/usr/local/bin/tailscaled"]' - "$image" >/dev/null
+}
+
+golang_stand_in() {
+  local image=$1 tag=${1#*:} go_root
+  need_python "$image"
+  need go "$GO" "$image"
+  # The go command fetches the release from the module proxy if it is another one itself.
+  go_root=$(GOTOOLCHAIN=go${tag%%-*} go env GOROOT) || die "Go ${tag%%-*} for the stand-in for $image can't be fetched"
+  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
+    --build-arg "PYTHON=$python" --file "$here/golang/Dockerfile" "$go_root"
+}
+
+# Runs a long command quietly; its output appears only when it fails.
+logged() { # IMAGE COMMAND ...
+  local image=$1 log
+  log=$(mktemp "$scratch/log.XXXXXX")
+  shift
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    die "building the stand-in for $image failed; the end of its log stands above"
+  fi
+}
+
+ensure_each() { # NAMES, separated by white space
+  local image
+  trap 'exit 143' TERM # with a trap, bash outlives the builder that it waits for; see clean_up
+  for image in $1; do ensure "$image"; done
+}
+
+# Ends the builders, whole process groups, and waits for them: they clean up inside the folder removed here.
+clean_up() {
+  local job
+  trap '' INT TERM
+  for job in $jobs; do kill -- "-$job" 2>/dev/null || true; done
+  wait 2>/dev/null
+  rm -rf "$scratch"
+}
+
+docker version >/dev/null 2>&1 || die "no Docker engine answers: start Docker, or set DOCKER_HOST"
+
+if [ $# -gt 0 ]; then
+  images=$(printf '%s\n' "$@")
+else
+  images=$(images_of "$repository"/{hermes,openwebui,test/*}/Dockerfile)
+fi
+python=$(grep -m 1 '^python:' <<<"$images" || true)
+recipe=$(cat "$here"/*.sh "$here"/*/* | cksum | tr ' ' -)
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/bases.XXXXXX")
+export TMPDIR=$scratch
+jobs=
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Two chains: compiling Go takes the processor while Debian and PyPI mostly wait for the network. Python comes first,
+# because other stand-ins are built on its.
+set -m # each chain in a process group of its own
+ensure_each "$(grep '^python:' <<<"$images"; grep -v -e '^python:' -e '^tailscale/' <<<"$images")" &
+jobs=$!
+ensure_each "$(grep '^tailscale/' <<<"$images")" &
+jobs+=" $!"
+set +m
+for job in $jobs; do wait "$job"; done
