@@ -39,7 +39,7 @@ kanban: {dispatch_in_gateway: true}
 lsp: {enabled: true}
 hooks: {pre_tool_call: [{command: "true"}]}
 telegram: {require_mention: false}
-gateway: {strict: false, trust_recent_files: true}
+gateway: {strict: false, trust_recent_files: true, api_server: {max_concurrent_runs: 1}}
 """
 
 HOSTILE_JOB = {
@@ -134,12 +134,14 @@ def check_launcher():
 def check_gateway():
     """gateway.run copies settings into the environment when it is imported; the tools read them there."""
     from gateway.config import Platform, load_gateway_config
+    from gateway.platforms.api_server import APIServerAdapter
     from gateway.run import GatewayRunner
 
     expect("TERMINAL_ENV", os.environ.get("TERMINAL_ENV"), "modal")
     expect("TERMINAL_MODAL_MODE", os.environ.get("TERMINAL_MODAL_MODE"), "direct")
     expect("gateway.strict", os.environ.get("HERMES_MEDIA_DELIVERY_STRICT"), "1")
     expect("gateway.trust_recent_files", os.environ.get("HERMES_MEDIA_TRUST_RECENT_FILES"), "0")
+    expect("gateway.api_server.max_concurrent_runs", APIServerAdapter._resolve_max_concurrent_runs(), 64)
     drain = GatewayRunner._load_restart_drain_timeout()
     if not 0 < drain <= SHUTDOWN_SECONDS - 15:
         failures.append(f"agent.restart_drain_timeout: {drain} s doesn't fit {SHUTDOWN_SECONDS} s with 15 s to shut down")
