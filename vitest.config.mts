@@ -4,23 +4,22 @@ import { defineConfig } from "vitest/config";
 const entrypoints = process.platform === "linux" ? [] : ["test/unit/*-entrypoint.test.ts"];
 if (entrypoints.length > 0) console.warn(`Skipped on ${process.platform}: ${entrypoints.join()}, which need Linux.`);
 
-// The containers project is one long story told in order, on one Docker engine: no file of it runs beside another.
+// One Docker engine, and memory that is measured: no file runs beside another.
+const containers = {
+    fileParallelism: false,
+    globalSetup: "test/containers/setup.ts",
+    hookTimeout: 30 * 60_000,
+    testTimeout: 10 * 60_000,
+};
+
 export default defineConfig({
     test: {
         // The gate reads its counts from the report.
         reporters: process.env.CI ? ["default", "json"] : ["default"],
         projects: [
             { test: { name: "unit", include: ["test/unit/**/*.test.ts"], exclude: entrypoints } },
-            {
-                test: {
-                    name: "containers",
-                    include: ["test/containers/**/*.test.ts"],
-                    fileParallelism: false,
-                    globalSetup: "test/containers/setup.ts",
-                    hookTimeout: 30 * 60_000,
-                    testTimeout: 5 * 60_000,
-                },
-            },
+            { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers } },
+            { test: { name: "bench", include: ["test/containers/**/*.bench.ts"], ...containers } },
         ],
     },
 });

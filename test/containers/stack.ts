@@ -1,0 +1,254 @@
+/**
+ * The deployment on the local Docker engine: the two services with the environment, disks and host names that the
+ * program declares, in a private network with the stand-ins for what needs an account.
+ */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { StartedTestContainer } from "testcontainers";
+import { evaluate, plain, type Program } from "../program";
+import { createNetwork, createVolume, isRunning, logOf, output, runToEnd, start, unique, type ContainerSpec } from "./docker";
+
+const domain = "tail1234.ts.net";
+
+export type ServiceName = "hermes" | "open-webui";
+
+/** All that differs from production, each with its reason. */
+const overrides = (loginServer: string): Record<ServiceName, Record<string, string>> => ({
+    hermes: {
+        SSL_CERT_FILE: "/ca/bundle.pem", // openrouter.ai is a stand-in here, with a certificate of its own authority
+    },
+    "open-webui": {
+        TS_EXTRA_ARGS: `--login-server=${loginServer}`, // the tailnet's control plane is a stand-in
+    },
+});
+
+interface Disk {
+    name: string;
+    mountPath: string;
+}
+
+/** What the program declares for a service. */
+function declared(program: Program, name: ServiceName): { environment: Record<string, string>; disk: Disk; seconds: number } {
+    const resource = program.resources.find(({ type, name: found }) => type.endsWith(":PrivateService") && found === name);
+    if (!resource) throw new Error(`the program declares no private service ${name}`);
+    const inputs = plain(resource.inputs) as {
+        envVars: Record<string, { value: string }>;
+        disk: Disk;
+        maxShutdownDelaySeconds: number;
+    };
+    return {
+        environment: Object.fromEntries(Object.entries(inputs.envVars).map(([key, { value }]) => [key, value])),
+        disk: inputs.disk,
+        seconds: inputs.maxShutdownDelaySeconds,
+    };
+}
+
+export interface Answer {
+    status: number;
+    headers: Record<string, string>;
+    /** Parsed where it is JSON. */
+    body: unknown;
+}
+
+/** A signed-in account of Open WebUI. */
+export interface Session {
+    id: string;
+    token: string;
+    role: string;
+}
+
+interface Chat {
+    chat: { history: { messages: Record<string, { role: string; content: string; done?: boolean }> } };
+}
+
+/** A chat request as it reached the model server. */
+export interface ModelCall {
+    authorization: string;
+    bytes: number;
+    model: string;
+    messages: { role: string; content: unknown }[];
+    tools: string[];
+}
+
+export class Stack {
+    private readonly id = unique();
+    readonly network = `private-hermes-${this.id}`;
+    readonly services: Partial<Record<ServiceName, StartedTestContainer>> = {};
+    openRouter!: StartedTestContainer;
+    control!: StartedTestContainer;
+    private loginServer = "";
+
+    private constructor(readonly program: Program) {}
+
+    /** Evaluates the program with these settings and starts the stand-ins; no service runs yet. */
+    static async create(settings: Record<string, string> = {}): Promise<Stack> {
+        const stack = new Stack(await evaluate({ tailnetDnsName: domain, ...settings }));
+        await createNetwork(stack.network);
+        for (const name of ["ca", "hermes-data", "open-webui-data"]) await createVolume(stack.volume(name));
+        stack.openRouter = await start({
+            image: "openRouter",
+            network: stack.network,
+            aliases: ["openrouter.ai"],
+            volumes: { [stack.volume("ca")]: "/ca" },
+            ready: /ready/,
+        });
+        stack.control = await start({
+            image: "control",
+            network: stack.network,
+            aliases: ["control"],
+            command: [`--domain=${domain}`, `--authkey=${stack.environment("open-webui").TS_AUTHKEY}`],
+            ready: /control plane of/,
+        });
+        stack.loginServer = await stack.tailnet("GET", "/login-server");
+        return stack;
+    }
+
+    volume(name: string): string {
+        return `${this.network}-${name}`;
+    }
+
+    /** The environment that the program declares for a service. */
+    environment(name: ServiceName): Record<string, string> {
+        return declared(this.program, name).environment;
+    }
+
+    /** Host name of Hermes on the private network. */
+    get hermesHost(): string {
+        return new URL(this.environment("open-webui").OPENAI_API_BASE_URL).hostname;
+    }
+
+    /** A service as the program declares it, in this network; `environment` is for tests of a changed setting. */
+    spec(name: ServiceName, environment: Record<string, string> = {}): ContainerSpec {
+        const { environment: own, disk } = declared(this.program, name);
+        const volumes = { [this.volume(disk.name)]: disk.mountPath };
+        return {
+            image: name === "hermes" ? "hermes" : "openWebUi",
+            network: this.network,
+            aliases: [name === "hermes" ? this.hermesHost : "open-webui"],
+            environment: { ...own, ...overrides(this.loginServer)[name], ...environment },
+            volumes: name === "hermes" ? { ...volumes, [this.volume("ca")]: "/ca" } : volumes,
+            // Modal needs an account, models.dev the internet. A refused connection is noticed at once, an unknown name
+            // only after a minute.
+            hosts: name === "hermes" ? { "api.modal.com": "127.0.0.1", "models.dev": "127.0.0.1" } : {},
+        };
+    }
+
+    async start(name: ServiceName, environment: Record<string, string> = {}): Promise<StartedTestContainer> {
+        const container = (this.services[name] = await start(this.spec(name, environment)));
+        const url = name === "hermes" ? `http://${this.hermesHost}:8642/health` : "http://open-webui:8080/ready";
+        for (let tries = 0; tries < 180; tries++) {
+            const answer = await this.request("GET", url).catch(() => undefined);
+            if (answer?.status === 200) return container;
+            if (!(await isRunning(container))) break;
+            await sleep(500);
+        }
+        throw new Error(`${name} didn't start:\n${await logOf(container)}`);
+    }
+
+    /** A new container on the same disk, as a deploy makes it: the old one has stopped before the new one starts. */
+    async redeploy(name: ServiceName, environment: Record<string, string> = {}): Promise<StartedTestContainer> {
+        const { seconds } = declared(this.program, name);
+        await this.services[name]?.stop({ timeout: seconds * 1000, remove: true, removeVolumes: false });
+        return this.start(name, environment);
+    }
+
+    /** Runs a shell script as root on a disk, mounted at /disk, while no service uses it. */
+    async onDisk(disk: string, script: string): Promise<void> {
+        const { code, log } = await runToEnd({
+            image: "openRouter",
+            network: this.network,
+            command: ["sh", "-euc", script],
+            volumes: { [this.volume(disk)]: "/disk" },
+        });
+        if (code !== 0) throw new Error(`the script on ${disk} ended with ${code}: ${log}`);
+    }
+
+    /** Sends a request from a third container in the private network. */
+    async request(method: string, url: string, { headers = {}, body }: { headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {
+        const result = JSON.parse(
+            await output(this.openRouter, "python3", "/client.py", JSON.stringify({ method, url, headers, body })),
+        ) as { error?: string; status: number; headers: Record<string, string>; body: string };
+        if (result.error) throw new Error(`${method} ${url}: ${result.error}`);
+        return { ...result, body: parsed(result.body) };
+    }
+
+    hermes(method: string, path: string, options: { key?: string; headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {
+        const headers = { ...options.headers, ...(options.key && { Authorization: `Bearer ${options.key}` }) };
+        return this.request(method, `http://${this.hermesHost}:8642${path}`, { headers, body: options.body });
+    }
+
+    webui(method: string, path: string, options: { token?: string; headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {
+        const headers = { ...options.headers, ...(options.token && { Authorization: `Bearer ${options.token}` }) };
+        return this.request(method, `http://open-webui:8080${path}`, { headers, body: options.body });
+    }
+
+    /** Calls the admin API of the control plane, see test/control/api.go. */
+    async tailnet(method: string, path: string, body?: unknown): Promise<string> {
+        return output(this.control, "/control", "ctl", method, path, ...(body === undefined ? [] : [JSON.stringify(body)]));
+    }
+
+    /** Asks Hermes directly, as Open WebUI does; gives the text of its answer. */
+    async ask(content: string): Promise<string> {
+        const { status, body } = await this.hermes("POST", "/v1/chat/completions", {
+            key: this.environment("hermes").API_SERVER_KEY,
+            body: { model: this.environment("hermes").API_SERVER_MODEL_NAME, messages: [{ role: "user", content }] },
+        });
+        if (status !== 200) throw new Error(`Hermes answered ${status}: ${JSON.stringify(body)}`);
+        return (body as { choices: { message: { content: string } }[] }).choices[0].message.content;
+    }
+
+    /** Signs in as the admin whom the program declares. */
+    async signIn(): Promise<Session> {
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = this.environment("open-webui");
+        const { status, body } = await this.webui("POST", "/api/v1/auths/signin", { body: { email, password } });
+        if (status !== 200) throw new Error(`Open WebUI answered ${status} to the sign-in: ${JSON.stringify(body)}`);
+        return body as Session;
+    }
+
+    /**
+     * Sends the first message of a new chat the way the page does, with every background task asked for, and waits for
+     * the answer to be stored.
+     */
+    async sendFromPage(token: string, content: string): Promise<string> {
+        const [userId, answerId] = [randomUUID(), randomUUID()];
+        const model = this.environment("open-webui").DEFAULT_MODELS;
+        const { status, body } = await this.webui("POST", "/api/chat/completions", {
+            token,
+            body: {
+                model,
+                stream: true,
+                messages: [{ role: "user", content }],
+                parent_id: null,
+                id: answerId,
+                session_id: randomUUID(),
+                user_message: { id: userId, parentId: null, childrenIds: [], role: "user", content, models: [model], timestamp: 1 },
+                background_tasks: { title_generation: true, tags_generation: true, follow_up_generation: true },
+            },
+        });
+        if (status !== 200) throw new Error(`Open WebUI answered ${status}: ${JSON.stringify(body)}`);
+        const { chat_id } = body as { chat_id: string };
+        for (;;) {
+            const { body: chat } = await this.webui("GET", `/api/v1/chats/${chat_id}`, { token });
+            const answer = (chat as Chat).chat.history.messages[answerId];
+            if (answer.done) return answer.content;
+            await sleep(500);
+        }
+    }
+
+    /** The chat requests that reached the model server since the last `forgetCalls`. */
+    async calls(): Promise<ModelCall[]> {
+        return (await this.request("GET", "http://127.0.0.1:8000/calls")).body as ModelCall[];
+    }
+
+    async forgetCalls(): Promise<void> {
+        await this.request("DELETE", "http://127.0.0.1:8000/calls");
+    }
+}
+
+function parsed(text: string): unknown {
+    try {
+        return JSON.parse(text);
+    } catch {
+        return text;
+    }
+}

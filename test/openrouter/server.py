@@ -1,0 +1,167 @@
+"""Plays openrouter.ai for the container tests: its chat API over TLS, on port 443 of a private network.
+
+Makes a certificate authority of its own at start and leaves a bundle with it (and the system's authorities) in /ca, so
+that Hermes, told to trust the bundle, runs with the very configuration that it has in production.
+
+The answer is told by the last message of the user:
+  CALL <tool> <JSON object>   one call of that tool; the next answer then begins with "Tool said: "
+  SLOW <n>                    n words, one a second
+  anything else               "Echo: " and the message
+
+GET /calls on port 8000 lists the chat requests so far as JSON, DELETE /calls forgets them. Port 8000 answers on
+loopback only: it is for `docker exec`.
+
+Port 8642 serves the same API without TLS under /v1: in Hermes' place, it shows what Open WebUI sends.
+
+What it does not imitate: a model, token counts, prices and credit, rate limits, routing between providers, the errors
+of providers, and every endpoint besides /chat/completions and /models. A bearer is required; which one is not checked.
+"""
+
+import json
+import re
+import ssl
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+HOST = "openrouter.ai"
+CA = Path("/ca")
+
+calls = []
+lock = threading.Lock()
+
+
+def make_certificates():
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True)
+
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    ca_key, ca, key, cert = "/tmp/ca.key", "/tmp/ca.pem", "/tmp/server.key", "/tmp/server.pem"
+    openssl("req", "-x509", *new_key, "-keyout", ca_key, "-out", ca, "-subj", "/CN=Test authority of openrouter.ai",
+            "-addext", "keyUsage=critical,keyCertSign")
+    openssl("req", "-x509", *new_key, "-keyout", key, "-out", cert, "-subj", f"/CN={HOST}", "-CA", ca, "-CAkey", ca_key,
+            "-addext", f"subjectAltName=DNS:{HOST}", "-addext", "basicConstraints=critical,CA:FALSE")
+    system = Path("/etc/ssl/certs/ca-certificates.crt").read_text()
+    (CA / "bundle.pem").write_text(system + Path(ca).read_text())
+    return cert, key
+
+
+def text_of(message):
+    content = message.get("content") or ""
+    if isinstance(content, list):
+        content = "".join(part.get("text", "") for part in content)
+    return content
+
+
+def answer(messages):
+    """The next message: (words, tool call or None)."""
+    last = messages[-1]
+    if last["role"] == "tool":
+        return f"Tool said: {text_of(last)}", None
+    said = next(text_of(message) for message in reversed(messages) if message["role"] == "user")
+    if call := re.search(r"CALL (\w+) (\{.*\})", said, re.DOTALL):
+        return "", {"name": call[1], "arguments": call[2]}
+    if slow := re.search(r"SLOW (\d+)", said):
+        return "".join(f"{n} " for n in range(1, int(slow[1]) + 1)), None
+    return f"Echo: {said}", None
+
+
+class OpenRouter(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format, *args):
+        pass
+
+    def send_json(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        if self.path.removeprefix("/api").startswith("/v1/models"):
+            ids = ["openai/gpt-5.5", "hermes-agent"]
+            self.send_json(200, {"data": [{
+                "id": id, "name": id, "context_length": 400000,
+                "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+                "pricing": {"prompt": "0", "completion": "0"}, "supported_parameters": ["tools"],
+            } for id in ids]})
+        else:
+            self.send_json(404, {"error": {"code": 404, "message": "Not Found"}})
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self.path.endswith("/chat/completions"):
+            return self.send_json(404, {"error": {"code": 404, "message": "Not Found"}})
+        if not self.headers.get("Authorization", "").startswith("Bearer "):
+            return self.send_json(401, {"error": {"code": 401, "message": "No auth credentials found"}})
+        request = json.loads(body)
+        with lock:
+            calls.append({
+                "authorization": self.headers["Authorization"], "bytes": len(body), "model": request["model"],
+                "messages": request["messages"], "tools": [tool["function"]["name"] for tool in request.get("tools") or []],
+            })
+        words, call = answer(request["messages"])
+        pause = 1 if "SLOW" in json.dumps(request["messages"][-1]) else 0
+        common = {"id": "gen-1", "model": request["model"], "created": int(time.time())}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        tool_calls = call and [{"index": 0, "id": "call_1", "type": "function", "function": call}]
+        finish = "tool_calls" if call else "stop"
+        if not request.get("stream"):
+            message = {"role": "assistant", "content": words, **({"tool_calls": tool_calls} if call else {})}
+            choice = {"index": 0, "message": message, "finish_reason": finish}
+            return self.send_json(200, {**common, "object": "chat.completion", "choices": [choice], "usage": usage})
+
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+
+        def send(delta, finish_reason=None, **more):
+            choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+            chunk = {**common, "object": "chat.completion.chunk", "choices": [choice], **more}
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+            self.wfile.flush()
+
+        if call:
+            send({"role": "assistant", "tool_calls": tool_calls})
+        for word in words.split(" "):
+            send({"role": "assistant", "content": word + " "})
+            time.sleep(pause)
+        send({}, finish, usage=usage)
+        self.wfile.write(b"data: [DONE]\n\n")
+
+
+class Records(OpenRouter):
+    def do_GET(self):
+        with lock:
+            self.send_json(200, calls)
+
+    def do_DELETE(self):
+        with lock:
+            calls.clear()
+        self.send_json(200, {})
+
+
+def main():
+    records = ThreadingHTTPServer(("127.0.0.1", 8000), Records)
+    threading.Thread(target=records.serve_forever, daemon=True).start()
+    plain = ThreadingHTTPServer(("0.0.0.0", 8642), OpenRouter)
+    threading.Thread(target=plain.serve_forever, daemon=True).start()
+    cert, key = make_certificates()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server = ThreadingHTTPServer(("0.0.0.0", 443), OpenRouter)
+    # Each connection shakes hands in its own thread, when it is first read: one that stalls holds up nobody.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.daemon_threads = True
+    print("openrouter.ai stand-in ready", flush=True)
+    server.serve_forever()
+
+
+main()
