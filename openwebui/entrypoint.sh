@@ -1,0 +1,263 @@
+#!/usr/bin/env bash
+#
+# Joins the tailnet, publishes Open WebUI there over HTTPS, then runs it.
+# The arguments are the command that starts the app (default: the image's CMD).
+#
+# The order is join, serve, app: a mistake in the settings ends the container
+# within seconds, before a port is bound, so that the platform never takes the
+# deploy for live. From then on the container lives exactly as long as both
+# tailscaled and the app do.
+#
+# Environment
+#   Required, and handed on to the app, which documents them at
+#   https://docs.openwebui.com/reference/env-configuration:
+#     WEBUI_URL                 https://<machine name>.<tailnet>.ts.net, how the UI is reached
+#     OPENAI_API_BASE_URL       the agent's API, ending in /v1
+#     OPENAI_API_KEY            its key
+#     WEBUI_SECRET_KEY          signs the sessions
+#     WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD, WEBUI_ADMIN_NAME
+#                               the admin account that the first boot creates
+#   Optional for the app: PORT (default 8080) and whatever else it understands.
+#   For the tailnet, none of it visible to the app:
+#     TS_HOSTNAME               required: machine name, the first label of WEBUI_URL's host
+#     TS_AUTHKEY                auth key (tskey-auth-...), which carries the node's tag. Used
+#                               only while the disk holds no valid login.
+#     TS_EXTRA_ARGS             further flags of `tailscale up`, separated by blanks (none)
+#     TS_TAILSCALED_EXTRA_ARGS  further flags of tailscaled, separated by blanks (none)
+#     TS_NO_LOGS_NO_SUPPORT     true (default): tailscaled uploads no logs. Set it to false for
+#                               a tailnet that demands network flow logs.
+#     TS_JOIN_TIMEOUT           seconds to wait for the control plane (default 300)
+#     SSL_CERT_FILE             CA bundle for tailscaled as well as the app (the system's)
+#
+# Disk: must be mounted at /app/backend/data (DATA_DIR overrides it, for the app
+# too). The node's state lies in its folder tailscale/, which only root can read:
+# with it lost, the node joins as another machine. All else there is handed to
+# the app's user, 10001, so the container must start as root.
+#
+# Exit code: 0 after SIGTERM or SIGINT, once the app and then tailscaled have
+# stopped; otherwise never 0, whether the start was refused (one sentence on
+# stderr says why) or one of the two processes ended.
+
+set -euo pipefail
+
+readonly APP_ID=10001 # user and group of the app, the same as in the Dockerfile
+readonly PORT=${PORT:-8080}
+readonly DATA_DIR=${DATA_DIR:-/app/backend/data}
+readonly STATE_DIR=$DATA_DIR/tailscale
+readonly JOIN_TIMEOUT=${TS_JOIN_TIMEOUT:-300}
+readonly APP_GRACE=50       # seconds; below the platform's own limit of 60
+readonly COMMAND_TIMEOUT=20 # seconds for one call of the tailscale CLI
+readonly FREE_MB=16         # what the disk must have room for
+readonly ADMIN=https://login.tailscale.com/admin
+
+tailscaled_pid=
+app_pid=
+
+log() { printf 'entrypoint: %s\n' "$*" >&2; }
+
+# The sentence comes after tailscaled's last words, where people look.
+die() {
+  stop_all
+  log "$@"
+  exit 1
+}
+
+# Starts this script anew without TS_AUTHKEY and hands the key over on a file
+# descriptor: `unset` alone would leave it readable in /proc/1/environ.
+hide_authkey() {
+  local key=$TS_AUTHKEY
+  unset TS_AUTHKEY
+  TS_AUTHKEY_FD=9 exec "$BASH" "$0" "$@" 9<<<"$key"
+}
+
+# Moves the key into the variable authkey, which is not exported.
+take_authkey() {
+  authkey=
+  [[ -v TS_AUTHKEY_FD ]] || return 0
+  IFS= read -r -u "$TS_AUTHKEY_FD" authkey
+  exec 9<&-
+}
+
+check_environment() {
+  local name problems=()
+  for name in WEBUI_URL TS_HOSTNAME OPENAI_API_BASE_URL OPENAI_API_KEY WEBUI_SECRET_KEY \
+    WEBUI_ADMIN_EMAIL WEBUI_ADMIN_PASSWORD WEBUI_ADMIN_NAME; do
+    [[ -n ${!name-} ]] || problems+=("$name is missing or empty: set it in the service's environment.")
+  done
+  if [[ -n ${WEBUI_URL-} && ! $WEBUI_URL =~ ^https://[a-z0-9-]+(\.[a-z0-9-]+)+/?$ ]]; then
+    problems+=("WEBUI_URL must look like https://open-webui.tailnet-name.ts.net, with no port or path, but is $WEBUI_URL.")
+  elif [[ -n ${WEBUI_URL-} && -n ${TS_HOSTNAME-} && $(webui_host) != "$TS_HOSTNAME".* ]]; then
+    problems+=("TS_HOSTNAME is $TS_HOSTNAME but WEBUI_URL is $WEBUI_URL: make TS_HOSTNAME the first part of its host.")
+  fi
+  ((${#problems[@]} == 0)) && return
+  for name in "${problems[@]}"; do log "$name"; done
+  exit 1
+}
+
+webui_host() {
+  local host=${WEBUI_URL#https://}
+  printf '%s' "${host%/}"
+}
+
+# Without a disk the login would be lost at every deploy; on a full one Open
+# WebUI would run and fail at every message.
+check_disk() {
+  local probe=$STATE_DIR/.probe
+  mountpoint -q "$DATA_DIR" || die "No disk is mounted at $DATA_DIR: attach one there, accounts, chats and the node's login are kept on it."
+  install -d -m 700 "$STATE_DIR" || die "The disk at $DATA_DIR can't be written to: attach one that is not read-only."
+  head -c "${FREE_MB}M" /dev/zero >"$probe" || {
+    rm -f "$probe"
+    die "The disk at $DATA_DIR has less than $FREE_MB MB left or can't be written to: enlarge it or delete old files."
+  }
+  rm -f "$probe"
+}
+
+# An empty environment, so that tailscaled sees no secret of the app; the memory
+# limit is soft and holds its garbage collector at some 50 MB.
+start_tailscaled() {
+  local flags=(--tun=userspace-networking --statedir="$STATE_DIR")
+  local extra
+  [[ ${TS_NO_LOGS_NO_SUPPORT:-true} == false ]] || flags+=(--no-logs-no-support)
+  read -ra extra <<<"${TS_TAILSCALED_EXTRA_ARGS-}"
+  env -i PATH="$PATH" HOME="$STATE_DIR" GOMEMLIMIT=64MiB ${SSL_CERT_FILE:+SSL_CERT_FILE="$SSL_CERT_FILE"} \
+    tailscaled "${flags[@]}" "${extra[@]}" &
+  tailscaled_pid=$!
+}
+
+# status FILTER: a value out of tailscaled's status; empty while it doesn't answer.
+status() {
+  bounded tailscale status --json 2>/dev/null | jq -r "$1" || true
+}
+
+# bounded COMMAND...: a time limit, and `wait` in place of a foreground command,
+# so that a signal is handled at once.
+bounded() {
+  timeout "$COMMAND_TIMEOUT" "$@" &
+  wait "$!"
+}
+
+# Returns once the node is on the tailnet with the flags given here.
+#
+# The key is sent only when tailscaled says it needs a login: control refuses an
+# expired key even from a healthy node, and takes that node off the tailnet.
+# A control plane that doesn't answer is waited for; the limit makes the platform
+# start over. Needs `authkey`.
+join_tailnet() {
+  local state configured='' start=$SECONDS next_line=15
+  log "Joining the tailnet as $TS_HOSTNAME."
+  while ((SECONDS - start < JOIN_TIMEOUT)); do
+    kill -0 "$tailscaled_pid" 2>/dev/null || die "tailscaled stopped while joining: see its log above."
+    state=$(status .BackendState)
+    case $state in
+      NeedsLogin) log_in && configured=yes ;;
+      NeedsMachineAuth) die "The machine $TS_HOSTNAME waits for approval: approve it at $ADMIN/machines, or use an auth key that is pre-approved." ;;
+      Running | Stopped)
+        [[ $configured ]] || { tailscale_up "correct TS_EXTRA_ARGS" && configured=yes; }
+        [[ $configured && $(status .Self.Online) == true ]] && return
+        ;;
+    esac
+    if ((SECONDS - start >= next_line)); then
+      log "Waiting for Tailscale's control plane ($((SECONDS - start)) of $JOIN_TIMEOUT s, state ${state:-unknown})."
+      next_line=$((next_line + 15))
+    fi
+    sleep 0.2
+  done
+  die "The tailnet couldn't be joined within $JOIN_TIMEOUT s: is Tailscale's control plane up and reachable from here (https://status.tailscale.com)?"
+}
+
+log_in() {
+  case $authkey in
+    '') die "This node needs a login and TS_AUTHKEY is empty: set it to an auth key made at $ADMIN/settings/keys." ;;
+    tskey-api-*) die "TS_AUTHKEY is an API access token (tskey-api-...): set it to an auth key (tskey-auth-...) made at $ADMIN/settings/keys." ;;
+  esac
+  # A file descriptor keeps the key out of argv and off the disk.
+  tailscale_up "make a new auth key at $ADMIN/settings/keys and set TS_AUTHKEY${TS_EXTRA_ARGS:+, or correct TS_EXTRA_ARGS}" --auth-key="file:"<(printf '%s' "$authkey")
+}
+
+# tailscale_up ADVICE [FLAG...]: configures the node. Fails while the control
+# plane doesn't answer; a refusal ends the container, for it would come again.
+tailscale_up() {
+  local advice=$1 rc=0 extra
+  shift
+  read -ra extra <<<"${TS_EXTRA_ARGS-}"
+  bounded tailscale up --reset --hostname="$TS_HOSTNAME" --accept-dns=false --accept-routes=false "${extra[@]}" "$@" || rc=$?
+  ((rc == 0 || rc == 124)) || die "Tailscale refused, its reason stands above: $advice."
+  return "$rc"
+}
+
+# What only the tailnet's admin can put right.
+check_tailnet() {
+  local name expiry
+  [[ $(status '.CertDomains | length') -gt 0 ]] || die "The tailnet has no HTTPS certificates: click Enable HTTPS at $ADMIN/dns."
+  name=$(status '.Self.DNSName | rtrimstr(".")')
+  # Under another name the pages would load and the chat fail: the app accepts one origin only.
+  [[ $name == "$(webui_host)" ]] || die "This machine is called $name but WEBUI_URL says $(webui_host): remove the old machine of that name at $ADMIN/machines and rename this one, or correct WEBUI_URL."
+  expiry=$(status '.Self.KeyExpiry // empty')
+  [[ -z $expiry ]] || log "WARNING: this machine's login expires on $expiry, and the UI can't be reached from then on: use an auth key with a tag, or disable key expiry at $ADMIN/machines."
+}
+
+# Publishes the app, and only the app, to the tailnet. What an earlier version
+# or a hand has left in the stored configuration is removed first.
+publish() {
+  local target=http://127.0.0.1:$PORT
+  bounded tailscale serve reset || die "tailscale serve reset failed, see above."
+  bounded tailscale serve --bg --https=443 "$target" >/dev/null || die "tailscale serve failed, see above."
+  bounded tailscale serve status --json | jq -e --arg site "$(webui_host):443" --arg target "$target" '
+    .TCP == {"443": {HTTPS: true}} and .Web == {($site): {Handlers: {"/": {Proxy: $target}}}}
+    and ([.AllowFunnel[]?, .Services[]?, .Foreground[]?] | any | not)' >/dev/null ||
+    die "Tailscale serves something other than $WEBUI_URL for this tailnet only: look at \"tailscale serve status\"."
+  log "Open WebUI is published at $WEBUI_URL, for the tailnet only."
+}
+
+# Runs the app without root. As root its users with admin rights, whose
+# functions are Python code in the server, could reach tailscaled and make the
+# machine public (Funnel), or read the machine's key. The disk belongs to the
+# app but for the node's state, which the sticky bit keeps in its place.
+start_app() {
+  local name
+  for name in "${!TS_@}"; do unset "$name"; done
+  chown "root:$APP_ID" "$DATA_DIR"
+  chmod 1770 "$DATA_DIR"
+  find "$DATA_DIR" -mindepth 1 -path "$STATE_DIR" -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +
+  HOME=$DATA_DIR setpriv --reuid="$APP_ID" --regid="$APP_ID" --clear-groups --no-new-privs "$@" &
+  app_pid=$!
+}
+
+# stop PID SECONDS: SIGTERM, and SIGKILL when that isn't heeded in time.
+stop() {
+  [[ -n $1 ]] && kill -TERM "$1" 2>/dev/null || return 0
+  timeout "$2" tail --pid="$1" -s 0.1 -f /dev/null || kill -KILL "$1" 2>/dev/null || true
+}
+
+# The app goes first: it may be in the middle of an answer that travels through tailscaled.
+stop_all() {
+  trap '' TERM INT
+  stop "$app_pid" "$APP_GRACE"
+  stop "$tailscaled_pid" 5
+}
+
+supervise() {
+  local rc=0 ended=''
+  wait -n -p ended "$tailscaled_pid" "$app_pid" || rc=$?
+  if [[ $ended == "$app_pid" ]]; then ended="Open WebUI"; else ended=tailscaled; fi
+  log "$ended ended with code $rc: stopping the container."
+  return 1
+}
+
+main() {
+  [[ -v TS_AUTHKEY ]] && hide_authkey "$@"
+  trap 'exit 0' TERM INT
+  trap stop_all EXIT
+  take_authkey
+  check_environment
+  check_disk
+  start_tailscaled
+  join_tailnet
+  unset authkey
+  check_tailnet
+  publish
+  start_app "$@"
+  supervise
+}
+
+main "$@"
