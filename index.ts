@@ -78,7 +78,8 @@ const source = (name: string, { digest }: docker.Image) => ({
 
 const service = {
     region: settings.renderRegion, // One for both: the private network doesn't cross regions.
-    // The entrypoints stop within 45 s: a running answer gets 30, the rest is clearing up.
+    // What a running answer gets to finish (40 s in hermes/config.yaml, UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN below) and
+    // time to clear up.
     maxShutdownDelaySeconds: 60,
 };
 const serviceOptions = {
