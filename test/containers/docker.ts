@@ -102,7 +102,8 @@ class Peer extends GenericContainer {
         if (spec.command) this.withCommand(spec.command);
         if (spec.entrypoint) this.withEntrypoint(spec.entrypoint);
         if (spec.memoryMb) this.withResourcesQuota({ memory: spec.memoryMb / 1024 });
-        if (spec.ready) this.withWaitStrategy(Wait.forLogMessage(spec.ready)).withStartupTimeout(180_000);
+        // For no strategy at all Testcontainers would wait for the image's health check.
+        this.withWaitStrategy(spec.ready ? Wait.forLogMessage(spec.ready) : Wait.forAll([])).withStartupTimeout(180_000);
         if (spec.tmpfs) this.withTmpFs(Object.fromEntries(Object.entries(spec.tmpfs).map(([path, mb]) => [path, `size=${mb}m`])));
         this.withExtraHosts(Object.entries(spec.hosts ?? {}).map(([host, ipAddress]) => ({ host, ipAddress })));
         // Without nocopy Docker fills a new volume with what the image has at its mount point; a disk at Render hides that.

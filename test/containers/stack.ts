@@ -134,7 +134,12 @@ export class Stack {
     }
 
     async start(name: ServiceName, environment: Record<string, string> = {}): Promise<StartedTestContainer> {
-        const container = (this.services[name] = await start(this.spec(name, environment)));
+        return (this.services[name] = await this.startAndWait(name, this.spec(name, environment)));
+    }
+
+    /** Starts a container in the place of a service and waits until it answers. */
+    async startAndWait(name: ServiceName, spec: ContainerSpec): Promise<StartedTestContainer> {
+        const container = await start(spec);
         const url = name === "hermes" ? `http://${this.hermesHost}:8642/health` : "http://open-webui:8080/ready";
         for (let tries = 0; tries < 180; tries++) {
             const answer = await this.request("GET", url).catch(() => undefined);
