@@ -148,7 +148,7 @@ const rules = {
         wrong: matches(/^[^@]+@[^@]+\.[^@]+$/, "isn't an e-mail address"),
     },
     webuiSignup: { hint: "write true or false", wrong: boolean },
-    keyRotation: { hint: "any text will do, a date for example" },
+    keyRotation: { hint: "any word will do, a date for example" },
     protectData: { hint: "write true or false", wrong: boolean },
     telegramBotToken: {
         secret: true,
@@ -163,7 +163,7 @@ const rules = {
     },
 } satisfies Record<string, Rule>;
 
-const placeholder = /x{4,}|\.{3}|…|^<.*>$|^(your|my)[-_ ]|change[-_ ]?me|placeholder|replace[-_ ]?me/i;
+const placeholder = /x{5,}|\.{3}|…|^<.*>|^your[-_ ]|change[-_ ]?me|placeholder|replace[-_ ]?me/i;
 
 /** What is wrong with a value whatever the setting: these mistakes come from copying. */
 function copiedBadly(value: string, secret: boolean): string | undefined {

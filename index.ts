@@ -8,8 +8,9 @@ import { refusePublicResources } from "./guard";
 const settings = readSettings();
 refusePublicResources();
 
-// Names at Render are unique within a workspace: the stack's name lets a second stack stand beside the first.
-const stack = pulumi.getStack();
+// Names at Render are unique within a workspace: the stack's name lets a second stack stand beside the first. In lower
+// case, because the images are named so, too.
+const stack = pulumi.getStack().toLowerCase();
 const hermesName = `hermes-${stack}`;
 const openWebUiName = `open-webui-${stack}`;
 

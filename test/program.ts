@@ -127,6 +127,8 @@ export interface Options {
     also?: () => void;
     /** Secret settings that the user stored in plain text. */
     plainText?: string[];
+    /** Name of the stack. */
+    stack?: string;
 }
 
 type Overrides = Record<string, string | undefined>;
@@ -144,7 +146,7 @@ export async function evaluate(overrides: Overrides = {}, options: Options = {})
  */
 export async function run(
     overrides: Overrides = {},
-    { also, plainText = [] }: Options = {},
+    { also, plainText = [], stack = "test" }: Options = {},
 ): Promise<Program & { failure?: unknown }> {
     const defaults = Object.entries(declaredSettings)
         .filter(([, { default: value }]) => value !== undefined)
@@ -172,7 +174,7 @@ export async function run(
             call: ({ inputs }) => inputs as Record<string, unknown>,
         },
         project.name,
-        "test",
+        stack,
     );
     try {
         let exports: Record<string, unknown> = {};

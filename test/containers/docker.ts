@@ -83,8 +83,9 @@ export interface ContainerSpec {
     /** A line of its log that says it is ready; without one the container is not waited for. */
     ready?: RegExp;
     memoryMb?: number;
-    /** Size in MB of an in-memory disk by mount point. */
-    tmpfs?: Record<string, number>;
+    /** Mount options of an in-memory disk by mount point. */
+    tmpfs?: Record<string, string>;
+    user?: string;
     /** IP address by host name. */
     hosts?: Record<string, string>;
 }
@@ -104,7 +105,8 @@ class Peer extends GenericContainer {
         if (spec.memoryMb) this.withResourcesQuota({ memory: spec.memoryMb / 1024 });
         // For no strategy at all Testcontainers would wait for the image's health check.
         this.withWaitStrategy(spec.ready ? Wait.forLogMessage(spec.ready) : Wait.forAll([])).withStartupTimeout(180_000);
-        if (spec.tmpfs) this.withTmpFs(Object.fromEntries(Object.entries(spec.tmpfs).map(([path, mb]) => [path, `size=${mb}m`])));
+        if (spec.tmpfs) this.withTmpFs(spec.tmpfs);
+        if (spec.user) this.withUser(spec.user);
         this.withExtraHosts(Object.entries(spec.hosts ?? {}).map(([host, ipAddress]) => ({ host, ipAddress })));
         // Without nocopy Docker fills a new volume with what the image has at its mount point; a disk at Render hides that.
         this.withBindMounts(

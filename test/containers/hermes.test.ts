@@ -1,6 +1,6 @@
 /** The Hermes image against a hostile disk, an unreachable Modal, and its own wrong settings. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { output, runToEnd, sweep } from "./docker";
+import { output, runToEnd, sweep, type ContainerSpec } from "./docker";
 import { Stack } from "./stack";
 
 let stack: Stack;
@@ -221,15 +221,14 @@ describe("it refuses to start", () => {
         for (const [, value] of set) if (value.length > 12) expect(log).not.toContain(value.trim());
     });
 
-    test("without a disk", async () => {
-        const { code, log } = await runToEnd({ ...good(), volumes: {} });
+    test.for<[what: string, changes: Partial<ContainerSpec>, says: RegExp]>([
+        ["without a disk", { volumes: {} }, /No disk is mounted at \/opt\/data.*attach/],
+        ["on a full disk, where it would answer and silently save nothing", { volumes: {}, tmpfs: { "/opt/data": "size=8m" } }, /less than 64 MiB free.*grow/],
+        ["on a read-only disk", { volumes: {}, tmpfs: { "/opt/data": "ro" } }, /\/opt\/data can't be written/],
+        ["as another user than root, whose part is to seal the disk", { user: "10000:10000" }, /must start as root/],
+    ])("%s", async ([, changes, says]) => {
+        const { code, log } = await runToEnd({ ...good(), ...changes });
         expect(code).toBe(1);
-        expect(log).toMatch(/\/opt\/data.*attach/);
-    });
-
-    test("on a full disk, where it would answer and silently save nothing", async () => {
-        const { code, log } = await runToEnd({ ...good(), volumes: {}, tmpfs: { "/opt/data": 8 } });
-        expect(code).toBe(1);
-        expect(log).toMatch(/\/opt\/data.*free.*grow/);
+        expect(log).toMatch(says);
     });
 });

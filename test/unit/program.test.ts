@@ -121,6 +121,12 @@ describe("the images", () => {
         expect(service(program, name).dependencies).toContain(built.name);
     });
 
+    test("their paths are in lower case, whatever the user and the stack are called", async () => {
+        const program = await evaluate({ ghcrUser: "Octo-Cat" }, { stack: "Prod" });
+        const paths = ofType(program, image).flatMap(({ inputs }) => plain(inputs.tags) as string[]);
+        expect(paths).toEqual(["ghcr.io/octo-cat/hermes-prod:latest", "ghcr.io/octo-cat/open-webui-prod:latest"]);
+    });
+
     test("the two services don't run the same digest", async () => {
         const program = await evaluate();
         const digests = ["hermes", "open-webui"].map(
