@@ -19,6 +19,8 @@ export interface Resource {
     name: string;
     /** As the program gave them, each secret still marked as one. */
     inputs: Record<string, unknown>;
+    /** All strings among the inputs that the program didn't mark secret, each by itself: in `inputs` one secret hides its whole property. */
+    plainInputs: string[];
     /** Name of the provider that was passed explicitly, or "". */
     provider: string;
     /** Names of the resources in `dependsOn` and behind the inputs. */
@@ -97,7 +99,7 @@ function invent(type: string, name: string, inputs: Record<string, unknown>): Re
     const derived = digestOf(`${name} ${JSON.stringify(inputs.keepers ?? {})}`);
     switch (type) {
         case "random:index/randomBytes:RandomBytes":
-            return { hex: derived };
+            return { hex: derived.slice(0, 2 * (inputs.length as number)) };
         case "random:index/randomPassword:RandomPassword":
             return { result: derived.slice(0, inputs.length as number) };
         case "docker-build:index:Image":
@@ -113,13 +115,27 @@ function invent(type: string, name: string, inputs: Record<string, unknown>): Re
 /** The last segment of a URN is the resource's name. */
 const nameOf = (urn: string) => urn.slice(urn.lastIndexOf("::") + 2);
 
+/** What the SDK itself uses to serialise an output; neither is in its public types. */
+interface Internals {
+    isSecret: Promise<boolean>;
+    promise: () => Promise<unknown>;
+}
+
+const isOutput = (value: unknown): value is Internals => pulumi.Output.isInstance(value);
+
 /** An output's value and whether it is secret; a plain export as it is. */
 async function settle(value: unknown): Promise<unknown> {
-    if (!pulumi.Output.isInstance(value)) return value;
-    // Both accessors are what the SDK itself uses to serialise outputs; neither is in its public types.
-    const output = value as unknown as { isSecret: Promise<boolean>; promise: () => Promise<unknown> };
-    const settled = await output.promise();
-    return (await output.isSecret) ? { secret: settled } : settled;
+    if (!isOutput(value)) return value;
+    const settled = await value.promise();
+    return (await value.isSecret) ? { secret: settled } : settled;
+}
+
+/** All strings in a value of the program that are not in a secret output. */
+async function unmarked(value: unknown): Promise<string[]> {
+    if (typeof value === "string") return [value];
+    if (value === null || typeof value !== "object") return [];
+    if (isOutput(value)) return (await value.isSecret) ? [] : unmarked(await value.promise());
+    return (await Promise.all(Object.values(value).map(unmarked))).flat();
 }
 
 export interface Options {
@@ -157,6 +173,7 @@ export async function run(
     const secrets = settings.filter(([key]) => secretSettings.includes(key)).map(([, value]) => value);
 
     const resources: Resource[] = [];
+    const written = new Map<string, unknown>();
     // The request that the SDK sends is the only place that shows a resource's options.
     const register = vi.spyOn(MockMonitor.prototype, "registerResource");
     vi.resetModules();
@@ -182,6 +199,10 @@ export async function run(
         // In a root stack, as the engine's loader does it: the guard hangs on that. What the program throws is carried
         // past the stack, which would otherwise reject a second promise that nobody can await.
         await pulumi.runtime.runInPulumiStack(async () => {
+            pulumi.runtime.registerStackTransformation(({ type, name, props }) => {
+                written.set(`${type} ${name}`, props);
+                return undefined;
+            });
             try {
                 exports = (await import("../index"));
                 also?.();
@@ -201,6 +222,7 @@ export async function run(
                 type: request.getType(),
                 name: request.getName(),
                 inputs: inputs as Record<string, unknown>,
+                plainInputs: await unmarked(written.get(`${request.getType()} ${request.getName()}`)),
                 provider: request.getProvider().split("::").at(-2) ?? "",
                 dependencies: request.getDependenciesList().map(nameOf),
                 protect: request.getProtect() ?? false,

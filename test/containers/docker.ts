@@ -32,10 +32,16 @@ export async function engine() {
 }
 
 export async function buildImage(name: keyof typeof images): Promise<void> {
-    await GenericContainer.fromDockerfile(`${repository}${contexts[name]}`)
-        .withPlatform("linux/amd64")
-        .withBuildkit()
-        .build(images[name], { deleteOnExit: false });
+    // After a build that failed the library is content with an image of that name from an earlier run.
+    await (await engine()).getImage(images[name]).remove({ force: true }).catch(() => undefined);
+    try {
+        await GenericContainer.fromDockerfile(`${repository}${contexts[name]}`)
+            .withPlatform("linux/amd64")
+            .withBuildkit()
+            .build(images[name], { deleteOnExit: false });
+    } catch (cause) {
+        throw new Error(`The image can't be built: \`docker build ${contexts[name]}\` shows why.`, { cause });
+    }
 }
 
 /** Size of an image in bytes, as the engine counts it: all layers, uncompressed. */
@@ -137,7 +143,10 @@ export async function logOf(container: StartedTestContainer): Promise<string> {
 /** Waits until a container ends by itself; gives its exit code and log, and removes it. */
 export async function ending(container: StartedTestContainer): Promise<{ code: number; log: string }> {
     const handle = (await engine()).getContainer(container.getId());
+    // Killed after a minute, so that a container which should have ended and didn't is a failure and no hanging test.
+    const limit = setTimeout(() => void handle.kill().catch(() => undefined), 60_000);
     const { StatusCode } = (await handle.wait()) as { StatusCode: number };
+    clearTimeout(limit);
     const log = await logOf(container);
     await handle.remove({ force: true });
     return { code: StatusCode, log };

@@ -95,6 +95,10 @@ describe("a restart on the same disks", () => {
     test("keeps memory, sessions and accounts, and sign-up closed", async () => {
         const before = await stack.signIn();
         const fact = `The cat is called ${randomUUID()}`;
+        await stack.sendFromPage(before.token, "Will you keep this?");
+        const chatsOf = async (token: string) => ((await stack.webui("GET", "/api/v1/chats/", { token })).body as { id: string }[]).map(({ id }) => id);
+        const chats = await chatsOf(before.token);
+        expect(chats.length).toBeGreaterThan(0);
         const said = await stack.ask(`CALL memory ${JSON.stringify({ action: "add", target: "user", content: fact })}`);
         expect(said).toMatch(/Tool said: .*success/s);
 
@@ -109,8 +113,7 @@ describe("a restart on the same disks", () => {
         expect((await stack.signIn()).role).toBe("admin");
         // The session of before is still good: its secret is the program's, not made up at boot.
         expect((await stack.webui("GET", "/api/v1/auths/", { token: before.token })).status).toBe(200);
-        const { body: chats } = await stack.webui("GET", "/api/v1/chats/", { token: before.token });
-        expect(chats).toHaveLength(1);
+        expect(await chatsOf(before.token)).toEqual(chats);
         expect((await signUp("second@example.com")).status).toBe(403);
     });
 
@@ -132,8 +135,20 @@ describe("a restart on the same disks", () => {
     });
 });
 
-test("the tailnet sees one machine, with the tag of its key, and publishes nothing but the page", async () => {
+test("the tailnet sees one machine, with the tag of its key", async () => {
     const machines = JSON.parse(await stack.tailnet("GET", "/machines")) as { Name: string; Tags: string[] }[];
     expect(machines).toHaveLength(1);
     expect(machines[0]).toMatchObject({ Tags: ["tag:hermes"] });
+});
+
+test("Open WebUI puts no tools and at most 1 KB around a message", async () => {
+    // The model server in the place of Hermes, which would hide what it was sent.
+    await stack.redeploy("open-webui", { OPENAI_API_BASE_URL: "http://openrouter.ai:8642/v1" });
+    const { token } = await stack.signIn();
+    await stack.forgetCalls();
+    const message = "How much of this is overhead?";
+    await stack.sendFromPage(token, message);
+    const [{ bytes, tools }] = await stack.calls();
+    expect(tools).toEqual([]);
+    expect(bytes - message.length).toBeLessThanOrEqual(1024);
 });

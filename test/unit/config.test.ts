@@ -6,10 +6,12 @@ import { declaredSettings, requiredSettings, run, secretSettings } from "../prog
 
 /** The lines of complaint that the program ends with, by the setting that each is about. */
 async function complaints(overrides: Record<string, string | undefined>, plainText: string[] = []): Promise<Record<string, string>> {
-    const { failure, resources } = await run(overrides, { plainText });
+    const { failure, resources, secrets } = await run(overrides, { plainText });
     expect(failure, "the program didn't refuse").toBeInstanceOf(pulumi.RunError);
     expect(resources, "something was declared in spite of it").toEqual([]);
-    const [, ...lines] = (failure as Error).message.split("\n");
+    const { message } = failure as Error;
+    for (const secret of secrets.map((value) => value.trim()).filter((value) => value !== "")) expect(message).not.toContain(secret);
+    const [, ...lines] = message.split("\n");
     return Object.fromEntries(lines.map((line) => [line.replace(/^ {2}- (\w+) .*$/, "$1"), line]));
 }
 
@@ -27,6 +29,9 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["renderOwnerId", "my-team", /tea-/],
         ["renderOwnerId", "srv-c1a2b3c4d5e6f7g8h9i0", /tea-/],
         ["renderRegion", "Oregon", /lower case/],
+        ["renderOwnerId", "tea-c1a2b3c4d5e6f7g8h9i0/settings", /tea-/],
+        ["renderRegion", "oregon-2", /lower case/],
+        ["renderRegion", "us-oregon", /lower case/],
         ["renderRegion", "us-west-2", /oregon, ohio, virginia, frankfurt, singapore/],
         ["modelDefault", "gpt-5.5", /vendor/],
         ["modelDefault", "openrouter/openai/gpt-5.5", /vendor/],
@@ -53,6 +58,8 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["webuiHostname", "Open_WebUI", /lower-case/],
         ["webuiHostname", "open-webui.tail1234.ts.net", /lower-case/],
         ["webuiHostname", "-chat", /lower-case/],
+        ["webuiHostname", "chat-", /lower-case/],
+        ["webuiHostname", "c".repeat(64), /lower-case/],
         ["webuiAdminEmail", "admin", /e-mail/],
         ["webuiSignup", "yes", /true or false/],
         ["protectData", "TRUE", /true or false/],
@@ -61,6 +68,10 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["ghcrUser", "<github-user>", /is a placeholder/],
         ["ghcrUser", "your-github-username", /is a placeholder/],
         ["modalTokenId", "ak-...", /is a placeholder/],
+        ["modalTokenId", "ak-…", /is a placeholder/],
+        ["webuiHostname", "change-me", /is a placeholder/],
+        ["webuiHostname", "placeholder", /is a placeholder/],
+        ["webuiHostname", "replace-me", /is a placeholder/],
         ["keyRotation", "", /is empty/],
     ])("%s = %s", async ([setting, value, says]) => {
         const said = await complaints({ [setting]: value });
@@ -108,6 +119,22 @@ describe("Telegram", () => {
 
     test("wants a bot's token", async () => {
         expect(Object.keys(await complaints({ telegramBotToken: "mybot", telegramAllowedUsers: "42" }))).toEqual(["telegramBotToken"]);
+    });
+});
+
+test("the defaults are the documented ones", () => {
+    const defaults = Object.entries(declaredSettings).filter(([, { default: value }]) => value !== undefined);
+    expect(Object.fromEntries(defaults.map(([key, { default: value }]) => [key, value]))).toEqual({
+        renderRegion: "oregon",
+        modelDefault: "openai/gpt-5.5",
+        hermesPlan: "standard",
+        webuiPlan: "standard",
+        imageRegistry: "ghcr.io",
+        webuiHostname: "open-webui",
+        webuiAdminEmail: "admin@example.com",
+        webuiSignup: false,
+        keyRotation: "1",
+        protectData: false,
     });
 });
 

@@ -45,7 +45,7 @@ function plant(path: string, content: string) {
     writeFileSync(join(root, path), content);
 }
 
-function boot({ env = {}, commands = {} }: { env?: Record<string, string>; commands?: Partial<typeof fakes> & { mktemp?: string } } = {}) {
+function boot({ env = {}, commands = {} }: { env?: Record<string, string>; commands?: Record<string, string> } = {}) {
     const calls = join(root, "calls");
     rmSync(calls, { force: true });
     for (const [name, body] of Object.entries({ ...fakes, ...commands })) {
@@ -106,8 +106,9 @@ describe("refusals", () => {
         ["HERMES_MODEL", "use openai/gpt-5.5"],
         ["HERMES_MODEL", "${OTHER}/model"],
         ["TELEGRAM_HOME_CHANNEL", "1\n2"],
+        ["TELEGRAM_BOT_TOKEN", "1:token\n"],
     ])("%s=%j", (name, value) => {
-        const { status, refusals, calls } = boot({ env: { ...goodEnv, [name]: value } });
+        const { status, refusals, calls } = boot({ env: { ...goodEnv, TELEGRAM_ALLOWED_USERS: "1", [name]: value } });
         expect(status).toBe(1);
         expect(refusals).not.toHaveLength(0);
         expect(refusals.every((line) => line.includes(name))).toBe(true);
@@ -159,7 +160,7 @@ describe("accepted", () => {
         expect(options.split(" ")).toEqual(
             expect.arrayContaining(["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "--no-new-privs"]),
         );
-        expect(command).toMatch(/^hermes-gateway gateway run\b/);
+        expect(command).toBe("hermes-gateway gateway run --external-supervisor");
     });
 });
 
@@ -244,6 +245,12 @@ describe("the seal", () => {
         expectSealed();
     });
 
+    test.each(["chown", "chmod", "install"])("that fails at %s keeps Hermes from starting", (command) => {
+        const { status, calls } = boot({ env: goodEnv, commands: { [command]: "exit 1" } });
+        expect(status).toBe(1);
+        expect(calls.filter((call) => call.startsWith("setpriv"))).toEqual([]);
+    });
+
     test("keeps the agent's own data", () => {
         const kept = ["SOUL.md", "memories/MEMORY.md", "skills/mine/SKILL.md", "cron/jobs.json", "state.db", "name with blanks"];
         for (const name of kept) {
@@ -263,6 +270,6 @@ describe("the seal", () => {
         const [top, rest] = boot({ env: goodEnv }).calls;
         expect(top).toBe(`chown root:10000 ${data}`);
         expect(rest.split(" ").filter((word) => word.startsWith("/"))).toEqual([join(data, "state.db")]);
-        expect(rest).toContain("--no-dereference 10000:10000 ");
+        expect(rest).toMatch(/^chown --recursive --no-dereference 10000:10000 /);
     });
 });

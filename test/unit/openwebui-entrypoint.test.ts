@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, test as base, vi } from "vitest";
@@ -345,6 +345,16 @@ describe.skipIf(process.platform !== "linux")("Open WebUI's entrypoint", { timeo
             void box.start();
             await box.until("app started");
             expect(readdirSync(box.path("data/tailscale"))).toEqual([]);
+        });
+
+        test("the disk becomes the app's, but for the node's state", async ({ box }) => {
+            box.write("data/webui.db", "restored as root");
+            void box.start();
+            await box.until("app started");
+            expect(statSync(box.path("data")).mode & 0o7777).toBe(0o1770);
+            expect(statSync(box.path("data/tailscale")).mode & 0o7777).toBe(0o700);
+            expect(box.events("chown -h")).toEqual([`chown -h 10001:10001 ${box.path("data/webui.db")}`]);
+            expect(box.events("tailscaled started")[0]).toContain(` --statedir=${box.path("data/tailscale")} `);
         });
 
         test("further flags are passed on, word by word", async ({ box }) => {

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as render from "@pulumi/render";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { refusal } from "../../guard";
 import { evaluate, plain, plainStrings, requiredSettings, run, type Program, type Resource } from "../program";
 
@@ -202,10 +202,11 @@ describe("the environments", () => {
     });
 
     test("Telegram adds its own", async () => {
-        const telegramBotToken = `123456789:${"A".repeat(35)}`;
-        const hermes = environment(await evaluate({ telegramBotToken, telegramAllowedUsers: "42,43" }), "hermes");
-        expect(hermes).toMatchObject({
-            TELEGRAM_BOT_TOKEN: telegramBotToken,
+        const settings = requiredSettings();
+        const telegram = { telegramBotToken: `123456789:${"A".repeat(35)}`, telegramAllowedUsers: "42,43" };
+        expect(environment(await evaluate({ ...settings, ...telegram }), "hermes")).toEqual({
+            ...environment(await evaluate(settings), "hermes"),
+            TELEGRAM_BOT_TOKEN: telegram.telegramBotToken,
             TELEGRAM_ALLOWED_USERS: "42,43",
             TELEGRAM_HOME_CHANNEL: "42",
         });
@@ -289,8 +290,8 @@ describe("secrets", () => {
     test("no input of any resource shows a credential", async () => {
         const { resources, secrets } = await evaluate(withOptionalOnes());
         expect(secrets).toHaveLength(11);
-        for (const { name, inputs } of resources) {
-            const readable = plainStrings(inputs);
+        for (const { name, inputs, plainInputs } of resources) {
+            const readable = [...plainStrings(inputs), ...plainInputs];
             for (const secret of secrets) expect(readable.filter((text) => text.includes(secret)), name).toEqual([]);
         }
     });
@@ -299,6 +300,11 @@ describe("secrets", () => {
         const { resources, secrets } = await evaluate(withOptionalOnes());
         const everything = JSON.stringify(resources.map(({ inputs }) => plain(inputs)));
         expect(secrets.filter((secret) => !everything.includes(secret))).toEqual([]);
+    });
+
+    test("the admin's password is letters and digits, and enough of them", async () => {
+        const [password] = ofType(await evaluate(), "random:index/randomPassword:RandomPassword");
+        expect(plain(password.inputs)).toMatchObject({ length: 24, special: false });
     });
 
     test("a new keyRotation replaces the shared key on both services and changes nothing else", async () => {
@@ -353,6 +359,23 @@ describe("the guard", () => {
             expect((failure as Error).message).toMatch(new RegExp(`^intruder: render\\.${name} is refused because`));
         },
     );
+
+    test("stands before the first resource", async () => {
+        const seen: string[] = [];
+        vi.doMock("../../guard", () => ({
+            refusePublicResources: () => {
+                pulumi.runtime.registerStackTransformation(({ type }) => {
+                    seen.push(type);
+                    return undefined;
+                });
+            },
+        }));
+        onTestFinished(() => {
+            vi.doUnmock("../../guard");
+        });
+        const { resources } = await evaluate();
+        expect(seen.sort()).toEqual(resources.map(({ type }) => type).sort());
+    });
 
     test("lets a type of another provider and a private one pass", () => {
         expect(refusal("random:index/randomBytes:RandomBytes")).toBeUndefined();
