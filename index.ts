@@ -91,6 +91,8 @@ const serviceOptions = {
     protect: settings.protectData,
 };
 
+// The disks below grow and never shrink, and a disk that is taken out of the program is deleted with its data.
+
 /** Render's form of an environment. */
 const env = (variables: Record<string, pulumi.Input<string>>) =>
     Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, { value }]));
