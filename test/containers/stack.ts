@@ -10,7 +10,8 @@ import { createNetwork, createVolume, isRunning, logOf, output, runToEnd, start,
 
 const domain = "tail1234.ts.net";
 
-export type ServiceName = "hermes" | "open-webui";
+const services = ["hermes", "open-webui"] as const;
+export type ServiceName = (typeof services)[number];
 
 /** All that differs from production, each with its reason. */
 const overrides = (loginServer: string): Record<ServiceName, Record<string, string>> => ({
@@ -80,11 +81,12 @@ export class Stack {
 
     private constructor(readonly program: Program) {}
 
-    /** Evaluates the program with these settings and starts the stand-ins; no service runs yet. */
-    static async create(settings: Record<string, string> = {}): Promise<Stack> {
-        const stack = new Stack(await evaluate({ tailnetDnsName: domain, ...settings }));
+    /** Evaluates the program and starts the stand-ins; no service runs yet. */
+    static async create(): Promise<Stack> {
+        const stack = new Stack(await evaluate({ tailnetDnsName: domain }));
         await createNetwork(stack.network);
-        for (const name of ["ca", "hermes-data", "open-webui-data"]) await createVolume(stack.volume(name));
+        const disks = services.map((name) => declared(stack.program, name).disk.name);
+        for (const name of ["ca", ...disks]) await createVolume(stack.volume(name));
         stack.openRouter = await start({
             image: "openRouter",
             network: stack.network,
@@ -95,7 +97,6 @@ export class Stack {
         stack.control = await start({
             image: "control",
             network: stack.network,
-            aliases: ["control"],
             command: [`--domain=${domain}`, `--authkey=${stack.environment("open-webui").TS_AUTHKEY}`],
             ready: /control plane of/,
         });
