@@ -35,9 +35,9 @@ describe("a message", () => {
 
     test("finds the one model that Hermes offers, already chosen", async () => {
         const { token } = await stack.signIn();
-        const { body } = await stack.webui("GET", "/api/models", { token });
+        const { body } = await stack.webui("GET", "/api/models", { bearer: token });
         expect((body as { data: { id: string }[] }).data.map(({ id }) => id)).toEqual([stack.environment("hermes").API_SERVER_MODEL_NAME]);
-        const { body: config } = await stack.webui("GET", "/api/config", { token });
+        const { body: config } = await stack.webui("GET", "/api/config", { bearer: token });
         expect((config as { default_models: string }).default_models).toBe(stack.environment("hermes").API_SERVER_MODEL_NAME);
     });
 });
@@ -60,8 +60,8 @@ describe("who gets in", () => {
         ["GET", "/api/jobs"],
     ])("Hermes refuses %s %s without the key and with a wrong one", async ([method, path]) => {
         expect((await stack.hermes(method, path)).status).toBe(401);
-        expect((await stack.hermes(method, path, { key: stack.environment("hermes").OPENROUTER_API_KEY })).status).toBe(401);
-        expect((await stack.hermes("GET", "/v1/models", { key: stack.environment("hermes").API_SERVER_KEY })).status).toBe(200);
+        expect((await stack.hermes(method, path, { bearer: stack.environment("hermes").OPENROUTER_API_KEY })).status).toBe(401);
+        expect((await stack.hermes("GET", "/v1/models", { bearer: stack.environment("hermes").API_SERVER_KEY })).status).toBe(200);
     });
 
     test("Open WebUI refuses a wrong password, a stranger's chat and a page of another origin", async () => {
@@ -96,7 +96,7 @@ describe("a restart on the same disks", () => {
         const before = await stack.signIn();
         const fact = `The cat is called ${randomUUID()}`;
         await stack.sendFromPage(before.token, "Will you keep this?");
-        const chatsOf = async (token: string) => ((await stack.webui("GET", "/api/v1/chats/", { token })).body as { id: string }[]).map(({ id }) => id);
+        const chatsOf = async (token: string) => ((await stack.webui("GET", "/api/v1/chats/", { bearer: token })).body as { id: string }[]).map(({ id }) => id);
         const chats = await chatsOf(before.token);
         expect(chats.length).toBeGreaterThan(0);
         const said = await stack.ask(`CALL memory ${JSON.stringify({ action: "add", target: "user", content: fact })}`);
@@ -112,7 +112,7 @@ describe("a restart on the same disks", () => {
 
         expect((await stack.signIn()).role).toBe("admin");
         // The session of before is still good: its secret is the program's, not made up at boot.
-        expect((await stack.webui("GET", "/api/v1/auths/", { token: before.token })).status).toBe(200);
+        expect((await stack.webui("GET", "/api/v1/auths/", { bearer: before.token })).status).toBe(200);
         expect(await chatsOf(before.token)).toEqual(chats);
         expect((await signUp("second@example.com")).status).toBe(403);
     });
@@ -123,11 +123,11 @@ describe("a restart on the same disks", () => {
         expect(status).toBe(200);
         const guest = body as Session & { id: string };
         expect(guest.role).toBe("pending");
-        expect((await stack.webui("GET", "/api/models", { token: guest.token })).status).toBe(401);
+        expect((await stack.webui("GET", "/api/models", { bearer: guest.token })).status).toBe(401);
 
         const { token } = await stack.signIn();
         const approval = await stack.webui("POST", `/api/v1/users/${guest.id}/update`, {
-            token,
+            bearer: token,
             body: { role: "user", name: "Somebody", email: "third@example.com", profile_image_url: "/user.png" },
         });
         expect(approval.status, JSON.stringify(approval.body)).toBe(200);

@@ -44,6 +44,13 @@ function declared(program: Program, name: ServiceName): { environment: Record<st
     };
 }
 
+export interface RequestOptions {
+    bearer?: string;
+    headers?: Record<string, string>;
+    /** Sent as JSON. */
+    body?: unknown;
+}
+
 export interface Answer {
     status: number;
     headers: Record<string, string>;
@@ -170,22 +177,24 @@ export class Stack {
     }
 
     /** Sends a request from a third container in the private network. */
-    async request(method: string, url: string, { headers = {}, body }: { headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {
-        const result = JSON.parse(
-            await output(this.openRouter, "python3", "/client.py", JSON.stringify({ method, url, headers, body })),
-        ) as { error?: string; status: number; headers: Record<string, string>; body: string };
+    async request(method: string, url: string, { bearer, headers, body }: RequestOptions = {}): Promise<Answer> {
+        const call = { method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, body };
+        const result = JSON.parse(await output(this.openRouter, "python3", "/client.py", JSON.stringify(call))) as {
+            error?: string;
+            status: number;
+            headers: Record<string, string>;
+            body: string;
+        };
         if (result.error) throw new Error(`${method} ${url}: ${result.error}`);
         return { ...result, body: parsed(result.body) };
     }
 
-    hermes(method: string, path: string, options: { key?: string; headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {
-        const headers = { ...options.headers, ...(options.key && { Authorization: `Bearer ${options.key}` }) };
-        return this.request(method, `http://${this.hermesHost}:8642${path}`, { headers, body: options.body });
+    hermes(method: string, path: string, options?: RequestOptions): Promise<Answer> {
+        return this.request(method, `http://${this.hermesHost}:8642${path}`, options);
     }
 
-    webui(method: string, path: string, options: { token?: string; headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {
-        const headers = { ...options.headers, ...(options.token && { Authorization: `Bearer ${options.token}` }) };
-        return this.request(method, `http://open-webui:8080${path}`, { headers, body: options.body });
+    webui(method: string, path: string, options?: RequestOptions): Promise<Answer> {
+        return this.request(method, `http://open-webui:8080${path}`, options);
     }
 
     /** Calls the admin API of the control plane, see test/control/api.go. */
@@ -196,7 +205,7 @@ export class Stack {
     /** Asks Hermes directly, as Open WebUI does; gives the text of its answer. */
     async ask(content: string): Promise<string> {
         const { status, body } = await this.hermes("POST", "/v1/chat/completions", {
-            key: this.environment("hermes").API_SERVER_KEY,
+            bearer: this.environment("hermes").API_SERVER_KEY,
             body: { model: this.environment("hermes").API_SERVER_MODEL_NAME, messages: [{ role: "user", content }] },
         });
         if (status !== 200) throw new Error(`Hermes answered ${status}: ${JSON.stringify(body)}`);
@@ -219,7 +228,7 @@ export class Stack {
         const [userId, answerId] = [randomUUID(), randomUUID()];
         const model = this.environment("open-webui").DEFAULT_MODELS;
         const { status, body } = await this.webui("POST", "/api/chat/completions", {
-            token,
+            bearer: token,
             body: {
                 model,
                 stream: true,
@@ -234,7 +243,7 @@ export class Stack {
         if (status !== 200) throw new Error(`Open WebUI answered ${status}: ${JSON.stringify(body)}`);
         const { chat_id } = body as { chat_id: string };
         for (;;) {
-            const { body: chat } = await this.webui("GET", `/api/v1/chats/${chat_id}`, { token });
+            const { body: chat } = await this.webui("GET", `/api/v1/chats/${chat_id}`, { bearer: token });
             const answer = (chat as Chat).chat.history.messages[answerId];
             if (answer.done) return answer.content;
             await sleep(500);
