@@ -12,14 +12,10 @@ beforeAll(async () => {
 afterAll(sweep);
 
 /** The container as declared, on a disk of its own; a change to `undefined` takes a variable away. */
-async function onNewDisk(changes: Record<string, string | undefined> = {}): Promise<ContainerSpec & { disk: string }> {
-    const spec = stack.spec("open-webui");
+async function onNewDisk(changes: Record<string, string | undefined> = {}): Promise<ContainerSpec> {
     const disk = `${stack.network}-${unique()}`;
     await createVolume(disk);
-    const environment = Object.fromEntries(
-        Object.entries({ ...spec.environment, ...changes }).filter((entry): entry is [string, string] => entry[1] !== undefined),
-    );
-    return { ...spec, environment, disk, volumes: { [disk]: "/app/backend/data" } };
+    return { ...stack.spec("open-webui", changes), volumes: { [disk]: "/app/backend/data" } };
 }
 
 const published = /is published at/;
@@ -89,7 +85,7 @@ describe("it refuses to start", () => {
 
     test("with flags that tailscale doesn't know", async () => {
         const { environment } = stack.spec("open-webui");
-        await expectRefusal(await onNewDisk({ TS_EXTRA_ARGS: `${environment?.TS_EXTRA_ARGS} --no-such-flag` }), /correct TS_EXTRA_ARGS/);
+        await expectRefusal(await onNewDisk({ TS_EXTRA_ARGS: `${environment.TS_EXTRA_ARGS} --no-such-flag` }), /correct TS_EXTRA_ARGS/);
     });
 
     test("on a tailnet without HTTPS", async () => {
@@ -128,8 +124,8 @@ describe("it stays on the tailnet", () => {
         await (await start({ ...spec, ready: published })).stop({ timeout: 60_000 });
         await stack.tailnet("PUT", `/keys/${key}`, { Revoked: true });
         await (await start({ ...spec, ready: published })).stop({ timeout: 60_000 });
-        const withoutKey = Object.fromEntries(Object.entries(spec.environment ?? {}).filter(([name]) => name !== "TS_AUTHKEY"));
-        await (await start({ ...spec, environment: withoutKey, ready: published })).stop({ timeout: 60_000 });
+        const { environment } = stack.spec("open-webui", { TS_AUTHKEY: undefined });
+        await (await start({ ...spec, environment, ready: published })).stop({ timeout: 60_000 });
         expect((await machines()).map(({ Name }) => Name)).toEqual(["open-webui.tail1234.ts.net"]);
     });
 });

@@ -121,7 +121,7 @@ describe("a restart on the same disks", () => {
         await stack.redeploy("open-webui", { ENABLE_SIGNUP: "true" });
         const { status, body } = await signUp("third@example.com");
         expect(status).toBe(200);
-        const guest = body as Session & { id: string };
+        const guest = body as Session;
         expect(guest.role).toBe("pending");
         expect((await stack.webui("GET", "/api/models", { bearer: guest.token })).status).toBe(401);
 

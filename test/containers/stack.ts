@@ -125,15 +125,19 @@ export class Stack {
         return new URL(this.environment("open-webui").OPENAI_API_BASE_URL).hostname;
     }
 
-    /** A service as the program declares it, in this network; `environment` is for tests of a changed setting. */
-    spec(name: ServiceName, environment: Record<string, string> = {}): ContainerSpec {
+    /**
+     * A service as the program declares it, in this network; `changes` are for tests of another setting, and one to
+     * `undefined` takes a variable away.
+     */
+    spec(name: ServiceName, changes: Record<string, string | undefined> = {}): ContainerSpec & { environment: Record<string, string> } {
         const { environment: own, disk } = declared(this.program, name);
         const volumes = { [this.volume(disk.name)]: disk.mountPath };
+        const environment = Object.entries({ ...own, ...overrides(this.loginServer)[name], ...changes });
         return {
             image: name === "hermes" ? "hermes" : "openWebUi",
             network: this.network,
             aliases: [name === "hermes" ? this.hermesHost : "open-webui"],
-            environment: { ...own, ...overrides(this.loginServer)[name], ...environment },
+            environment: Object.fromEntries(environment.filter((entry): entry is [string, string] => entry[1] !== undefined)),
             volumes: name === "hermes" ? { ...volumes, [this.volume("ca")]: "/ca" } : volumes,
             // Modal needs an account, models.dev the internet. A refused connection is noticed at once, an unknown name
             // only after a minute.

@@ -161,8 +161,6 @@ func (t *tailnet) admit(req *tailcfg.RegisterRequest, info *authKeyInfo) {
 		if len(node.Tags) == 0 {
 			node.KeyExpiry = time.Now().Add(keyLifetime)
 		}
-	}
-	if info != nil {
 		t.nameLocked(node, req.Hostinfo.Hostname)
 	}
 	t.storeLocked(node)
