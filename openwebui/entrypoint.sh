@@ -5,8 +5,8 @@
 #
 # The order is join, serve, app: a mistake in the settings ends the container
 # within seconds, before a port is bound, so that the platform never takes the
-# deploy for live. From then on the container lives exactly as long as both
-# tailscaled and the app do.
+# deploy for live. From then on the container lives exactly as long as
+# tailscaled, the app and the machine's login do.
 #
 # Environment
 #   Required, and handed on to the app, which documents them at
@@ -36,7 +36,7 @@
 #
 # Exit code: 0 after SIGTERM or SIGINT, once the app and then tailscaled have
 # stopped; otherwise never 0, whether the start was refused (one sentence on
-# stderr says why) or one of the two processes ended.
+# stderr says why), one of the two processes ended, or the login did.
 
 set -euo pipefail
 
@@ -46,12 +46,14 @@ readonly DATA_DIR=${DATA_DIR:-/app/backend/data}
 readonly STATE_DIR=$DATA_DIR/tailscale
 readonly JOIN_TIMEOUT=${TS_JOIN_TIMEOUT:-300}
 readonly APP_GRACE=50       # seconds; below the platform's own limit of 60
-readonly COMMAND_TIMEOUT=20 # seconds for one call of the tailscale CLI
+readonly COMMAND_TIMEOUT=$((JOIN_TIMEOUT < 20 ? JOIN_TIMEOUT : 20)) # seconds for one call of the tailscale CLI
+readonly LOGIN_CHECK=30     # seconds between two looks at the login
 readonly FREE_MB=16         # what the disk must have room for
 readonly ADMIN=https://login.tailscale.com/admin
 
 tailscaled_pid=
 app_pid=
+watcher_pid=
 
 log() { printf 'entrypoint: %s\n' "$*" >&2; }
 
@@ -232,15 +234,28 @@ stop() {
 # The app goes first: it may be in the middle of an answer that travels through tailscaled.
 stop_all() {
   trap '' TERM INT
+  [[ -z $watcher_pid ]] || kill "$watcher_pid" 2>/dev/null || true
   stop "$app_pid" "$APP_GRACE"
   stop "$tailscaled_pid" 5
 }
 
+# Returns when the machine's login is over. The page is out of reach then, and both processes run on as if nothing was.
+watch_login() {
+  while sleep "$LOGIN_CHECK"; do
+    [[ $(status .BackendState) == NeedsLogin ]] && return
+  done
+}
+
 supervise() {
   local rc=0 ended=''
-  wait -n -p ended "$tailscaled_pid" "$app_pid" || rc=$?
-  if [[ $ended == "$app_pid" ]]; then ended="Open WebUI"; else ended=tailscaled; fi
-  log "$ended ended with code $rc: stopping the container."
+  watch_login >/dev/null 2>&1 &
+  watcher_pid=$!
+  wait -n -p ended "$tailscaled_pid" "$app_pid" "$watcher_pid" || rc=$?
+  case $ended in
+    "$watcher_pid") log "This machine's login has expired or was removed at $ADMIN/machines: stopping the container, the next start logs in with TS_AUTHKEY." ;;
+    "$app_pid") log "Open WebUI ended with code $rc: stopping the container." ;;
+    *) log "tailscaled ended with code $rc: stopping the container." ;;
+  esac
   return 1
 }
 

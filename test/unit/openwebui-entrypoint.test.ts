@@ -431,6 +431,28 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             expect(box.output).toContain("Open WebUI ended with code 0");
         });
 
+        test("a login that ends while it runs ends the container, both processes with it", async ({ box }) => {
+            box.standIn("sleep", "exec /bin/sleep 0.05"); // it looks every half a minute
+            const exit = box.start();
+            await box.until("app started");
+            box.write("status.json", needsLogin);
+            expect(await exit).toBe(1);
+            expect(box.output).toMatch(/login has expired or was removed .* next start logs in with TS_AUTHKEY/);
+            expect(box.events().slice(-2)).toEqual(["app stopped", "tailscaled stopped"]);
+        });
+
+        test("a control plane out of reach doesn't, for it may be back any time", async ({ box }) => {
+            box.standIn("sleep", "exec /bin/sleep 0.05");
+            const exit = box.start();
+            await box.until("app started");
+            box.standIn("tailscale", 'echo "asked $*" >>events; echo "{\\"BackendState\\": \\"Starting\\", \\"Self\\": {\\"Online\\": false}}"');
+            await box.until("asked status --json");
+            await new Promise((resolve) => setTimeout(resolve, 500));
+            expect(box.events("app stopped")).toEqual([]);
+            box.process?.kill("SIGTERM");
+            expect(await exit).toBe(0);
+        });
+
         test.for(["SIGTERM", "SIGINT"] as const)("%s stops the app first, then tailscaled, with code 0", async (signal, { box }) => {
             const exit = box.start();
             await box.until("app started");
