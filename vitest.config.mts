@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // The entrypoints are for Debian: GNU tools and bash 5. In their images they run everywhere, in the containers project.
 const entrypoints = process.platform === "linux" ? [] : ["test/unit/*-entrypoint.test.ts"];
@@ -12,13 +13,22 @@ const containers = {
     testTimeout: 10 * 60_000,
 };
 
+/** Files in the order of their names: the report of the rehearsal is read from the top. */
+class ByName extends BaseSequencer {
+    sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+        return Promise.resolve(files.toSorted((a, b) => a.moduleId.localeCompare(b.moduleId)));
+    }
+}
+
 export default defineConfig({
     test: {
+        sequence: { sequencer: ByName },
         // The gate reads its counts from the report.
         reporters: process.env.CI ? ["default", "json"] : ["default"],
         projects: [
             { test: { name: "unit", include: ["test/unit/**/*.test.ts"], exclude: entrypoints } },
             { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers } },
+            { test: { name: "rehearsal", include: ["test/rehearsal/**/*.test.ts"], ...containers } },
             { test: { name: "bench", include: ["test/containers/**/*.bench.ts"], ...containers } },
         ],
     },

@@ -1,23 +1,30 @@
-/** Containers, networks and volumes of the tests. All of them carry one label, by which a later run finds leftovers. */
+/**
+ * Containers, networks, volumes and images of the tests. All of them carry the run that they belong to as a label, by
+ * which the end of the run, or a later one, finds them.
+ */
 import { fileURLToPath } from "node:url";
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from "testcontainers";
 
-const label = "private-hermes.test";
+/** The process that began this run; those that it starts inherit it. */
+const run = (process.env.PRIVATE_HERMES_RUN ??= String(process.pid));
 
-export const images = {
-    hermes: "private-hermes/hermes:test",
-    openWebUi: "private-hermes/open-webui:test",
-    control: "private-hermes/test-control:test",
-    openRouter: "private-hermes/test-openrouter:test",
-} as const;
+/** Whether this process began the run, and so has to clear up after it. */
+export const ownsRun = () => run === String(process.pid);
+
+const label = "private-hermes.run";
+const labels = { [label]: run };
 
 /** The folder that each image is built from. */
-export const contexts: Record<keyof typeof images, string> = {
+export const contexts = {
     hermes: "hermes",
     openWebUi: "openwebui",
     control: "test/control",
     openRouter: "test/openrouter",
+    laptop: "test/laptop",
 };
+export type ImageName = keyof typeof contexts;
+
+const tagOf = (name: ImageName) => `private-hermes/${name.toLowerCase()}:${run}`;
 
 export const repository = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -31,53 +38,105 @@ export async function engine() {
     }
 }
 
-export async function buildImage(name: keyof typeof images): Promise<void> {
-    // After a build that failed the library is content with an image of that name from an earlier run.
-    await (await engine()).getImage(images[name]).remove({ force: true }).catch(() => undefined);
+/** Builds an image under a tag of this run: after a failed build the library would be content with an older image. */
+export async function buildImage(name: ImageName): Promise<void> {
     try {
         await GenericContainer.fromDockerfile(`${repository}${contexts[name]}`)
             .withPlatform("linux/amd64")
             .withBuildkit()
-            .build(images[name], { deleteOnExit: false });
+            .build(tagOf(name), { deleteOnExit: false });
     } catch (cause) {
         throw new Error(`The image can't be built: \`docker build ${contexts[name]}\` shows why.`, { cause });
     }
 }
 
 /** Size of an image in bytes, as the engine counts it: all layers, uncompressed. */
-export async function imageSize(name: keyof typeof images): Promise<number> {
-    return (await (await engine()).getImage(images[name]).inspect()).Size;
+export async function imageSize(name: ImageName): Promise<number> {
+    return (await (await engine()).getImage(tagOf(name)).inspect()).Size;
 }
 
 /** Whether an image stands on a stand-in of its base rather than on the real one. */
-export async function onStandIn(name: keyof typeof images): Promise<boolean> {
-    const { Config } = await (await engine()).getImage(images[name]).inspect();
+export async function onStandIn(name: ImageName): Promise<boolean> {
+    const { Config } = await (await engine()).getImage(tagOf(name)).inspect();
     return Boolean(Config.Labels["stand-in"]);
 }
 
-/** A private network: nothing in it reaches the outside, nothing outside but this machine reaches in. */
+/**
+ * A private network: its members reach each other, and neither they nor this machine reach across. Without the option
+ * a Linux host has an address in each of Docker's networks, the internal ones too, and with it a way to every port.
+ */
 export async function createNetwork(name: string): Promise<void> {
-    await (await engine()).createNetwork({ Name: name, Internal: true, Labels: { [label]: "" } });
+    const Options = { "com.docker.network.bridge.inhibit_ipv4": "true" };
+    await (await engine()).createNetwork({ Name: name, Internal: true, Options, Labels: labels });
+}
+
+/** A network that isn't private: its members reach the internet, and this machine reaches them. Never put two into it. */
+export async function createOpenNetwork(name: string): Promise<void> {
+    await (await engine()).createNetwork({ Name: name, Labels: labels });
+}
+
+/** Puts a running container into one more network. */
+export async function connect(container: StartedTestContainer, network: string, aliases: string[] = []): Promise<void> {
+    await (await engine()).getNetwork(network).connect({ Container: container.getId(), EndpointConfig: { Aliases: aliases } });
+}
+
+/** A container's address in a network. */
+export async function addressOf(container: StartedTestContainer, network: string): Promise<string> {
+    return (await (await engine()).getContainer(container.getId()).inspect()).NetworkSettings.Networks[network].IPAddress;
+}
+
+/** The port of this machine's loopback that a published port has. */
+export async function portOf(container: StartedTestContainer, port: number): Promise<number> {
+    const { NetworkSettings } = await (await engine()).getContainer(container.getId()).inspect();
+    return Number(NetworkSettings.Ports[`${port}/tcp`][0].HostPort);
 }
 
 /** A volume that is root-owned and empty, as a new disk at Render is. */
 export async function createVolume(name: string): Promise<void> {
-    await (await engine()).createVolume({ Name: name, Labels: { [label]: "" } });
+    await (await engine()).createVolume({ Name: name, Labels: labels });
 }
 
-/** Removes every container, network and volume that carries the label, whoever started it. */
-export async function sweep(): Promise<void> {
+/** Whether the process that began a run still lives. */
+function lives(owner: string): boolean {
+    try {
+        return process.kill(Number(owner), 0);
+    } catch (error) {
+        return (error as NodeJS.ErrnoException).code === "EPERM";
+    }
+}
+
+/**
+ * Removes the containers, networks and volumes of this run, and those that a run has left behind whose process is gone;
+ * with a prefix, only what has it in the name of its network or volume.
+ */
+export async function sweep(prefix = ""): Promise<void> {
     const docker = await engine();
     const filters = { label: [label] };
-    for (const { Id } of await docker.listContainers({ all: true, filters })) {
-        await docker.getContainer(Id).remove({ force: true, v: true });
+    const due = (name: string, has: Record<string, string>) => name.startsWith(prefix) && (has[label] === run || !lives(has[label]));
+    for (const { Id, HostConfig, Labels } of await docker.listContainers({ all: true, filters })) {
+        if (due(HostConfig.NetworkMode, Labels)) await docker.getContainer(Id).remove({ force: true, v: true });
     }
-    for (const { Id } of await docker.listNetworks({ filters })) await docker.getNetwork(Id).remove();
-    for (const { Name } of (await docker.listVolumes({ filters })).Volumes) await docker.getVolume(Name).remove();
+    for (const { Id, Name, Labels } of await docker.listNetworks({ filters })) {
+        if (due(Name, Labels ?? {})) await docker.getNetwork(Id).remove();
+    }
+    for (const { Name, Labels } of (await docker.listVolumes({ filters })).Volumes) {
+        if (due(Name, Labels)) await docker.getVolume(Name).remove();
+    }
+}
+
+/** Removes the images of this run, and of runs whose process is gone. What they were built from stays in the build cache. */
+export async function removeImages(): Promise<void> {
+    const docker = await engine();
+    for (const { RepoTags } of await docker.listImages({ filters: { reference: ["private-hermes/*"] } })) {
+        for (const tag of RepoTags ?? []) {
+            const owner = tag.slice(tag.lastIndexOf(":") + 1);
+            if (owner === run || !lives(owner)) await docker.getImage(tag).remove({ force: true });
+        }
+    }
 }
 
 export interface ContainerSpec {
-    image: keyof typeof images;
+    image: ImageName;
     network: string;
     /** Host names under which the others in the network find it. */
     aliases?: string[];
@@ -89,11 +148,15 @@ export interface ContainerSpec {
     /** A line of its log that says it is ready; without one the container is not waited for. */
     ready?: RegExp;
     memoryMb?: number;
+    /** Share of a CPU, as 0.5. */
+    cpus?: number;
     /** Mount options of an in-memory disk by mount point. */
     tmpfs?: Record<string, string>;
     user?: string;
     /** IP address by host name. */
     hosts?: Record<string, string>;
+    /** TCP port that this machine gets on its loopback, under a number that is free there. */
+    published?: number;
 }
 
 /**
@@ -102,15 +165,21 @@ export interface ContainerSpec {
  */
 class Peer extends GenericContainer {
     constructor(spec: ContainerSpec) {
-        super(images[spec.image]);
+        super(tagOf(spec.image));
         this.networkMode = spec.network;
         this.createOpts.NetworkingConfig = { EndpointsConfig: { [spec.network]: { Aliases: spec.aliases ?? [] } } };
-        this.withLabels({ [label]: "" }).withEnvironment(spec.environment ?? {}).withAutoRemove(false);
+        this.withLabels(labels).withEnvironment(spec.environment ?? {}).withAutoRemove(false);
         if (spec.command) this.withCommand(spec.command);
         if (spec.entrypoint) this.withEntrypoint(spec.entrypoint);
-        if (spec.memoryMb) this.withResourcesQuota({ memory: spec.memoryMb / 1024 });
+        if (spec.memoryMb) this.hostConfig.Memory = this.hostConfig.MemorySwap = spec.memoryMb * 1024 * 1024;
+        if (spec.cpus) this.hostConfig.NanoCpus = spec.cpus * 1e9;
         // For no strategy at all Testcontainers would wait for the image's health check.
         this.withWaitStrategy(spec.ready ? Wait.forLogMessage(spec.ready) : Wait.forAll([])).withStartupTimeout(180_000);
+        // Testcontainers would publish it on every address of this machine.
+        if (spec.published) {
+            this.createOpts.ExposedPorts = { [`${spec.published}/tcp`]: {} };
+            this.hostConfig.PortBindings = { [`${spec.published}/tcp`]: [{ HostIp: "127.0.0.1", HostPort: "" }] };
+        }
         if (spec.tmpfs) this.withTmpFs(spec.tmpfs);
         if (spec.user) this.withUser(spec.user);
         this.withExtraHosts(Object.entries(spec.hosts ?? {}).map(([host, ipAddress]) => ({ host, ipAddress })));
@@ -156,11 +225,20 @@ export async function ending(container: StartedTestContainer): Promise<{ code: n
 export const runToEnd = async (spec: ContainerSpec) => ending(await start(spec));
 
 /** Runs a command in a container and gives its standard output; rejects when it fails. */
-export async function output(container: StartedTestContainer, ...command: string[]): Promise<string> {
-    const { exitCode, stdout, stderr } = await container.exec(command);
-    if (exitCode !== 0) throw new Error(`${command[0]} ended with ${exitCode}: ${stderr || stdout}`);
+export const output = (container: StartedTestContainer, ...command: string[]) => execute(container, command);
+
+async function execute(container: StartedTestContainer, command: string[], env?: Record<string, string>): Promise<string> {
+    const { exitCode, stdout, stderr } = await container.exec(command, { env });
+    if (exitCode !== 0) throw new Error(`${command.join(" ")} ended with ${exitCode}: ${stderr || stdout}`);
     return stdout;
 }
+
+/**
+ * Runs a command in a container with a text as its standard input, where nobody sees it who lists the processes; gives
+ * its standard output and rejects when it fails.
+ */
+export const outputOf = (container: StartedTestContainer, command: string[], input: string) =>
+    execute(container, ["sh", "-c", 'printf %s "$INPUT" | "$@"', "sh", ...command], { INPUT: input });
 
 /** Tells the networks and volumes of one test file from those of another. */
 export const unique = () => Math.random().toString(36).slice(2, 8);

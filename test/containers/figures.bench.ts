@@ -2,9 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, test } from "vitest";
-import { engine, imageSize, repository, sweep } from "./docker";
+import { imageSize, repository, sweep } from "./docker";
+import { Laptop } from "./laptop";
+import { peaks } from "./memory";
 import { Stack } from "./stack";
 
 const MB = 1024 * 1024;
@@ -17,30 +18,6 @@ function record(figure: string, measured: number, expected: number, unit: string
         expected: `<= ${expected} ${unit}`,
         ratio: (measured / expected).toFixed(2),
     });
-}
-
-interface MemoryStats {
-    /** `rss` under cgroup v1, `anon` under v2: what is resident and not a file's page. */
-    stats: { rss?: number; anon?: number };
-}
-
-/** Resident memory of a whole container, in MB. */
-async function resident(container: StartedTestContainer): Promise<number> {
-    const docker = await engine();
-    const { memory_stats } = (await docker.getContainer(container.getId()).stats({ stream: false, "one-shot": true })) as unknown as {
-        memory_stats: MemoryStats;
-    };
-    return (memory_stats.stats.rss ?? memory_stats.stats.anon ?? NaN) / MB;
-}
-
-/** The highest resident memory, in MB, seen twice a second while `work` goes on. */
-async function peak(container: StartedTestContainer, work: Promise<unknown>): Promise<number> {
-    const samples: Promise<number>[] = [];
-    const sampling = setInterval(() => samples.push(resident(container)), 500);
-    await work.finally(() => {
-        clearInterval(sampling);
-    });
-    return Math.max(...(await Promise.all(samples)));
 }
 
 let stack: Stack;
@@ -68,30 +45,31 @@ test("what Open WebUI adds to a message", async () => {
     record("bytes around a message in the UI", calls.reduce((sum, { bytes }) => sum + bytes, 0) - message.length, 1024, "bytes");
 });
 
-/** So many chats at once, each answered in full within at least `seconds`. */
-async function chats(count: number, seconds: number, send: (message: string) => Promise<string>) {
-    const words = Array.from({ length: seconds }, (_, n) => n + 1).join(" ");
-    const answers = await Promise.all(Array.from({ length: count }, (_, n) => send(`SLOW ${seconds}, says number ${n}`)));
-    const lost = answers.filter((answer) => answer.trim() !== words);
-    if (lost.length > 0) throw new Error(`${lost.length} of ${count} chats went wrong, one with: ${lost[0]}`);
-}
-
-test("Hermes under 8 chats", async () => {
-    const hermes = await stack.start("hermes");
-    await stack.ask("Warm up, please.");
-    const highest = await peak(hermes, chats(8, 10, (message) => stack.ask(message)));
-    record("Hermes resident, 8 concurrent chats", highest, 256, "MB");
-});
-
-test("the whole stack under 40 chats", async () => {
-    const openWebUi = await stack.redeploy("open-webui");
+test("a message in the UI", async () => {
+    await Promise.all([stack.start("hermes"), stack.redeploy("open-webui")]);
     const { token } = await stack.signIn();
     await stack.forgetCalls();
-    await stack.sendFromPage(token, "Warm up, please.");
+    await stack.sendFromPage(token, "How many calls is this?");
     await sleep(3000);
     record("model calls for a message in the UI", (await stack.calls()).length, 1, "calls");
-    const highest = await peak(openWebUi, chats(40, 20, (message) => stack.sendFromPage(token, message)));
-    record("Open WebUI with tailscaled resident, 40 concurrent chats", highest, 512, "MB");
+});
+
+test("memory under chats over the tailnet, each service on its plan", async () => {
+    for (const name of ["hermes", "open-webui"] as const) await stack.services[name]?.stop({ timeout: 60_000 });
+    const [hermes, openWebUi, laptop] = await Promise.all([
+        stack.startAndWait("hermes", stack.onPlan("hermes")),
+        stack.startAndWait("open-webui", stack.onPlan("open-webui")),
+        Laptop.join(stack),
+    ]);
+    const { token } = await stack.signIn();
+    for (const chats of [8, 40]) {
+        const load = laptop.chats({ url: stack.url, tokens: [token], model: stack.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
+        const needed = await peaks([hermes, openWebUi], load);
+        for (const [index, name] of (["hermes", "open-webui"] as const).entries()) {
+            const { memoryMb = NaN } = stack.onPlan(name);
+            record(`${name} on ${stack.plan(name)}, ${chats} chats at once`, needed[index], Math.floor((memoryMb * 2) / 3), "MB");
+        }
+    }
 });
 
 test("npm test", () => {

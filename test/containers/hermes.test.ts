@@ -1,7 +1,7 @@
 /** The Hermes image against a hostile disk, an unreachable Modal, and its own wrong settings. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engine, output, runToEnd, sweep, type ContainerSpec } from "./docker";
+import { engine, output, runToEnd, type ContainerSpec } from "./docker";
 import { Stack } from "./stack";
 
 let stack: Stack;
@@ -9,7 +9,7 @@ let stack: Stack;
 beforeAll(async () => {
     stack = await Stack.create();
 });
-afterAll(sweep);
+afterAll(() => stack.remove());
 
 const hermes = () => {
     if (!stack.services.hermes) throw new Error("Hermes isn't running");

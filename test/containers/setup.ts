@@ -1,19 +1,23 @@
 /** Before the container tests: base images, then the images of this repository and of the stand-ins. */
 import { spawnSync } from "node:child_process";
-import { buildImage, contexts, engine, images, onStandIn, repository, sweep } from "./docker";
+import { buildImage, contexts, onStandIn, ownsRun, removeImages, repository, sweep, type ImageName } from "./docker";
 
 // Ryuk, Testcontainers' own janitor, is one more image to pull; sweep() does its work.
 process.env.TESTCONTAINERS_RYUK_DISABLED = "true";
 
 export default async function setup() {
-    await engine();
     await sweep();
+    await removeImages();
     const bases = spawnSync(`${repository}test/containers/bases/build.sh`, { stdio: "inherit" });
     if (bases.status !== 0) throw new Error("The base images are missing, see above.");
-    for (const name of Object.keys(images) as (keyof typeof images)[]) {
-        console.log(`Building ${images[name]} from ${contexts[name]}/`);
+    for (const name of Object.keys(contexts) as ImageName[]) {
+        console.log(`Building an image from ${contexts[name]}/`);
         await buildImage(name);
         if (await onStandIn(name)) console.log(`  on a stand-in of its base image`);
     }
-    return sweep;
+    if (!ownsRun()) return undefined;
+    return async () => {
+        await sweep();
+        await removeImages();
+    };
 }

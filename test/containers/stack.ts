@@ -1,27 +1,39 @@
 /**
- * The deployment on the local Docker engine: the two services with the environment, disks and host names that the
- * program declares, in a private network with the stand-ins for what needs an account.
+ * The deployment on the local Docker engine: the two services with the environment, disks, host names and memory that
+ * the program declares, in a private network with the stand-ins for what needs an account. A second private network is
+ * the owner's home; only the tailnet joins the two.
+ *
+ * What it does not imitate: Render itself, which pulls images, restarts what ends, and lets both services out to the
+ * internet. Here the stand-ins have an address in the private network instead.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
-import { evaluate, plain, type Program } from "../program";
-import { createNetwork, createVolume, isRunning, logOf, output, runToEnd, start, unique, type ContainerSpec } from "./docker";
+import { evaluate, plain, requiredSettings, type Program } from "../program";
+import { connect, createNetwork, createVolume, createOpenNetwork, isRunning, logOf, output, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
 
 const domain = "tail1234.ts.net";
+/** Under this name both networks find the control plane. */
+const controlHost = "control";
 
-const services = ["hermes", "open-webui"] as const;
-export type ServiceName = (typeof services)[number];
+export type ServiceName = "hermes" | "open-webui";
 
 /** All that differs from production, each with its reason. */
 const overrides = (loginServer: string): Record<ServiceName, Record<string, string>> => ({
     hermes: {
-        SSL_CERT_FILE: "/ca/bundle.pem", // openrouter.ai is a stand-in here, with a certificate of its own authority
+        SSL_CERT_FILE: "/ca/bundle.pem", // openrouter.ai is a stand-in, with a certificate of the rehearsal's authority
     },
     "open-webui": {
         TS_EXTRA_ARGS: `--login-server=${loginServer}`, // the tailnet's control plane is a stand-in
+        SSL_CERT_FILE: "/ca/bundle.pem", // Let's Encrypt knows no name of this tailnet: its certificate is put on the disk
     },
 });
+
+/** Memory and CPUs of Render's instance types (render.com/pricing, November 2026). */
+const plans: Record<string, { memoryMb: number; cpus: number }> = {
+    starter: { memoryMb: 512, cpus: 0.5 },
+    standard: { memoryMb: 2048, cpus: 1 },
+};
 
 interface Disk {
     name: string;
@@ -29,18 +41,20 @@ interface Disk {
 }
 
 /** What the program declares for a service. */
-function declared(program: Program, name: ServiceName): { environment: Record<string, string>; disk: Disk; seconds: number } {
+function declared(program: Program, name: ServiceName): { environment: Record<string, string>; disk: Disk; seconds: number; plan: string } {
     const resource = program.resources.find(({ type, name: found }) => type.endsWith(":PrivateService") && found === name);
     if (!resource) throw new Error(`the program declares no private service ${name}`);
     const inputs = plain(resource.inputs) as {
         envVars: Record<string, { value: string }>;
         disk: Disk;
         maxShutdownDelaySeconds: number;
+        plan: string;
     };
     return {
         environment: Object.fromEntries(Object.entries(inputs.envVars).map(([key, { value }]) => [key, value])),
         disk: inputs.disk,
         seconds: inputs.maxShutdownDelaySeconds,
+        plan: inputs.plan,
     };
 }
 
@@ -56,6 +70,14 @@ export interface Answer {
     headers: Record<string, string>;
     /** Parsed where it is JSON. */
     body: unknown;
+}
+
+/** A node of the tailnet as its control plane lists it. */
+export interface Machine {
+    ID: string;
+    /** Full DNS name. */
+    Name: string;
+    Tags: string[] | null;
 }
 
 /** A signed-in account of Open WebUI. */
@@ -78,41 +100,99 @@ export interface ModelCall {
     tools: string[];
 }
 
+/** Credentials of real accounts, which take the place of the stand-in of OpenRouter and open the way to Modal. */
+export interface RealServices {
+    openrouterApiKey: string;
+    modalTokenId: string;
+    modalTokenSecret: string;
+}
+
 export class Stack {
     private readonly id = unique();
+    /** Render's private network. */
     readonly network = `private-hermes-${this.id}`;
+    /** Where the owner's devices are. */
+    readonly home = `${this.network}-home`;
+    /** Network in which Hermes reaches real services. */
+    readonly wayOut = `${this.network}-internet`;
     readonly services: Partial<Record<ServiceName, StartedTestContainer>> = {};
     openRouter!: StartedTestContainer;
     control!: StartedTestContainer;
     private loginServer = "";
+    private readonly settings: Record<string, string>;
+    program!: Program;
 
-    private constructor(readonly program: Program) {}
+    private constructor(readonly realServices?: RealServices) {
+        this.settings = { ...requiredSettings(), tailnetDnsName: domain, ...realServices };
+    }
 
     /** Evaluates the program and starts the stand-ins; no service runs yet. */
-    static async create(): Promise<Stack> {
-        const stack = new Stack(await evaluate({ tailnetDnsName: domain }));
-        await createNetwork(stack.network);
-        const disks = services.map((name) => declared(stack.program, name).disk.name);
-        for (const name of ["ca", ...disks]) await createVolume(stack.volume(name));
+    static async create(realServices?: RealServices): Promise<Stack> {
+        const stack = new Stack(realServices);
+        await stack.configure();
+        for (const network of [stack.network, stack.home]) await createNetwork(network);
+        if (realServices) await createOpenNetwork(stack.wayOut);
+        await createVolume(stack.volume("ca"));
+        await stack.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai ${stack.host}`);
+        await createVolume(stack.volume(declared(stack.program, "hermes").disk.name));
+        await stack.newDisk(declared(stack.program, "open-webui").disk.name);
         stack.openRouter = await start({
             image: "openRouter",
             network: stack.network,
-            aliases: ["openrouter.ai"],
+            aliases: realServices ? [] : ["openrouter.ai"],
             volumes: { [stack.volume("ca")]: "/ca" },
             ready: /ready/,
         });
         stack.control = await start({
             image: "control",
             network: stack.network,
-            command: [`--domain=${domain}`, `--authkey=${stack.environment("open-webui").TS_AUTHKEY}`],
+            aliases: [controlHost],
+            command: [`--domain=${domain}`, `--derp-host=${controlHost}`, `--authkey=${stack.environment("open-webui").TS_AUTHKEY}`],
             ready: /control plane of/,
         });
         stack.loginServer = await stack.tailnet("GET", "/login-server");
+        await connect(stack.control, stack.home, [controlHost]);
+        // The policy that the README asks for.
+        await stack.tailnet("PATCH", "/settings", { Ports: [443] });
         return stack;
+    }
+
+    /** Removes all of it, disks included. */
+    async remove(): Promise<void> {
+        await sweep(this.network);
+    }
+
+    /** Evaluates the program with other settings; services that are started from now on have them. */
+    async configure(settings: Record<string, string> = {}): Promise<void> {
+        this.program = await evaluate({ ...this.settings, ...settings });
     }
 
     volume(name: string): string {
         return `${this.network}-${name}`;
+    }
+
+    /** A new disk for Open WebUI, on which the page's certificate lies where tailscaled looks for it; gives its volume. */
+    async newDisk(name = unique()): Promise<string> {
+        await createVolume(this.volume(name));
+        await this.inVolumes(
+            { ca: "/ca", [name]: "/disk" },
+            `install -d -m 700 /disk/tailscale /disk/tailscale/certs; install -m 600 /ca/${this.host}.* /disk/tailscale/certs/`,
+        );
+        return this.volume(name);
+    }
+
+    /** The page's certificate, as PEM. */
+    async pageCertificate(): Promise<string> {
+        return output(this.openRouter, "cat", `/ca/${this.host}.crt`);
+    }
+
+    /** Address of the page. */
+    get url(): string {
+        return this.environment("open-webui").WEBUI_URL;
+    }
+
+    private get host(): string {
+        return new URL(this.url).hostname;
     }
 
     /** The environment that the program declares for a service. */
@@ -127,22 +207,36 @@ export class Stack {
 
     /**
      * A service as the program declares it, in this network; `changes` are for tests of another setting, and one to
-     * `undefined` takes a variable away.
+     * `undefined` takes a variable away. On the disk that the program declares, or another volume.
      */
-    spec(name: ServiceName, changes: Record<string, string | undefined> = {}): ContainerSpec & { environment: Record<string, string> } {
-        const { environment: own, disk } = declared(this.program, name);
-        const volumes = { [this.volume(disk.name)]: disk.mountPath };
+    spec(
+        name: ServiceName,
+        changes: Record<string, string | undefined> = {},
+        volume?: string,
+    ): ContainerSpec & { environment: Record<string, string> } {
+        const { environment: own, disk, plan } = declared(this.program, name);
         const environment = Object.entries({ ...own, ...overrides(this.loginServer)[name], ...changes });
         return {
             image: name === "hermes" ? "hermes" : "openWebUi",
             network: this.network,
             aliases: [name === "hermes" ? this.hermesHost : "open-webui"],
             environment: Object.fromEntries(environment.filter((entry): entry is [string, string] => entry[1] !== undefined)),
-            volumes: name === "hermes" ? { ...volumes, [this.volume("ca")]: "/ca" } : volumes,
+            volumes: { [volume ?? this.volume(disk.name)]: disk.mountPath, [this.volume("ca")]: "/ca" },
+            memoryMb: plans[plan].memoryMb,
             // Modal needs an account, models.dev the internet. A refused connection is noticed at once, an unknown name
             // only after a minute.
-            hosts: name === "hermes" ? { "api.modal.com": "127.0.0.1", "models.dev": "127.0.0.1" } : {},
+            hosts: name === "hermes" && !this.realServices ? { "api.modal.com": "127.0.0.1", "models.dev": "127.0.0.1" } : {},
         };
+    }
+
+    /** Render's instance type of a service. */
+    plan(name: ServiceName): string {
+        return declared(this.program, name).plan;
+    }
+
+    /** A service with the CPU of its plan, too. Elsewhere the tests leave it all there is, to be done sooner. */
+    onPlan(name: ServiceName): ContainerSpec {
+        return { ...this.spec(name), ...plans[this.plan(name)] };
     }
 
     async start(name: ServiceName, environment: Record<string, string> = {}): Promise<StartedTestContainer> {
@@ -152,6 +246,7 @@ export class Stack {
     /** Starts a container in the place of a service and waits until it answers. */
     async startAndWait(name: ServiceName, spec: ContainerSpec): Promise<StartedTestContainer> {
         const container = await start(spec);
+        if (name === "hermes" && this.realServices) await connect(container, this.wayOut);
         const url = name === "hermes" ? `http://${this.hermesHost}:8642/health` : "http://open-webui:8080/ready";
         for (let tries = 0; tries < 180; tries++) {
             const answer = await this.request("GET", url).catch(() => undefined);
@@ -171,13 +266,17 @@ export class Stack {
 
     /** Runs a shell script as root on a disk, mounted at /disk, while no service uses it. */
     async onDisk(disk: string, script: string): Promise<void> {
+        await this.inVolumes({ [disk]: "/disk" }, script);
+    }
+
+    private async inVolumes(mounts: Record<string, string>, script: string): Promise<void> {
         const { code, log } = await runToEnd({
             image: "openRouter",
             network: this.network,
             command: ["sh", "-euc", script],
-            volumes: { [this.volume(disk)]: "/disk" },
+            volumes: Object.fromEntries(Object.entries(mounts).map(([name, target]) => [this.volume(name), target])),
         });
-        if (code !== 0) throw new Error(`the script on ${disk} ended with ${code}: ${log}`);
+        if (code !== 0) throw new Error(`the script on ${Object.keys(mounts).join(" and ")} ended with ${code}: ${log}`);
     }
 
     /** Sends a request from a third container in the private network. */
@@ -222,6 +321,12 @@ export class Stack {
         const { status, body } = await this.webui("POST", "/api/v1/auths/signin", { body: { email, password } });
         if (status !== 200) throw new Error(`Open WebUI answered ${status} to the sign-in: ${JSON.stringify(body)}`);
         return body as Session;
+    }
+
+    /** The models that an account may use. */
+    async models(token: string): Promise<string[]> {
+        const { body } = await this.webui("GET", "/api/models", { bearer: token });
+        return (body as { data: { id: string }[] }).data.map(({ id }) => id);
     }
 
     /**

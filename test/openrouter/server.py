@@ -1,7 +1,7 @@
 """Plays openrouter.ai for the container tests: its chat API over TLS, on port 443 of a private network.
 
-Makes a certificate authority of its own at start and leaves a bundle with it (and the system's authorities) in /ca, so
-that Hermes, told to trust the bundle, runs with the very configuration that it has in production.
+Its certificate lies in /ca, see authority.sh. Hermes, told to trust that authority, runs with the very configuration
+that it has in production.
 
 The answer is told by the last message of the user:
   CALL <tool> <JSON object>   one call of that tool; the next answer then begins with "Tool said: "
@@ -20,32 +20,12 @@ of providers, and every endpoint besides /chat/completions and /models. A bearer
 import json
 import re
 import ssl
-import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-
-HOST = "openrouter.ai"
-CA = Path("/ca")
 
 calls = []
 lock = threading.Lock()
-
-
-def make_certificates():
-    def openssl(*args):
-        subprocess.run(["openssl", *args], check=True, capture_output=True)
-
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
-    ca_key, ca, key, cert = "/tmp/ca.key", "/tmp/ca.pem", "/tmp/server.key", "/tmp/server.pem"
-    openssl("req", "-x509", *new_key, "-keyout", ca_key, "-out", ca, "-subj", "/CN=Test authority of openrouter.ai",
-            "-addext", "keyUsage=critical,keyCertSign")
-    openssl("req", "-x509", *new_key, "-keyout", key, "-out", cert, "-subj", f"/CN={HOST}", "-CA", ca, "-CAkey", ca_key,
-            "-addext", f"subjectAltName=DNS:{HOST}", "-addext", "basicConstraints=critical,CA:FALSE")
-    system = Path("/etc/ssl/certs/ca-certificates.crt").read_text()
-    (CA / "bundle.pem").write_text(system + Path(ca).read_text())
-    return cert, key
 
 
 def text_of(message):
@@ -153,9 +133,8 @@ def main():
     threading.Thread(target=records.serve_forever, daemon=True).start()
     plain = ThreadingHTTPServer(("0.0.0.0", 8642), OpenRouter)
     threading.Thread(target=plain.serve_forever, daemon=True).start()
-    cert, key = make_certificates()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
+    context.load_cert_chain("/ca/openrouter.ai.crt", "/ca/openrouter.ai.key")
     server = ThreadingHTTPServer(("0.0.0.0", 443), OpenRouter)
     # Each connection shakes hands in its own thread, when it is first read: one that stalls holds up nobody.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

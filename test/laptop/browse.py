@@ -1,0 +1,156 @@
+"""Uses Open WebUI as a person does, in Chromium and over the tailnet, for `docker exec`.
+
+Signs in with a fresh profile, sends one message in a new chat, waits for the whole answer, reloads the page and looks
+for the conversation there.
+
+Standard input, as JSON: {"url", "email", "password", "message", "screenshot": path of a PNG, optional}
+Prints as JSON:
+  answer       what stands in the answer's place, as text
+  websocket    whether the answer came over a websocket: one to /ws/socket.io that carried frames both ways, events of
+               the chat among them
+  hosts        every host that the pages asked for something, the URL's own left out
+  errors       what the pages wrote to the console as errors, and exceptions that nobody caught
+  certificate  {"issuer", "subject", "validTo"} of the page's certificate, which Chromium has verified; times in s
+               since 1970
+The screenshot shows the answer. When a step fails it shows that moment, the exit code is 1, and what is printed is
+{"error": one sentence, "screenshot": its path or null}. The password is never printed.
+"""
+
+import json
+import sys
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Error, Page, expect, sync_playwright
+
+PROXY = "socks5://127.0.0.1:1055"  # tailscaled's
+FLAGS = [
+    # What Playwright's flags and policy.json leave of Chromium's own traffic goes to a port where nobody listens.
+    "--gaia-url=http://127.0.0.1:9",
+    "--component-updater=url-source=http://127.0.0.1:9",
+]
+TIMEOUT = 60_000  # ms; for one step. A new browser's first page takes seconds on a slow machine.
+
+
+class Visit:
+    """What one page does from the first request on, and the step that is under way."""
+
+    def __init__(self, page: Page, url: str):
+        self.page = page
+        self.url = url
+        self.step = "Starting"
+        self.hosts: set[str] = set()
+        self.errors: list[str] = []
+        self.sent = self.received = self.events = 0
+        page.on("request", lambda request: self.see(request.url))
+        page.on("websocket", self.listen)
+        page.on("console", lambda line: line.type == "error" and self.errors.append(f"{line.text} ({line.location['url']})"))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def see(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob"):
+            self.hosts.add(parts.netloc)
+
+    def listen(self, websocket) -> None:
+        self.see(websocket.url)
+        if urlsplit(websocket.url).path.startswith("/ws/socket.io"):
+            websocket.on("framesent", lambda _: self.count(sent=1))
+            websocket.on("framereceived", lambda frame: self.count(received=1, events=is_event(frame)))
+
+    def count(self, sent: int = 0, received: int = 0, events: int = 0) -> None:
+        self.sent += sent
+        self.received += received
+        self.events += events
+
+    def open(self) -> dict:
+        self.step = "Opening the page"
+        response = self.page.goto(self.url)
+        details = response.security_details() or {}
+        return {
+            "issuer": details.get("issuer"),
+            "subject": details.get("subjectName"),
+            "validTo": details.get("validTo"),
+        }
+
+    def sign_in(self, email: str, password: str) -> None:
+        self.step = "Signing in"
+        self.page.locator("input[type=email]").fill(email)
+        self.page.locator("input[type=password]").fill(password)
+        self.page.locator("button[type=submit]").click()
+        refusal = self.page.locator("[data-sonner-toast][data-type=error]").or_(self.page.get_by_text("Account Activation Pending"))
+        self.page.locator("#chat-input").or_(refusal).first.wait_for()
+        if refusal.count():
+            raise Error(f"the page says: {refusal.first.inner_text()}")
+
+    def send(self, message: str) -> str:
+        self.step = "Sending the message"
+        # The release notes open at an admin's first visit, some time after the page: closed whenever in the way.
+        news = self.page.get_by_role("button", name="Okay, Let's Go!")
+        self.page.add_locator_handler(news, lambda button: button.click())
+        self.page.locator("#chat-input").click()
+        self.page.keyboard.type(message)
+        self.page.locator("#send-message-button").click()
+        self.step = "Waiting for the answer"
+        self.page.locator(".copy-response-button").wait_for()  # the page offers to copy an answer once it is complete
+        return self.answer()
+
+    def answer(self) -> str:
+        return self.page.locator(".chat-assistant").inner_text().strip()
+
+    def photograph(self, path: str) -> None:
+        """Takes the screenshot once the notices in the corner are gone."""
+        self.step = "Taking the screenshot"
+        expect(self.page.locator("[data-sonner-toast]")).to_have_count(0, timeout=TIMEOUT)
+        self.page.screenshot(path=path, animations="disabled")
+
+    def reload(self, message: str, answer: str) -> None:
+        self.step = "Finding the conversation after a reload"
+        self.page.reload()
+        expect(self.page.locator(".chat-user")).to_contain_text(message, timeout=TIMEOUT)
+        expect(self.page.locator(".chat-assistant")).to_have_text(answer, use_inner_text=True, timeout=TIMEOUT)
+
+
+def is_event(frame: str | bytes) -> bool:
+    """Whether a frame is a socket.io event of a chat."""
+    return isinstance(frame, str) and frame.startswith('42["events"')
+
+
+def fail(visit: Visit, error: Exception, order: dict) -> dict:
+    """Playwright's messages go on with a log that can hold what was typed; the first line says enough."""
+    path = order.get("screenshot")
+    if path:
+        visit.page.screenshot(path=path)
+    first = str(error).splitlines()[0].rstrip(".")
+    return {"error": f"{visit.step} failed: {first}.".replace(order["password"], "***"), "screenshot": path}
+
+
+def main() -> int:
+    order = json.load(sys.stdin)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS, proxy={"server": PROXY})
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light", locale="en-US")
+        page.set_default_timeout(TIMEOUT)
+        visit = Visit(page, order["url"])
+        try:
+            certificate = visit.open()
+            visit.sign_in(order["email"], order["password"])
+            answer = visit.send(order["message"])
+            if order.get("screenshot"):
+                visit.photograph(order["screenshot"])
+            visit.reload(order["message"], answer)
+        except (Error, AssertionError) as error:
+            print(json.dumps(fail(visit, error, order)))
+            return 1
+        finally:
+            browser.close()
+    print(json.dumps({
+        "answer": answer,
+        "websocket": min(visit.sent, visit.received, visit.events) > 0,
+        "hosts": sorted(visit.hosts - {urlsplit(order["url"]).netloc}),
+        "errors": visit.errors,
+        "certificate": certificate,
+    }))
+    return 0
+
+
+sys.exit(main())
