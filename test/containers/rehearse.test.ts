@@ -1,0 +1,88 @@
+/** The command of the rehearsal: that it stays up when told to, opens nothing but the loopback, and leaves nothing behind. */
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { engine, repository } from "./docker";
+
+interface Rehearsal {
+    process: ChildProcessWithoutNullStreams;
+    /** Resolves when that has been printed; rejects when the process has ended before. */
+    says: (pattern: RegExp) => Promise<RegExpExecArray>;
+    ends: Promise<unknown[]>;
+}
+
+function rehearse(...options: string[]): Rehearsal {
+    const env = { ...process.env, PRIVATE_HERMES_RUN: undefined, CI: undefined };
+    // With a process group of its own, as a terminal would give it.
+    const child = spawn("node", ["test/rehearse.mts", ...options], { cwd: repository, env, detached: true });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    let printed = "";
+    child.stderr.on("data", (text) => (printed += String(text)));
+    const ends = once(child, "exit");
+    const says = (pattern: RegExp) =>
+        new Promise<RegExpExecArray>((resolve, reject) => {
+            const look = () => {
+                const found = pattern.exec(printed);
+                if (found) resolve(found);
+            };
+            child.stdout.on("data", (text) => {
+                printed += String(text);
+                look();
+            });
+            void ends.then(() => { reject(new Error(`ended without saying ${pattern.source}:\n${printed}`)); });
+            look();
+        });
+    return { process: child, says, ends };
+}
+
+/** Names of all that a run has left in the engine. */
+async function traces(run: number): Promise<string[]> {
+    const docker = await engine();
+    const filters = { label: [`private-hermes.run=${run}`] };
+    return [
+        ...(await docker.listContainers({ all: true, filters })).flatMap(({ Names }) => Names),
+        ...(await docker.listNetworks({ filters })).map(({ Name }) => Name),
+        ...(await docker.listVolumes({ filters })).Volumes.map(({ Name }) => Name),
+        ...(await docker.listImages({ filters: { reference: [`private-hermes/*:${run}`] } })).flatMap(({ RepoTags }) => RepoTags ?? []),
+    ];
+}
+
+/** The first bytes of what a SOCKS 5 server answers to a client that offers no password. */
+const greeting = (port: number) =>
+    new Promise<Buffer>((resolve, reject) => {
+        const socket = connect(port, "127.0.0.1", () => socket.write(Buffer.from([5, 1, 0])));
+        socket.once("data", (answer) => {
+            socket.destroy();
+            resolve(answer);
+        });
+        socket.once("error", reject);
+    });
+
+test("--keep opens the laptop's proxy on the loopback alone; Ctrl-C removes everything", async () => {
+    const { process: { pid = 0 }, says, ends } = rehearse("--keep", "way-in");
+    const [, port] = await says(/--proxy-server=socks5:\/\/127\.0\.0\.1:(\d+)/);
+    await says(/Ctrl-C ends and removes it/);
+    expect([...(await greeting(Number(port)))]).toEqual([5, 0]);
+    const containers = await (await engine()).listContainers({ filters: { label: [`private-hermes.run=${pid}`] } });
+    const published = containers.flatMap(({ Ports }) => Ports).filter(({ PublicPort }) => PublicPort);
+    expect(published).toMatchObject([{ IP: "127.0.0.1", PrivatePort: 1055, PublicPort: Number(port) }]);
+    process.kill(-pid, "SIGINT");
+    expect(await ends).toEqual([130, null]);
+    expect(await traces(pid)).toEqual([]);
+});
+
+test.for<[when: string, said: RegExp, signal: NodeJS.Signals, code: number]>([
+    ["while images are built", /Building an image from openwebui/, "SIGINT", 130],
+    ["while services start", /Starting Hermes, Open WebUI and the laptop/, "SIGINT", 130],
+    ["in the middle of a proof", /In a browser/, "SIGTERM", 143],
+])("stopped %s it leaves nothing behind", async ([, said, signal, code]) => {
+    const { process: child, says, ends } = rehearse("way-in");
+    const pid = child.pid ?? 0;
+    await says(said);
+    expect(await traces(pid)).not.toEqual([]);
+    if (signal === "SIGINT") process.kill(-pid, signal);
+    else child.kill(signal);
+    expect(await ends).toEqual([code, null]);
+    expect(await traces(pid)).toEqual([]);
+});

@@ -1,0 +1,181 @@
+/** The deployment as its owner uses it: the page over the tailnet, and no other way to either service. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { BlockList } from "node:net";
+import { networkInterfaces } from "node:os";
+import { relative } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { StartedTestContainer } from "testcontainers";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { addressOf, engine, output, repository } from "../containers/docker";
+import { Laptop, type Visited } from "../containers/laptop";
+import { Stack, type Machine } from "../containers/stack";
+import { howToOpen, keep, realServices } from "./options";
+
+let stack: Stack;
+let laptop: Laptop;
+let hermes: StartedTestContainer;
+let openWebUi: StartedTestContainer;
+
+beforeAll(async () => {
+    stack = await Stack.create(realServices);
+    console.log("Starting Hermes, Open WebUI and the laptop");
+    [hermes, openWebUi, laptop] = await Promise.all([stack.start("hermes"), stack.start("open-webui"), Laptop.join(stack)]);
+});
+afterAll(async () => {
+    if (!keep) await stack.remove();
+});
+
+/** Host names and addresses of a service's port on the private network. */
+const doors = async () => [
+    `${await addressOf(hermes, stack.network)}:8642`,
+    `${await addressOf(openWebUi, stack.network)}:8080`,
+    `${stack.hermesHost}:8642`,
+    "open-webui:8080",
+];
+
+describe("The way in", () => {
+    test("over the tailnet the page answers, with a certificate that verifies", async ({ annotate }) => {
+        const { status, body, reason } = await laptop.fetch(stack.url);
+        expect(status, reason).toBe(200);
+        expect(body).toContain("<title>Open WebUI");
+        await annotate(`${stack.url}, through the laptop's tailscaled. The certificate is of the rehearsal's own authority: Let's Encrypt takes no part here`);
+    });
+
+    test("the verification is a real one: who doesn't trust that authority gets no page", async () => {
+        const { status, reason } = await laptop.fetch(stack.url, { trusting: "/etc/ssl/certs/ca-certificates.crt" });
+        expect(status).toBe(0);
+        expect(reason).toMatch(/certificate/i);
+    });
+
+    test("from this machine there is none: no port is published, and it has no address in their network", async () => {
+        const docker = await engine();
+        const subnets = new BlockList();
+        for (const { Subnet = "" } of (await docker.getNetwork(stack.network).inspect()).IPAM?.Config ?? []) {
+            const [address, prefix] = Subnet.split("/");
+            subnets.addSubnet(address, Number(prefix));
+        }
+        expect(subnets.check(await addressOf(hermes, stack.network))).toBe(true);
+        const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+        expect(own.filter(({ family, address }) => family === "IPv4" && subnets.check(address))).toEqual([]);
+        for (const container of [hermes, openWebUi]) {
+            const { NetworkSettings, HostConfig } = await docker.getContainer(container.getId()).inspect();
+            expect(Object.values(NetworkSettings.Ports).filter((bindings) => bindings as unknown)).toEqual([]);
+            expect(HostConfig.PublishAllPorts).toBe(false);
+            expect(Object.keys(NetworkSettings.Networks)).toEqual([stack.network, ...(container === hermes && realServices ? [stack.wayOut] : [])]);
+        }
+    });
+
+    test("from a container outside there is none", async () => {
+        for (const door of await doors()) expect(await laptop.fetchDirectly(`http://${door}/health`), door).toMatchObject({ status: 0 });
+    });
+
+    test("Hermes isn't on the tailnet at all", async () => {
+        const machines = JSON.parse(await stack.tailnet("GET", "/machines")) as Machine[];
+        expect(machines.map(({ Name, Tags }) => [Name.split(".")[0], ...(Tags ?? [])]).toSorted()).toEqual([["laptop"], ["open-webui", "tag:hermes"]]);
+        for (const door of await doors()) expect(await laptop.fetch(`http://${door}/health`), door).toMatchObject({ status: 0 });
+    });
+
+    test("the certificate's private key and the machine's stay unreadable for the app", async () => {
+        const { exitCode } = await openWebUi.exec(["sh", "-c", "cat /app/backend/data/tailscale/certs/*.key"], { user: "10001:10001" });
+        expect(exitCode).not.toBe(0);
+    });
+});
+
+describe("In a browser", () => {
+    let visited: Visited;
+
+    test("sign in as the generated admin, send a message, read the answer", async ({ annotate }) => {
+        await stack.forgetCalls();
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = stack.environment("open-webui");
+        visited = await laptop.browse({ url: stack.url, email, password, message: "Are you private?" });
+        if (realServices) expect(visited.answer).not.toMatch(/^$|error/i);
+        else expect(visited.answer).toBe("Echo: Are you private?");
+        const folder = `${repository}test/.reports`;
+        mkdirSync(folder, { recursive: true });
+        writeFileSync(`${folder}/open-webui.png`, await laptop.screenshot());
+        await annotate(`screenshot: ${relative(process.cwd(), folder)}/open-webui.png`);
+    });
+
+    test("exactly one model call was made for it", async ({ skip }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter counts calls");
+        // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
+        await sleep(3000);
+        expect(await stack.calls()).toHaveLength(1);
+    });
+
+    test("the page's websocket works, and one from another origin is refused", async () => {
+        expect(visited.websocket).toBe(true);
+        const socket = (Origin: string) =>
+            stack.webui("GET", "/ws/socket.io/?EIO=4&transport=websocket", {
+                headers: { Origin, Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" },
+            });
+        expect((await socket(stack.url)).status).toBe(101);
+        expect((await socket("https://evil.example")).status).toBe(403);
+    });
+
+    test("the page asked no other host and complained of nothing", () => {
+        expect(visited.hosts).toEqual([]);
+        // The page asks for channels, which are off, when it is faster than its own settings.
+        expect(visited.errors.filter((error) => !/403.*\/api\/v1\/channels\//.test(error))).toEqual([]);
+    });
+
+    test("the browser saw the same certificate", () => {
+        expect(visited.certificate.subject).toBe(new URL(stack.url).hostname);
+        expect(visited.certificate.issuer).toBe("Rehearsal authority");
+    });
+});
+
+describe("Only the page is served", () => {
+    const name = () => new URL(stack.url).hostname;
+
+    /** TCP ports that something in the container listens on, whatever the address. */
+    async function listening(): Promise<number[]> {
+        const sockets = await output(openWebUi, "sh", "-c", "cat /proc/net/tcp /proc/net/tcp6");
+        const ports = [...sockets.matchAll(/^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A /gm)].map(([, port]) => parseInt(port, 16));
+        return [...new Set(ports)];
+    }
+
+    /** Those of them that answer the laptop. */
+    async function answering(ports: number[]): Promise<number[]> {
+        const answers = await Promise.all(ports.map((port) => laptop.fetch(`http://${name()}:${port}/`)));
+        return ports.filter((_, index) => answers[index].status !== 0);
+    }
+
+    /** tailscaled's own port for its peers, which the policy doesn't touch: it judges each request by itself. */
+    async function peerApi(): Promise<number> {
+        const { Self } = JSON.parse(await output(openWebUi, "tailscale", "status", "--json")) as { Self: { PeerAPIURL: string[] } };
+        return Number(new URL(Self.PeerAPIURL[0]).port);
+    }
+
+    const grant = (Ports: number[] | null) => stack.tailnet("PATCH", "/settings", { Ports });
+    const onLoopback = 9999;
+    let ports: number[];
+
+    beforeAll(async () => {
+        await output(openWebUi, "sh", "-c", `cd /usr/share && python3 -m http.server --bind 127.0.0.1 ${onLoopback} >/dev/null 2>&1 & sleep 1`);
+        ports = await listening();
+    });
+    afterAll(() => grant([443]));
+
+    test("with the policy of the README no other port of the container answers", async ({ annotate }) => {
+        expect(ports).toEqual(expect.arrayContaining([8080, onLoopback]));
+        const peers = await peerApi();
+        expect((await answering(ports)).filter((port) => port !== peers)).toEqual([]);
+        expect((await laptop.fetch(`http://${name()}:${peers}/`)).body).toMatch(/peerapi/);
+        expect((await laptop.fetch(stack.url)).status).toBe(200);
+        await annotate(`tried ${ports.join(", ")}: ${onLoopback} was opened on the loopback for this test, ${peers} is tailscaled's own port for its peers`);
+    });
+
+    test("without it every port answers, loopback or not: the policy is needed", async ({ annotate }) => {
+        await grant(null);
+        const open = await answering(ports);
+        expect(open).toEqual(expect.arrayContaining([8080, onLoopback]));
+        await annotate(`then ${open.join(", ")} answer, without HTTPS`);
+    });
+});
+
+test.runIf(keep)("It stays up", async ({ annotate }) => {
+    // A second device: the first has proven what no network but the tailnet lets through, and the host reaches this one.
+    const open = await Laptop.join(stack, { published: true });
+    await annotate(await howToOpen(stack, open), "open");
+});

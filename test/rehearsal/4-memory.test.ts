@@ -1,0 +1,75 @@
+/** Both services on the memory and CPU of the plans that the program declares, with no swap to help. */
+import type { StartedTestContainer } from "testcontainers";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Laptop } from "../containers/laptop";
+import { kills, peaks } from "../containers/memory";
+import { Stack } from "../containers/stack";
+
+let stack: Stack;
+let laptop: Laptop;
+let hermes: StartedTestContainer;
+let openWebUi: StartedTestContainer;
+let token: string;
+
+beforeAll(async () => {
+    stack = await Stack.create();
+    console.log("Starting Hermes and Open WebUI with the memory and CPU of their plans");
+    [hermes, openWebUi, laptop] = await Promise.all([
+        stack.startAndWait("hermes", stack.onPlan("hermes")),
+        stack.startAndWait("open-webui", stack.onPlan("open-webui")),
+        Laptop.join(stack),
+    ]);
+    ({ token } = await stack.signIn());
+    await stack.ask("Are you awake?"); // the first chat after a start takes some seconds more
+});
+afterAll(() => stack.remove());
+
+const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+
+interface Need {
+    name: string;
+    megabytes: number;
+    limit: number;
+}
+
+/** What both services needed while `work` went on; fails when the kernel has killed anything. */
+async function needs(work: Promise<unknown>): Promise<Need[]> {
+    const megabytes = await peaks([hermes, openWebUi], work);
+    expect({ hermes: await kills(hermes), "open-webui": await kills(openWebUi) }).toEqual({ hermes: 0, "open-webui": 0 });
+    return (["hermes", "open-webui"] as const).map((name, index) => {
+        const { memoryMb: limit = NaN } = stack.onPlan(name);
+        return { name: `${name} on ${stack.plan(name)}`, megabytes: Math.round(megabytes[index]), limit };
+    });
+}
+
+const told = (found: Need[]) => found.map(({ name, megabytes, limit }) => `${name}: ${megabytes} of ${limit} MB`).join("; ");
+
+describe("Memory, under load over the tailnet", () => {
+    test.for([8, 40])("%i chats at once leave a third of the memory to spare", async (chats, { annotate }) => {
+        const load = laptop.chats({ url: stack.url, tokens: [token], model: stack.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
+        const found = await needs(load);
+        await annotate(told(found));
+        for (const { name, megabytes, limit } of found) expect(megabytes, name).toBeLessThanOrEqual((limit * 2) / 3);
+        const results = await load;
+        expect(results.filter(({ complete }) => !complete)).toEqual([]);
+        await annotate(`all answered in full; first word after ${median(results.map(({ first }) => first)).toFixed(1)} s (median)`);
+    });
+
+    test("three files of 10 MB at once are refused, and nothing is killed", async ({ annotate }) => {
+        const load = laptop.uploads({ url: stack.url, tokens: [token], uploads: 3, megabytes: 10 });
+        await annotate(told(await needs(load)));
+        expect((await load).map(({ status }) => status)).toEqual([413, 413, 413]);
+    });
+
+    test("three files as large as is allowed, five times over: nothing is killed", async ({ annotate }) => {
+        const megabytes = Number(stack.environment("open-webui").RAG_FILE_MAX_SIZE);
+        const statuses: number[] = [];
+        const load = async () => {
+            for (let round = 0; round < 5; round++) {
+                statuses.push(...(await laptop.uploads({ url: stack.url, tokens: [token], uploads: 3, megabytes })).map(({ status }) => status));
+            }
+        };
+        await annotate(told(await needs(load())));
+        expect(statuses).toEqual(Array(15).fill(200));
+    });
+});

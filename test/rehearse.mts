@@ -1,0 +1,62 @@
+/**
+ * The whole deployment on this machine, without an account: brings it up, proves it line by line, removes every trace.
+ *
+ *   npm run rehearse                 ends with 0 when every line holds
+ *   npm run rehearse -- --keep       stays up until Ctrl-C, and tells how to open the page
+ *   npm run rehearse -- join         only the files whose names contain that (test/rehearsal/)
+ *
+ * Needs Docker. With OPENROUTER_API_KEY, MODAL_TOKEN_ID and MODAL_TOKEN_SECRET in the environment the lines about the
+ * way in use these accounts, which costs one short answer; all others keep to the stand-ins.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { parseArgs } from "node:util";
+import { engine, removeImages, repository, sweep } from "./containers/docker.ts";
+
+const { values, positionals: filters } = parseArgs({ allowPositionals: true, options: { keep: { type: "boolean", default: false } } });
+
+/** The test runner, in a process group of its own: Ctrl-C ends it when this process says so, and before what it has made is removed. */
+function startRunner(): ChildProcess {
+    const report = process.env.CI ? ["--reporter=json", "--outputFile.json=test/.reports/rehearsal.json"] : [];
+    return spawn(
+        process.execPath,
+        ["node_modules/vitest/vitest.mjs", "run", "--project=rehearsal", "--reporter=./test/report.mts", ...report, ...filters],
+        { cwd: repository, stdio: ["ignore", "inherit", "inherit"], detached: true, env: { ...process.env, REHEARSAL_KEEP: String(values.keep) } },
+    );
+}
+
+/** Ends a process and all that it has started. */
+async function kill({ pid, exitCode }: ChildProcess, ended: Promise<unknown>) {
+    if (pid && exitCode === null) process.kill(-pid, "SIGKILL");
+    await ended;
+}
+
+/** Resolves at the first of these signals with the exit code that stands for it. */
+const interrupted = new Promise<number>((resolve) => {
+    process.on("SIGINT", () => { resolve(130); });
+    process.on("SIGTERM", () => { resolve(143); });
+});
+
+async function rehearse(): Promise<number> {
+    await engine();
+    const runner = startRunner();
+    const ended = once(runner, "exit").then(([code]) => (code as number | null) ?? 1);
+    let code = await Promise.race([ended, interrupted]);
+    if (code === 0 && values.keep) {
+        console.log("\nCtrl-C ends and removes it.");
+        setInterval(() => undefined, 60_000); // waiting for a promise keeps no process alive
+        code = await interrupted;
+    }
+    await kill(runner, ended);
+    console.log("\nRemoving containers, networks, volumes and images.");
+    await sweep();
+    await removeImages();
+    return code;
+}
+
+process.exit(
+    await rehearse().catch((error: unknown) => {
+        console.error(error instanceof Error ? error.message : error);
+        return 1;
+    }),
+);

@@ -1,0 +1,48 @@
+import type { Reporter, TestCase, TestModule, TestSuite } from "vitest/node";
+
+const indented = (text: string, by: string) => text.replace(/^/gm, by);
+
+/** Prints a rehearsal for the person who started it: a line for each proof, with what it saw below. */
+export default class Report implements Reporter {
+    private passed = 0;
+    private failed = 0;
+    /** How to open the page, where it stays up. */
+    private open = "";
+    private readonly begin = performance.now();
+
+    onUserConsoleLog({ content }: { content: string }) {
+        process.stdout.write(indented(content.trimEnd(), "… ") + "\n");
+    }
+
+    onTestSuiteReady(suite: TestSuite) {
+        console.log(`\n${suite.name}`);
+    }
+
+    onTestCaseResult(test: TestCase) {
+        const result = test.result();
+        if (result.state === "passed") this.passed++;
+        if (result.state === "failed") this.failed++;
+        if (result.state === "skipped" && !result.note) return; // belongs to another way of running it
+        console.log(`  ${{ passed: "✓", failed: "✗", skipped: "–", pending: "?" }[result.state]} ${test.name}${result.state === "skipped" ? `: ${result.note}` : ""}`);
+        for (const { message, type } of test.annotations()) {
+            if (type === "open") this.open = message;
+            else console.log(indented(message, "      "));
+        }
+        for (const { message, diff } of result.errors ?? []) console.log(indented(diff ? `${message}\n${diff}` : message, "      "));
+    }
+
+    onTestRunEnd(modules: readonly TestModule[]) {
+        // What failed outside of a test: a stack that didn't start, a file that doesn't load.
+        for (const { message } of modules.flatMap((module) => [...module.errors(), ...[...module.children.suites()].flatMap((suite) => suite.errors())])) {
+            this.failed++;
+            console.log(`\n✗ ${message}`);
+        }
+        const seconds = Math.round((performance.now() - this.begin) / 1000);
+        console.log(`\n${this.passed} lines hold, ${this.failed} don't, after ${Math.floor(seconds / 60)} min ${seconds % 60} s.`);
+        console.log(unproven);
+        if (this.open) console.log(`\n${this.open}`);
+    }
+}
+
+const unproven = `Not part of it: Render and its registry pulls, Tailscale's own control plane, Let's Encrypt, and the accounts whose place a
+stand-in took. What each stand-in leaves out stands at its head, in test/control/, test/openrouter/ and test/containers/.`;
