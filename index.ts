@@ -189,6 +189,7 @@ const openWebUi = new render.PrivateService(
 
             // Uploads go to the model as text; there is no embedding model here to index them.
             BYPASS_EMBEDDING_AND_RETRIEVAL: "true",
+            RAG_FILE_MAX_SIZE: "2", // In MB. Three texts of 10 MB at once are the end of a container of 512 MB, 5 MB come close to it.
             OFFLINE_MODE: "true",
             ENABLE_COMMUNITY_SHARING: "false",
 

@@ -22,8 +22,8 @@ export default class Report implements Reporter {
         const result = test.result();
         if (result.state === "passed") this.passed++;
         if (result.state === "failed") this.failed++;
-        if (result.state === "skipped" && !result.note) return; // belongs to another way of running it
-        console.log(`  ${{ passed: "✓", failed: "✗", skipped: "–", pending: "?" }[result.state]} ${test.name}${result.state === "skipped" ? `: ${result.note}` : ""}`);
+        const mark = { passed: "✓", failed: "✗", skipped: "–", pending: "?" }[result.state];
+        console.log(`  ${mark} ${test.name}${result.state === "skipped" && result.note ? `: ${result.note}` : ""}`);
         for (const { message, type } of test.annotations()) {
             if (type === "open") this.open = message;
             else console.log(indented(message, "      "));

@@ -86,3 +86,8 @@ test.for<[when: string, said: RegExp, signal: NodeJS.Signals, code: number]>([
     expect(await ends).toEqual([code, null]);
     expect(await traces(pid)).toEqual([]);
 });
+
+test("nothing proven is an error", async () => {
+    const { ends } = rehearse("no-part-of-this-name");
+    expect(await ends).toEqual([1, null]);
+});

@@ -127,8 +127,8 @@ test("the defaults are the documented ones", () => {
     expect(Object.fromEntries(defaults.map(([key, { default: value }]) => [key, value]))).toEqual({
         renderRegion: "oregon",
         modelDefault: "openai/gpt-5.5",
-        hermesPlan: "standard",
-        webuiPlan: "standard",
+        hermesPlan: "starter",
+        webuiPlan: "starter",
         imageRegistry: "ghcr.io",
         webuiHostname: "open-webui",
         webuiAdminEmail: "admin@example.com",

@@ -252,6 +252,7 @@ describe("the environments", () => {
             ENABLE_CODE_INTERPRETER: "false",
             BYPASS_EMBEDDING_AND_RETRIEVAL: "true",
             OFFLINE_MODE: "true",
+            RAG_FILE_MAX_SIZE: "2",
             ENABLE_COMMUNITY_SHARING: "false",
             DATABASE_POOL_SIZE: "8",
             DATABASE_SQLITE_PRAGMA_CACHE_SIZE: "-2000",
