@@ -240,5 +240,16 @@ async function execute(container: StartedTestContainer, command: string[], env?:
 export const outputOf = (container: StartedTestContainer, command: string[], input: string) =>
     execute(container, ["sh", "-c", 'printf %s "$INPUT" | "$@"', "sh", ...command], { INPUT: input });
 
+/** Runs a shell command in a container with the id of the oldest process whose command line matches, as $pid. */
+export const withPid = (container: StartedTestContainer, pattern: string, command: string) =>
+    output(
+        container,
+        "bash",
+        "-c",
+        `for pid in $(ls /proc | grep -E '^[0-9]+$' | sort -n); do
+            [[ $pid != $$ && $(tr '\\0' ' ' </proc/$pid/cmdline) =~ ${pattern} ]] && break; pid=
+        done; ${command}`,
+    );
+
 /** Tells the networks and volumes of one test file from those of another. */
 export const unique = () => Math.random().toString(36).slice(2, 8);

@@ -1,7 +1,7 @@
 /** The Open WebUI image with the real tailscaled: what it refuses, what it keeps to itself, and how it ends. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedTestContainer } from "testcontainers";
-import { output, runToEnd, type ContainerSpec } from "./docker";
+import { output, runToEnd, withPid, type ContainerSpec } from "./docker";
 import { Stack } from "./stack";
 
 let stack: Stack;
@@ -64,17 +64,6 @@ describe("while it runs", () => {
         container = await stack.startAndWait("open-webui", await onNewDisk());
     });
 
-    /** Runs a shell command with the id of the oldest process whose command line matches, as $pid. */
-    const withPid = (pattern: string, command: string) =>
-        output(
-            container,
-            "bash",
-            "-c",
-            `for pid in $(ls /proc | grep -E '^[0-9]+$' | sort -n); do
-                [[ $pid != $$ && $(tr '\\0' ' ' </proc/$pid/cmdline) =~ ${pattern} ]] && break; pid=
-            done; ${command}`,
-        );
-
     test("it serves the page and nothing else, to the tailnet only", async () => {
         const config = JSON.parse(await output(container, "tailscale", "serve", "status", "--json")) as Record<string, unknown>;
         expect(config).toEqual({
@@ -84,7 +73,7 @@ describe("while it runs", () => {
     });
 
     test("the app runs without root, can't read the machine's key and can't publish anything", async () => {
-        expect(await withPid("uvicorn", "cat /proc/$pid/status")).toMatch(/^Uid:\t10001\t10001\t10001\t10001$/m);
+        expect(await withPid(container, "uvicorn", "cat /proc/$pid/status")).toMatch(/^Uid:\t10001\t10001\t10001\t10001$/m);
         const asApp = (command: string) => container.exec(["sh", "-c", command], { user: "10001:10001" });
         expect((await asApp("cat /app/backend/data/tailscale/tailscaled.state")).exitCode).not.toBe(0);
         expect((await asApp("tailscale funnel --bg 8080")).exitCode).not.toBe(0);

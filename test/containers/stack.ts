@@ -18,14 +18,31 @@ const controlHost = "control";
 
 export type ServiceName = "hermes" | "open-webui";
 
+interface Override {
+    environment: Record<string, string>;
+    /** IP address by host name. */
+    hosts: Record<string, string>;
+}
+
 /** All that differs from production, each with its reason. */
-const overrides = (loginServer: string): Record<ServiceName, Record<string, string>> => ({
+const overrides = (loginServer: string, realServices: boolean): Record<ServiceName, Override> => ({
     hermes: {
-        SSL_CERT_FILE: "/ca/bundle.pem", // openrouter.ai is a stand-in, with a certificate of the rehearsal's authority
+        environment: {
+            SSL_CERT_FILE: "/ca/bundle.pem", // openrouter.ai is a stand-in, with a certificate of the rehearsal's authority
+        },
+        hosts: realServices ? {} : {
+            // Modal needs an account, models.dev the internet. A refused connection is noticed at once, an unknown name
+            // only after a minute.
+            "api.modal.com": "127.0.0.1",
+            "models.dev": "127.0.0.1",
+        },
     },
     "open-webui": {
-        TS_EXTRA_ARGS: `--login-server=${loginServer}`, // the tailnet's control plane is a stand-in
-        SSL_CERT_FILE: "/ca/bundle.pem", // Let's Encrypt knows no name of this tailnet: its certificate is put on the disk
+        environment: {
+            TS_EXTRA_ARGS: `--login-server=${loginServer}`, // the tailnet's control plane is a stand-in
+            SSL_CERT_FILE: "/ca/bundle.pem", // Let's Encrypt knows no name of this tailnet: its certificate is put on the disk
+        },
+        hosts: {},
     },
 });
 
@@ -215,7 +232,8 @@ export class Stack {
         volume?: string,
     ): ContainerSpec & { environment: Record<string, string> } {
         const { environment: own, disk, plan } = declared(this.program, name);
-        const environment = Object.entries({ ...own, ...overrides(this.loginServer)[name], ...changes });
+        const override = overrides(this.loginServer, this.realServices !== undefined)[name];
+        const environment = Object.entries({ ...own, ...override.environment, ...changes });
         return {
             image: name === "hermes" ? "hermes" : "openWebUi",
             network: this.network,
@@ -223,9 +241,7 @@ export class Stack {
             environment: Object.fromEntries(environment.filter((entry): entry is [string, string] => entry[1] !== undefined)),
             volumes: { [volume ?? this.volume(disk.name)]: disk.mountPath, [this.volume("ca")]: "/ca" },
             memoryMb: plans[plan].memoryMb,
-            // Modal needs an account, models.dev the internet. A refused connection is noticed at once, an unknown name
-            // only after a minute.
-            hosts: name === "hermes" && !this.realServices ? { "api.modal.com": "127.0.0.1", "models.dev": "127.0.0.1" } : {},
+            hosts: override.hosts,
         };
     }
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { engine, isRunning, logOf, output, start, type ContainerSpec } from "../containers/docker";
+import { engine, isRunning, logOf, output, start, withPid, type ContainerSpec } from "../containers/docker";
 import { Laptop } from "../containers/laptop";
 import { Stack, type Machine } from "../containers/stack";
 
@@ -109,17 +109,6 @@ const crash = async (container: StartedTestContainer) => {
 const stop = async (container: StartedTestContainer) => {
     await (await handle(container)).stop({ t: 60 });
 };
-
-/** Runs a shell command with the id of the oldest process whose command line matches, as $pid. */
-const withPid = (container: StartedTestContainer, pattern: string, command: string) =>
-    output(
-        container,
-        "bash",
-        "-c",
-        `for pid in $(ls /proc | grep -E '^[0-9]+$' | sort -n); do
-            [[ $pid != $$ && $(tr '\\0' ' ' </proc/$pid/cmdline) =~ ${pattern} ]] && break; pid=
-        done; ${command}`,
-    );
 
 /** An outcome for the report. */
 const told = ({ code, seconds, sentence, reachable }: Outcome) =>
