@@ -11,7 +11,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
-import { engine, removeImages, repository, sweep } from "./containers/docker.ts";
+import { clearUp, engine, repository } from "./containers/docker.ts";
 
 const { values, positionals: filters } = parseArgs({ allowPositionals: true, options: { keep: { type: "boolean", default: false } } });
 
@@ -49,8 +49,7 @@ async function rehearse(): Promise<number> {
     }
     await kill(runner, ended);
     console.log("\nRemoving containers, networks, volumes and images.");
-    await sweep();
-    await removeImages();
+    await clearUp();
     return code;
 }
 

@@ -50,6 +50,9 @@ export async function buildImage(name: ImageName): Promise<void> {
     }
 }
 
+/** The engine's own view of a container. */
+export const handleOf = async (container: StartedTestContainer) => (await engine()).getContainer(container.getId());
+
 /** Size of an image in bytes, as the engine counts it: all layers, uncompressed. */
 export async function imageSize(name: ImageName): Promise<number> {
     return (await (await engine()).getImage(tagOf(name)).inspect()).Size;
@@ -82,12 +85,12 @@ export async function connect(container: StartedTestContainer, network: string, 
 
 /** A container's address in a network. */
 export async function addressOf(container: StartedTestContainer, network: string): Promise<string> {
-    return (await (await engine()).getContainer(container.getId()).inspect()).NetworkSettings.Networks[network].IPAddress;
+    return (await (await handleOf(container)).inspect()).NetworkSettings.Networks[network].IPAddress;
 }
 
 /** The port of this machine's loopback that a published port has. */
 export async function portOf(container: StartedTestContainer, port: number): Promise<number> {
-    const { NetworkSettings } = await (await engine()).getContainer(container.getId()).inspect();
+    const { NetworkSettings } = await (await handleOf(container)).inspect();
     return Number(NetworkSettings.Ports[`${port}/tcp`][0].HostPort);
 }
 
@@ -105,6 +108,9 @@ function lives(owner: string): boolean {
     }
 }
 
+/** Whether what a run has made is to go: it is this one, or its process is gone. */
+const isDue = (owner: string) => owner === run || !lives(owner);
+
 /**
  * Removes the containers, networks and volumes of this run, and those that a run has left behind whose process is gone;
  * with a prefix, only what has it in the name of its network or volume.
@@ -112,7 +118,7 @@ function lives(owner: string): boolean {
 export async function sweep(prefix = ""): Promise<void> {
     const docker = await engine();
     const filters = { label: [label] };
-    const due = (name: string, has: Record<string, string>) => name.startsWith(prefix) && (has[label] === run || !lives(has[label]));
+    const due = (name: string, has: Record<string, string>) => name.startsWith(prefix) && isDue(has[label]);
     for (const { Id, HostConfig, Labels } of await docker.listContainers({ all: true, filters })) {
         if (due(HostConfig.NetworkMode, Labels)) await docker.getContainer(Id).remove({ force: true, v: true });
     }
@@ -124,13 +130,18 @@ export async function sweep(prefix = ""): Promise<void> {
     }
 }
 
+/** Removes all that this run has made, and what runs have left behind whose process is gone. */
+export async function clearUp(): Promise<void> {
+    await sweep();
+    await removeImages();
+}
+
 /** Removes the images of this run, and of runs whose process is gone. What they were built from stays in the build cache. */
-export async function removeImages(): Promise<void> {
+async function removeImages(): Promise<void> {
     const docker = await engine();
     for (const { RepoTags } of await docker.listImages({ filters: { reference: ["private-hermes/*"] } })) {
         for (const tag of RepoTags ?? []) {
-            const owner = tag.slice(tag.lastIndexOf(":") + 1);
-            if (owner === run || !lives(owner)) await docker.getImage(tag).remove({ force: true });
+            if (isDue(tag.slice(tag.lastIndexOf(":") + 1))) await docker.getImage(tag).remove({ force: true });
         }
     }
 }
@@ -142,7 +153,6 @@ export interface ContainerSpec {
     aliases?: string[];
     environment?: Record<string, string>;
     command?: string[];
-    entrypoint?: string[];
     /** Mount point by volume name. */
     volumes?: Record<string, string>;
     /** A line of its log that says it is ready; without one the container is not waited for. */
@@ -170,7 +180,6 @@ class Peer extends GenericContainer {
         this.createOpts.NetworkingConfig = { EndpointsConfig: { [spec.network]: { Aliases: spec.aliases ?? [] } } };
         this.withLabels(labels).withEnvironment(spec.environment ?? {}).withAutoRemove(false);
         if (spec.command) this.withCommand(spec.command);
-        if (spec.entrypoint) this.withEntrypoint(spec.entrypoint);
         if (spec.memoryMb) this.hostConfig.Memory = this.hostConfig.MemorySwap = spec.memoryMb * 1024 * 1024;
         if (spec.cpus) this.hostConfig.NanoCpus = spec.cpus * 1e9;
         // For no strategy at all Testcontainers would wait for the image's health check.
@@ -192,13 +201,11 @@ class Peer extends GenericContainer {
 
 export const start = (spec: ContainerSpec): Promise<StartedTestContainer> => new Peer(spec).start();
 
-export const isRunning = async (container: StartedTestContainer) =>
-    (await (await engine()).getContainer(container.getId()).inspect()).State.Running;
+export const isRunning = async (container: StartedTestContainer) => (await (await handleOf(container)).inspect()).State.Running;
 
 /** Everything that a container has printed so far. */
 export async function logOf(container: StartedTestContainer): Promise<string> {
-    const docker = await engine();
-    const raw = await docker.getContainer(container.getId()).logs({ stdout: true, stderr: true });
+    const raw = await (await handleOf(container)).logs({ stdout: true, stderr: true });
     // Each frame begins with a header of eight bytes: the stream, three zeros and the length.
     const frames: Buffer[] = [];
     for (let at = 0; at + 8 <= raw.length; ) {
@@ -211,7 +218,7 @@ export async function logOf(container: StartedTestContainer): Promise<string> {
 
 /** Waits until a container ends by itself; gives its exit code and log, and removes it. */
 export async function ending(container: StartedTestContainer): Promise<{ code: number; log: string }> {
-    const handle = (await engine()).getContainer(container.getId());
+    const handle = await handleOf(container);
     // Killed after a minute, so that a container which should have ended and didn't is a failure and no hanging test.
     const limit = setTimeout(() => void handle.kill().catch(() => undefined), 60_000);
     const { StatusCode } = (await handle.wait()) as { StatusCode: number };

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
-import { imageSize, repository, sweep } from "./docker";
+import { imageSize, repository } from "./docker";
 import { Laptop } from "./laptop";
 import { peaks } from "./memory";
 import { Stack } from "./stack";
@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(async () => {
     console.log(`Measured on ${cpus().length} CPUs and ${Math.round(totalmem() / MB / 1024)} GB.`);
     console.table(rows);
-    await sweep();
+    await stack.remove();
 });
 
 test("images", async () => {

@@ -1,7 +1,7 @@
 /** The Hermes image against a hostile disk, an unreachable Modal, and its own wrong settings. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engine, output, runToEnd, type ContainerSpec } from "./docker";
+import { handleOf, output, runToEnd, type ContainerSpec } from "./docker";
 import { Stack } from "./stack";
 
 let stack: Stack;
@@ -220,7 +220,7 @@ test("SIGTERM lets a running answer finish", async () => {
     const stopped = hermes().stop({ timeout: 60_000, remove: false });
     expect(await answer).toBe("1 2 3 4 5 6");
     await stopped;
-    expect((await (await engine()).getContainer(hermes().getId()).inspect()).State.ExitCode).toBe(0);
+    expect((await (await handleOf(hermes())).inspect()).State.ExitCode).toBe(0);
 });
 
 describe("it refuses to start", () => {

@@ -1,6 +1,6 @@
 /** How much memory a container needs, as the kernel counts it against its limit. */
 import type { StartedTestContainer } from "testcontainers";
-import { engine, output } from "./docker";
+import { handleOf, output } from "./docker";
 
 const MB = 1024 * 1024;
 
@@ -12,8 +12,7 @@ interface MemoryStats {
 
 /** Memory of a whole container that can't be reclaimed, in MB. */
 async function needed(container: StartedTestContainer): Promise<number> {
-    const docker = await engine();
-    const { memory_stats } = (await docker.getContainer(container.getId()).stats({ stream: false, "one-shot": true })) as unknown as {
+    const { memory_stats } = (await (await handleOf(container)).stats({ stream: false, "one-shot": true })) as unknown as {
         memory_stats: MemoryStats;
     };
     return (memory_stats.usage - (memory_stats.stats.cache ?? memory_stats.stats.file ?? NaN)) / MB;

@@ -1,13 +1,12 @@
 /** Before the container tests: base images, then the images of this repository and of the stand-ins. */
 import { spawnSync } from "node:child_process";
-import { buildImage, contexts, onStandIn, ownsRun, removeImages, repository, sweep, type ImageName } from "./docker";
+import { buildImage, clearUp, contexts, onStandIn, ownsRun, repository, type ImageName } from "./docker";
 
-// Ryuk, Testcontainers' own janitor, is one more image to pull; sweep() does its work.
+// Ryuk, Testcontainers' own janitor, is one more image to pull; clearUp() does its work.
 process.env.TESTCONTAINERS_RYUK_DISABLED = "true";
 
 export default async function setup() {
-    await sweep();
-    await removeImages();
+    await clearUp();
     const bases = spawnSync(`${repository}test/containers/bases/build.sh`, { stdio: "inherit" });
     if (bases.status !== 0) throw new Error("The base images are missing, see above.");
     for (const name of Object.keys(contexts) as ImageName[]) {
@@ -16,8 +15,5 @@ export default async function setup() {
         if (await onStandIn(name)) console.log(`  on a stand-in of its base image`);
     }
     if (!ownsRun()) return undefined;
-    return async () => {
-        await sweep();
-        await removeImages();
-    };
+    return clearUp;
 }

@@ -90,7 +90,7 @@ export interface Answer {
 }
 
 /** A node of the tailnet as its control plane lists it. */
-export interface Machine {
+interface Machine {
     ID: string;
     /** Full DNS name. */
     Name: string;
@@ -319,6 +319,11 @@ export class Stack {
     /** Calls the admin API of the control plane, see test/control/api.go. */
     async tailnet(method: string, path: string, body?: unknown): Promise<string> {
         return output(this.control, "/control", "ctl", method, path, ...(body === undefined ? [] : [JSON.stringify(body)]));
+    }
+
+    /** The machines that the tailnet's control plane lists. */
+    async machines(): Promise<Machine[]> {
+        return JSON.parse(await this.tailnet("GET", "/machines")) as Machine[];
     }
 
     /** Asks Hermes directly, as Open WebUI does; gives the text of its answer. */

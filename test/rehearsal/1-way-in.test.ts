@@ -6,9 +6,9 @@ import { relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { addressOf, engine, output, repository } from "../containers/docker";
+import { addressOf, engine, handleOf, output, repository } from "../containers/docker";
 import { Laptop, type Visited } from "../containers/laptop";
-import { Stack, type Machine } from "../containers/stack";
+import { Stack } from "../containers/stack";
 import { howToOpen, keep, realServices } from "./options";
 
 let stack: Stack;
@@ -58,7 +58,7 @@ describe("The way in", () => {
         const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
         expect(own.filter(({ family, address }) => family === "IPv4" && subnets.check(address))).toEqual([]);
         for (const container of [hermes, openWebUi]) {
-            const { NetworkSettings, HostConfig } = await docker.getContainer(container.getId()).inspect();
+            const { NetworkSettings, HostConfig } = await (await handleOf(container)).inspect();
             expect(Object.values(NetworkSettings.Ports).filter((bindings) => bindings as unknown)).toEqual([]);
             expect(HostConfig.PublishAllPorts).toBe(false);
             expect(Object.keys(NetworkSettings.Networks)).toEqual([stack.network, ...(container === hermes && realServices ? [stack.wayOut] : [])]);
@@ -70,7 +70,7 @@ describe("The way in", () => {
     });
 
     test("Hermes isn't on the tailnet at all", async () => {
-        const machines = JSON.parse(await stack.tailnet("GET", "/machines")) as Machine[];
+        const machines = await stack.machines();
         expect(machines.map(({ Name, Tags }) => [Name.split(".")[0], ...(Tags ?? [])]).toSorted()).toEqual([["laptop"], ["open-webui", "tag:hermes"]]);
         for (const door of await doors()) expect(await laptop.fetch(`http://${door}/health`), door).toMatchObject({ status: 0 });
     });

@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { engine, isRunning, logOf, output, start, withPid, type ContainerSpec } from "../containers/docker";
+import { handleOf, isRunning, logOf, output, start, withPid, type ContainerSpec } from "../containers/docker";
 import { Laptop } from "../containers/laptop";
-import { Stack, type Machine } from "../containers/stack";
+import { Stack } from "../containers/stack";
 
 let stack: Stack;
 let laptop: Laptop;
@@ -21,7 +21,7 @@ beforeEach(async () => {
 
 /** The tailnet's machines but for the laptop. */
 const machines = async () =>
-    (JSON.parse(await stack.tailnet("GET", "/machines")) as Machine[]).filter(({ Name }) => !Name.startsWith("laptop."));
+    (await stack.machines()).filter(({ Name }) => !Name.startsWith("laptop."));
 
 interface Outcome {
     /** Exit code; undefined while it runs. */
@@ -38,23 +38,23 @@ const limit = 150;
 
 /** Waits until a container that was just started has ended or its page answers the laptop, or one that runs has ended. */
 async function settled(container: StartedTestContainer, aim: "page" | "end"): Promise<Outcome> {
-    const docker = await handle(container);
+    const docker = await handleOf(container);
     const { StartedAt } = (await docker.inspect()).State;
     const begin = aim === "page" ? Date.parse(StartedAt) : Date.now();
     while (Date.now() - begin < limit * 1000) {
         const { Running, ExitCode, FinishedAt } = (await docker.inspect()).State;
         if (!Running || aim === "page") {
             const { status } = await laptop.fetch(`${stack.url}/health`, { seconds: 3 });
-            const outcome = { seconds: ((Running ? Date.now() : Date.parse(FinishedAt)) - begin) / 1000, sentence: await lastSentence(container), reachable: status === 200 };
-            if (!Running) return { code: ExitCode, ...outcome };
-            if (outcome.reachable) return outcome;
+            const reachable = status === 200;
+            if (!Running || reachable) {
+                const seconds = ((Running ? Date.now() : Date.parse(FinishedAt)) - begin) / 1000;
+                return { code: Running ? undefined : ExitCode, seconds, sentence: await lastSentence(container), reachable };
+            }
         }
         await sleep(100);
     }
     throw new Error(`hangs: after ${limit} s it has not ended and its page doesn't answer\n${await logOf(container)}`);
 }
-
-const handle = async (container: StartedTestContainer) => (await engine()).getContainer(container.getId());
 
 async function lastSentence(container: StartedTestContainer): Promise<string> {
     return [...(await logOf(container)).matchAll(/^entrypoint: (.*)$/gm)].at(-1)?.[1] ?? "";
@@ -64,7 +64,7 @@ async function lastSentence(container: StartedTestContainer): Promise<string> {
 async function startOnce(spec: ContainerSpec): Promise<StartedTestContainer> {
     const container = await start(spec);
     onTestFinished(async () => {
-        await (await handle(container)).remove({ force: true });
+        await (await handleOf(container)).remove({ force: true });
     });
     return container;
 }
@@ -103,11 +103,11 @@ async function expectKeyHidden(container: StartedTestContainer) {
 
 /** A crash in the place of a stop: the app, which is still coming up, would hear of a stop only when it is up. */
 const crash = async (container: StartedTestContainer) => {
-    await (await handle(container)).kill();
+    await (await handleOf(container)).kill();
 };
 
 const stop = async (container: StartedTestContainer) => {
-    await (await handle(container)).stop({ t: 60 });
+    await (await handleOf(container)).stop({ t: 60 });
 };
 
 /** An outcome for the report. */
@@ -167,7 +167,7 @@ describe("The join, with the real tailscaled", () => {
     });
 
     test("the control plane is down at boot and back after 20 s", async ({ annotate }) => {
-        const control = await handle(stack.control);
+        const control = await handleOf(stack.control);
         await control.pause();
         const back = sleep(20_000).then(() => control.unpause());
         onTestFinished(() => back as Promise<void>);
@@ -175,7 +175,7 @@ describe("The join, with the real tailscaled", () => {
     });
 
     test("the control plane stays down", async ({ annotate }) => {
-        const control = await handle(stack.control);
+        const control = await handleOf(stack.control);
         await control.pause();
         onTestFinished(() => control.unpause() as Promise<void>);
         await annotate(told(await refused(await onNewDisk({ TS_JOIN_TIMEOUT: "5" }), /couldn't be joined within 5 s/)));
@@ -261,7 +261,7 @@ describe("The join, with the real tailscaled", () => {
         await stack.forgetCalls();
         const answer = laptop.ask(stack.url, { token, model: stack.environment("open-webui").DEFAULT_MODELS, content: "SLOW 8" });
         await expect.poll(async () => (await stack.calls()).length, { timeout: 30_000 }).toBe(1);
-        await (await handle(container)).kill({ signal: "SIGTERM" });
+        await (await handleOf(container)).kill({ signal: "SIGTERM" });
         const end = await settled(container, "end");
         expect((await answer).trim()).toBe("1 2 3 4 5 6 7 8");
         expect(end).toMatchObject({ code: 0, reachable: false });
