@@ -1,0 +1,260 @@
+/**
+ * Plays api.render.com for the rehearsal: one workspace, and as much of the REST API as Render's own provider asks for
+ * when it creates, reads, updates and deletes registry credentials and private services from images. The provider comes
+ * here by RENDER_HOST. What a service does when it runs is the runtime's business, see runtime.ts.
+ *
+ * It checks the bearer and refuses, as Render does: a foreign owner, a second service of the same name, a disk that
+ * shrinks, a registry credential that doesn't exist, an image that the registry doesn't give out with it. A slug always
+ * differs from the name, and environment variables are read in pages of 20. A test can have requests fail.
+ *
+ * The shapes of answers and their status codes are those of the recordings in the provider's tests, and of its types
+ * where nothing is recorded: registry credentials, lists of deploys, refusals. Which status a refusal has is a guess but
+ * for 404, its wording is too, and nothing may rely on either.
+ *
+ * What it does not imitate: any other type of service, builds, several workspaces, projects, secret files, log streams,
+ * notification settings, scaling, previews, jobs, snapshots, suspension, rate limits of its own. Deploys wait for each
+ * other whatever the workspace's policy, and a failed one leaves running what the runtime leaves running. The names of
+ * plans are not checked and come back as they were sent, whereas Render may answer with a new name for an old one, and
+ * `url` has the port that PORT names, whatever the service listens on. What is asked for beyond all this is answered
+ * with 501.
+ */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { credentialJson, deployJson, diskJson, type Service, serviceJson } from "./model.ts";
+import { notFound, notImplemented, Refusal } from "./refusal.ts";
+import type { Runtime } from "./runtime.ts";
+import { type CredentialInput, type DiskInput, type EnvVarInput, type ServiceInput, Workspace } from "./workspace.ts";
+
+const pageSize = 20;
+const parameters = ["cursor", "limit", "name", "ownerId", "type"];
+
+/** A request, without what it carries: bodies are full of credentials, and failed tests print what they compare. */
+export interface Call {
+    method: string;
+    /** Path and query, without /v1. */
+    path: string;
+    /** Name of the service that it is about, if it is about one. */
+    service?: string;
+    /** Of the answer; nothing when the client hung up before it was due. */
+    status?: number;
+}
+
+/** Requests that are to fail: the next `times` of those that match. */
+export interface Failure {
+    status: 429 | 500 | 503;
+    times: number;
+    method?: string;
+    /** Of path and query, without /v1. */
+    path?: RegExp;
+    /** Whether the request takes effect all the same, and only the answer is lost. */
+    afterEffect?: boolean;
+}
+
+interface Answer {
+    status: number;
+    body?: unknown;
+}
+
+interface Question {
+    /** What the path has for `:id`. */
+    id: string;
+    query: URLSearchParams;
+    body: unknown;
+}
+
+/** Gives nothing for an empty answer. */
+type Handler = (question: Question) => Answer | undefined | Promise<Answer>;
+
+const ok = (body: unknown): Answer => ({ status: 200, body });
+const created = (body: unknown): Answer => ({ status: 201, body });
+
+/** The items of a list, each with the cursor that leads to those after it. */
+const withCursors = (items: object[]) => items.map((item, index) => ({ ...item, cursor: String(index + 1) }));
+
+function page(items: object[], query: URLSearchParams): object[] {
+    const start = Number(query.get("cursor") ?? 0);
+    return withCursors(items).slice(start, start + Number(query.get("limit") ?? pageSize));
+}
+
+const envVars = ({ environment }: Service) => Object.entries(environment).map(([key, value]) => ({ envVar: { key, value } }));
+
+/** Refuses a body with anything in it. */
+function mustBeEmpty(body: unknown, what: string): void {
+    if (Object.keys(body ?? {}).length > 0) throw notImplemented(what);
+}
+
+/** Reads the body of a write: a list or null for PUT, else an object. What is something else, or nothing, is refused. */
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    if (request.method === "GET" || request.method === "DELETE") return undefined;
+    try {
+        const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
+        const isList = body === null || Array.isArray(body);
+        if (typeof body === "object" && isList === (request.method === "PUT")) return body;
+    } catch {
+        // is refused as well
+    }
+    throw new Refusal(400, "invalid JSON");
+}
+
+/** The server and what it serves. Tests look into the workspace, and change by hand what somebody could in the dashboard. */
+export class RenderApi {
+    readonly workspace: Workspace;
+    /** Every request so far. */
+    readonly calls: Call[] = [];
+    private readonly apiKey: string;
+    private readonly server: Server;
+    private readonly failures: Failure[] = [];
+
+    private constructor(apiKey: string, ownerId: string, runtime: Runtime) {
+        this.apiKey = apiKey;
+        this.workspace = new Workspace(ownerId, runtime);
+        this.server = createServer((request, response) => void this.handle(request, response));
+    }
+
+    /** Listens on a free port of the loopback. */
+    static async start(apiKey: string, ownerId: string, runtime: Runtime): Promise<RenderApi> {
+        const api = new RenderApi(apiKey, ownerId, runtime);
+        await once(api.server.listen(0, "127.0.0.1"), "listening");
+        return api;
+    }
+
+    /** For RENDER_HOST. */
+    get url(): string {
+        return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/v1`;
+    }
+
+    /** The requests that were to change something; with a mark, a former length of `calls`, those since then. */
+    writes(mark = 0): Call[] {
+        return this.calls.slice(mark).filter(({ method }) => method !== "GET");
+    }
+
+    /** Has requests fail that have yet to come. */
+    fail(failure: Failure): void {
+        this.failures.push({ ...failure });
+    }
+
+    /** Ends the server; services and disks stay. */
+    async close(): Promise<void> {
+        const closed = once(this.server.close(), "close");
+        this.server.closeAllConnections();
+        await closed;
+    }
+
+    private async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+        const { method = "", url = "" } = request;
+        const call: Call = { method, path: url.replace(/^\/v1/, "") };
+        this.calls.push(call);
+        const { status, body } = await this.answer(request, call).catch((error: unknown): Answer => {
+            const refusal = error instanceof Refusal ? error : new Refusal(500, String(error));
+            return { status: refusal.status, body: { message: refusal.message } };
+        });
+        if (response.destroyed) return; // nobody is left to be answered
+        call.status = status;
+        response.writeHead(status, { "content-type": "application/json" });
+        response.end(body === undefined ? undefined : JSON.stringify(body));
+    }
+
+    private async answer(request: IncomingMessage, call: Call): Promise<Answer> {
+        if (request.headers.authorization !== `Bearer ${this.apiKey}`) throw new Refusal(401, "Unauthorized");
+        const { pathname, searchParams: query } = new URL(call.path, "http://render");
+        const [handler, id] = this.route(call.method, pathname);
+        for (const key of query.keys()) {
+            if (!parameters.includes(key)) throw notImplemented(`parameter ${key}`);
+        }
+        const body = await bodyOf(request);
+        call.service = this.serviceOf(pathname, id, body);
+        const failure = this.nextFailure(call);
+        const failed = failure && new Refusal(failure.status, "a test has this request fail");
+        if (failed && !failure.afterEffect) throw failed;
+        const answer = await handler({ id, query, body });
+        if (failed) throw failed;
+        return answer ?? { status: 204 };
+    }
+
+    private route(method: string, pathname: string): [handler: Handler, id: string] {
+        for (const [route, handler] of Object.entries(this.handlers)) {
+            const match = new RegExp(`^${route.replace(":id", "([^/]*)")}$`).exec(`${method} ${pathname}`);
+            if (match) return [handler, match.at(1) ?? ""];
+        }
+        throw notImplemented(`${method} ${pathname}`);
+    }
+
+    /** Name of the service that a request is about, by the service's id or its disk's, or as a new service is to have it. */
+    private serviceOf(pathname: string, id: string, body: unknown): string | undefined {
+        const { name, serviceId = "" } = (body ?? {}) as { name?: string; serviceId?: string };
+        const known = [...this.workspace.services.values()].find((service) => [service.id, service.disk?.id].includes(id || serviceId));
+        return known?.name ?? (pathname === "/services" ? name : undefined);
+    }
+
+    private nextFailure({ method, path }: Call): Failure | undefined {
+        const failure = this.failures.find((each) => each.times > 0 && (each.method ?? method) === method && (each.path?.test(path) ?? true));
+        if (failure) failure.times--;
+        return failure;
+    }
+
+    private json(service: Service) {
+        return serviceJson(service, this.workspace.credentials.get(service.credentialId ?? ""));
+    }
+
+    private secretFiles({ id, body }: Question): Answer {
+        this.workspace.service(id);
+        mustBeEmpty(body, "secret files");
+        return ok([]);
+    }
+
+    private notifications({ id, body }: Question): Answer {
+        this.workspace.service(id);
+        mustBeEmpty(body, "notification settings");
+        return ok({ notificationsToSend: "default", previewNotificationsEnabled: "default", serviceId: id });
+    }
+
+    private readonly handlers: Record<string, Handler> = {
+        "POST /registrycredentials": ({ body }) => ok(credentialJson(this.workspace.createCredential(body as CredentialInput))),
+        "GET /registrycredentials/:id": ({ id }) => ok(credentialJson(this.workspace.credential(id))),
+        "PATCH /registrycredentials/:id": ({ id, body }) => ok(credentialJson(this.workspace.updateCredential(id, body as CredentialInput))),
+        "DELETE /registrycredentials/:id": ({ id }) => { this.workspace.deleteCredential(id); },
+
+        "POST /services": async ({ body }) => {
+            const { service, deploy } = await this.workspace.createService(body as ServiceInput);
+            return created({ deployId: deploy.id, service: this.json(service) });
+        },
+        "GET /services": ({ query }) => {
+            const wanted = (key: string, value: string) => !query.has(key) || query.getAll(key).includes(value);
+            const found = [...this.workspace.services.values()].filter(
+                ({ name, ownerId }) => wanted("name", name) && wanted("ownerId", ownerId) && wanted("type", "private_service"),
+            );
+            return ok(page(found.map((service) => ({ service: this.json(service) })), query));
+        },
+        "GET /services/:id": ({ id }) => ok(this.json(this.workspace.service(id))),
+        "PATCH /services/:id": async ({ id, body }) => ok(this.json(await this.workspace.updateService(id, body as ServiceInput))),
+        "DELETE /services/:id": ({ id }) => { this.workspace.deleteService(id); },
+
+        "GET /services/:id/env-vars": ({ id, query }) => ok(page(envVars(this.workspace.service(id)), query)),
+        "PUT /services/:id/env-vars": ({ id, body }) => ok(withCursors(envVars(this.workspace.updateEnvironment(id, body as EnvVarInput)))),
+        "GET /services/:id/secret-files": (question) => this.secretFiles(question),
+        "PUT /services/:id/secret-files": (question) => this.secretFiles(question),
+
+        "GET /services/:id/deploys": ({ id, query }) =>
+            ok(page(this.workspace.service(id).deploys.map((deploy) => ({ deploy: deployJson(deploy) })), query)),
+        "POST /services/:id/deploys": ({ id, body }) => {
+            mustBeEmpty(body, "options of deploys");
+            const service = this.workspace.service(id);
+            const waits = this.workspace.deploys.busy(service);
+            const deploy = this.workspace.deploy(service);
+            return waits ? { status: 202 } : created(deployJson(deploy));
+        },
+
+        "POST /disks": ({ body }) => created(diskJson(this.workspace.addDisk(body as DiskInput))),
+        "PATCH /disks/:id": ({ id, body }) => ok(diskJson(this.workspace.updateDisk(id, body as DiskInput))),
+        "DELETE /disks/:id": ({ id }) => { this.workspace.deleteDisk(id); },
+
+        "GET /notification-settings/overrides/services/:id": (question) => this.notifications(question),
+        "PATCH /notification-settings/overrides/services/:id": (question) => this.notifications(question),
+        "GET /logs/streams/resource/:id": ({ id }) => {
+            throw notFound(id);
+        },
+    };
+}
