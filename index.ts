@@ -42,19 +42,25 @@ const imageBase = settings.imageRegistry.includes("/")
 
 /** Builds a folder of this repository and pushes it; the digest changes with the folder's content. */
 const image = (name: string, folder: string) =>
-    new docker.Image(name, {
-        context: { location: folder },
-        platforms: ["linux/amd64"], // All that Render runs, also when the laptop is an ARM one.
-        tags: [`${imageBase}/${name}:latest`],
-        push: true,
-        registries: [
-            {
-                address: settings.imageRegistry.split("/")[0],
-                username: settings.ghcrUser,
-                password: pulumi.secret(settings.ghcrToken),
-            },
-        ],
-    });
+    new docker.Image(
+        name,
+        {
+            context: { location: folder },
+            platforms: ["linux/amd64"], // All that Render runs, also when the laptop is an ARM one.
+            tags: [`${imageBase}/${name}:latest`],
+            push: true,
+            registries: [
+                {
+                    address: settings.imageRegistry.split("/")[0],
+                    username: settings.ghcrUser,
+                    password: pulumi.secret(settings.ghcrToken),
+                },
+            ],
+        },
+        // Run with another DOCKER_HOST, docker-build replaces an image: it pushes the same digest once more, and would
+        // then delete it as the old one's, although Render pulls it at every start.
+        { retainOnDelete: true },
+    );
 
 const hermesImage = image(hermesName, "./hermes");
 const openWebUiImage = image(openWebUiName, "./openwebui");

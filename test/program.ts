@@ -28,6 +28,7 @@ export interface Resource {
     protect: boolean;
     deleteBeforeReplace: boolean;
     ignoreChanges: string[];
+    retainOnDelete: boolean;
 }
 
 export interface Program {
@@ -230,6 +231,7 @@ export async function run(
                 protect: request.getProtect() ?? false,
                 deleteBeforeReplace: request.getDeletebeforereplace(),
                 ignoreChanges: request.getIgnorechangesList(),
+                retainOnDelete: request.getRetainondelete() ?? false,
             });
         }
         return { resources, outputs, secrets, failure };

@@ -60,6 +60,10 @@ describe("what the stack consists of", () => {
         });
     });
 
+    test("an image that is replaced stays in the registry: the new one may have the same digest", async () => {
+        expect(ofType(await evaluate(), image).map(({ retainOnDelete }) => retainOnDelete)).toEqual([true, true]);
+    });
+
     test("the registry credential names the registry, the user and the token", async () => {
         const { ghcrToken } = requiredSettings();
         const [{ inputs }] = ofType(await evaluate({ ghcrToken }), credential);
