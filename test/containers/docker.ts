@@ -2,11 +2,14 @@
  * Containers, networks, volumes and images of the tests. All of them carry the run that they belong to as a label, by
  * which the end of the run, or a later one, finds them.
  */
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from "testcontainers";
 
 /** The process that began this run; those that it starts inherit it. */
-const run = (process.env.PRIVATE_HERMES_RUN ??= String(process.pid));
+export const run = (process.env.PRIVATE_HERMES_RUN ??= String(process.pid));
 
 /** Whether this process began the run, and so has to clear up after it. */
 export const ownsRun = () => run === String(process.pid);
@@ -14,7 +17,7 @@ export const ownsRun = () => run === String(process.pid);
 const label = "private-hermes.run";
 const labels = { [label]: run };
 
-/** The folder that each image is built from. */
+/** The folder that each image is built from; all of them stand at the start of every run. */
 export const contexts = {
     hermes: "hermes",
     openWebUi: "openwebui",
@@ -22,9 +25,19 @@ export const contexts = {
     openRouter: "test/openrouter",
     laptop: "test/laptop",
 };
-export type ImageName = keyof typeof contexts;
+/** The same, of images that are built when they are needed. */
+const laterContexts = {
+    builder: "test/engine/builder",
+    registry: "test/engine/registry",
+};
+export type ImageName = keyof typeof contexts | keyof typeof laterContexts;
 
-const tagOf = (name: ImageName) => `private-hermes/${name.toLowerCase()}:${run}`;
+/** The name of an image of this run, by which its end finds it. */
+export const imageOfRun = (name: string) => `private-hermes/${name}:${run}`;
+const tagOf = (name: ImageName) => imageOfRun(name.toLowerCase());
+
+/** A name that no other run has. */
+export const nameOfRun = (name: string) => `private-hermes-${name}-${run}`;
 
 export const repository = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -40,18 +53,29 @@ export async function engine() {
 
 /** Builds an image under a tag of this run: after a failed build the library would be content with an older image. */
 export async function buildImage(name: ImageName): Promise<void> {
+    const folder = { ...contexts, ...laterContexts }[name];
     try {
-        await GenericContainer.fromDockerfile(`${repository}${contexts[name]}`)
+        await GenericContainer.fromDockerfile(`${repository}${folder}`)
             .withPlatform("linux/amd64")
             .withBuildkit()
             .build(tagOf(name), { deleteOnExit: false });
     } catch (cause) {
-        throw new Error(`The image can't be built: \`docker build ${contexts[name]}\` shows why.`, { cause });
+        throw new Error(`The image can't be built: \`docker build ${folder}\` shows why.`, { cause });
     }
 }
 
+/** What is needed of a container to reach it. */
+export type Container = Pick<StartedTestContainer, "getId">;
+
 /** The engine's own view of a container. */
-export const handleOf = async (container: StartedTestContainer) => (await engine()).getContainer(container.getId());
+export const handleOf = async (container: Container) => (await engine()).getContainer(container.getId());
+
+/** A running container by its name, also one that another process of this run has started. */
+export async function find(name: string): Promise<Container | undefined> {
+    const filters = { name: [`^/${name}$`], status: ["running"] };
+    const [id] = (await (await engine()).listContainers({ filters })).map(({ Id }) => Id);
+    return id ? { getId: () => id } : undefined;
+}
 
 /** Size of an image in bytes, as the engine counts it: all layers, uncompressed. */
 export async function imageSize(name: ImageName): Promise<number> {
@@ -79,17 +103,17 @@ export async function createOpenNetwork(name: string): Promise<void> {
 }
 
 /** Puts a running container into one more network. */
-export async function connect(container: StartedTestContainer, network: string, aliases: string[] = []): Promise<void> {
+export async function connect(container: Container, network: string, aliases: string[] = []): Promise<void> {
     await (await engine()).getNetwork(network).connect({ Container: container.getId(), EndpointConfig: { Aliases: aliases } });
 }
 
 /** A container's address in a network. */
-export async function addressOf(container: StartedTestContainer, network: string): Promise<string> {
+export async function addressOf(container: Container, network: string): Promise<string> {
     return (await (await handleOf(container)).inspect()).NetworkSettings.Networks[network].IPAddress;
 }
 
 /** The port of this machine's loopback that a published port has. */
-export async function portOf(container: StartedTestContainer, port: number): Promise<number> {
+export async function portOf(container: Container, port: number): Promise<number> {
     const { NetworkSettings } = await (await handleOf(container)).inspect();
     return Number(NetworkSettings.Ports[`${port}/tcp`][0].HostPort);
 }
@@ -97,6 +121,11 @@ export async function portOf(container: StartedTestContainer, port: number): Pro
 /** A volume that is root-owned and empty, as a new disk at Render is. */
 export async function createVolume(name: string): Promise<void> {
     await (await engine()).createVolume({ Name: name, Labels: labels });
+}
+
+/** Removes a volume with what is in it; no container may use it. */
+export async function removeVolume(name: string): Promise<void> {
+    await (await engine()).getVolume(name).remove();
 }
 
 /** Whether the process that began a run still lives. */
@@ -109,7 +138,7 @@ function lives(owner: string): boolean {
 }
 
 /** Whether what a run has made is to go: it is this one, or its process is gone. */
-const isDue = (owner: string) => owner === run || !lives(owner);
+export const isDue = (owner: string) => owner === run || !lives(owner);
 
 /**
  * Removes the containers, networks and volumes of this run, and those that a run has left behind whose process is gone;
@@ -132,23 +161,39 @@ export async function sweep(prefix = ""): Promise<void> {
 
 /** Removes all that this run has made, and what runs have left behind whose process is gone. */
 export async function clearUp(): Promise<void> {
+    const registries = await publishedByDue();
     await sweep();
-    await removeImages();
+    await removeImages(registries);
 }
 
-/** Removes the images of this run, and of runs whose process is gone. What they were built from stays in the build cache. */
-async function removeImages(): Promise<void> {
+/** Addresses at which this run, and runs whose process is gone, have published a port: one may be a registry's. */
+async function publishedByDue(): Promise<string[]> {
+    const containers = await (await engine()).listContainers({ filters: { label: [label] } });
+    const ports = containers.filter(({ Labels }) => isDue(Labels[label])).flatMap(({ Ports }) => Ports);
+    return ports.filter(({ PublicPort }) => PublicPort).map(({ PublicPort }) => `127.0.0.1:${PublicPort}/`);
+}
+
+/**
+ * Removes the images of this run, and of runs whose process is gone, with the names that they have had at one of these
+ * registries. What they were built from stays in the build cache.
+ */
+async function removeImages(registries: string[]): Promise<void> {
     const docker = await engine();
-    for (const { RepoTags } of await docker.listImages({ filters: { reference: ["private-hermes/*"] } })) {
-        for (const tag of RepoTags ?? []) {
-            if (isDue(tag.slice(tag.lastIndexOf(":") + 1))) await docker.getImage(tag).remove({ force: true });
-        }
+    const due = (name: string) =>
+        (name.startsWith("private-hermes/") && isDue(name.slice(name.lastIndexOf(":") + 1))) ||
+        registries.some((registry) => name.startsWith(registry));
+    for (const { RepoTags, RepoDigests } of await docker.listImages()) {
+        // The last tag at a registry takes the digests there with it: so these come first.
+        for (const name of [...(RepoDigests ?? []), ...(RepoTags ?? [])].filter(due)) await docker.getImage(name).remove({ force: true });
     }
 }
 
 export interface ContainerSpec {
-    image: ImageName;
+    /** One of this repository's, or another that the engine has. */
+    image: ImageName | { reference: string };
+    /** A network's name; `bridge` for Docker's default one, `container:ID` for another container's. */
     network: string;
+    name?: string;
     /** Host names under which the others in the network find it. */
     aliases?: string[];
     environment?: Record<string, string>;
@@ -165,8 +210,10 @@ export interface ContainerSpec {
     user?: string;
     /** IP address by host name. */
     hosts?: Record<string, string>;
-    /** TCP port that this machine gets on its loopback, under a number that is free there. */
-    published?: number;
+    /** TCP ports that this machine gets on its loopback, under numbers that are free there. */
+    published?: number | number[];
+    /** Whether it may start containers itself. */
+    nesting?: boolean;
 }
 
 /**
@@ -175,9 +222,9 @@ export interface ContainerSpec {
  */
 class Peer extends GenericContainer {
     constructor(spec: ContainerSpec) {
-        super(tagOf(spec.image));
+        super(typeof spec.image === "string" ? tagOf(spec.image) : spec.image.reference);
         this.networkMode = spec.network;
-        this.createOpts.NetworkingConfig = { EndpointsConfig: { [spec.network]: { Aliases: spec.aliases ?? [] } } };
+        if (spec.aliases) this.createOpts.NetworkingConfig = { EndpointsConfig: { [spec.network]: { Aliases: spec.aliases } } };
         this.withLabels(labels).withEnvironment(spec.environment ?? {}).withAutoRemove(false);
         if (spec.command) this.withCommand(spec.command);
         if (spec.memoryMb) this.hostConfig.Memory = this.hostConfig.MemorySwap = spec.memoryMb * 1024 * 1024;
@@ -185,10 +232,12 @@ class Peer extends GenericContainer {
         // For no strategy at all Testcontainers would wait for the image's health check.
         this.withWaitStrategy(spec.ready ? Wait.forLogMessage(spec.ready) : Wait.forAll([])).withStartupTimeout(180_000);
         // Testcontainers would publish it on every address of this machine.
-        if (spec.published) {
-            this.createOpts.ExposedPorts = { [`${spec.published}/tcp`]: {} };
-            this.hostConfig.PortBindings = { [`${spec.published}/tcp`]: [{ HostIp: "127.0.0.1", HostPort: "" }] };
-        }
+        const published = [spec.published ?? []].flat().map((port) => `${port}/tcp`);
+        this.createOpts.ExposedPorts = Object.fromEntries(published.map((port) => [port, {}]));
+        this.hostConfig.PortBindings = Object.fromEntries(published.map((port) => [port, [{ HostIp: "127.0.0.1", HostPort: "" }]]));
+        if (spec.name) this.withName(spec.name);
+        // Far less than a privileged container may do: no device, no kernel module, no clock.
+        if (spec.nesting) this.withAddedCapabilities("SYS_ADMIN").withSecurityOpt("seccomp=unconfined", "apparmor=unconfined", "label=disable");
         if (spec.tmpfs) this.withTmpFs(spec.tmpfs);
         if (spec.user) this.withUser(spec.user);
         this.withExtraHosts(Object.entries(spec.hosts ?? {}).map(([host, ipAddress]) => ({ host, ipAddress })));
@@ -201,10 +250,10 @@ class Peer extends GenericContainer {
 
 export const start = (spec: ContainerSpec): Promise<StartedTestContainer> => new Peer(spec).start();
 
-export const isRunning = async (container: StartedTestContainer) => (await (await handleOf(container)).inspect()).State.Running;
+export const isRunning = async (container: Container) => (await (await handleOf(container)).inspect()).State.Running;
 
 /** Everything that a container has printed so far. */
-export async function logOf(container: StartedTestContainer): Promise<string> {
+export async function logOf(container: Container): Promise<string> {
     const raw = await (await handleOf(container)).logs({ stdout: true, stderr: true });
     // Each frame begins with a header of eight bytes: the stream, three zeros and the length.
     const frames: Buffer[] = [];
@@ -217,7 +266,7 @@ export async function logOf(container: StartedTestContainer): Promise<string> {
 }
 
 /** Waits until a container ends by itself; gives its exit code and log, and removes it. */
-export async function ending(container: StartedTestContainer): Promise<{ code: number; log: string }> {
+export async function ending(container: Container): Promise<{ code: number; log: string }> {
     const handle = await handleOf(container);
     // Killed after a minute, so that a container which should have ended and didn't is a failure and no hanging test.
     const limit = setTimeout(() => void handle.kill().catch(() => undefined), 60_000);
@@ -232,23 +281,36 @@ export async function ending(container: StartedTestContainer): Promise<{ code: n
 export const runToEnd = async (spec: ContainerSpec) => ending(await start(spec));
 
 /** Runs a command in a container and gives its standard output; rejects when it fails. */
-export const output = (container: StartedTestContainer, ...command: string[]) => execute(container, command);
-
-async function execute(container: StartedTestContainer, command: string[], env?: Record<string, string>): Promise<string> {
-    const { exitCode, stdout, stderr } = await container.exec(command, { env });
-    if (exitCode !== 0) throw new Error(`${command.join(" ")} ended with ${exitCode}: ${stderr || stdout}`);
-    return stdout;
-}
+export const output = (container: Container, ...command: string[]) => execute(container, command);
 
 /**
  * Runs a command in a container with a text as its standard input, where nobody sees it who lists the processes; gives
  * its standard output and rejects when it fails.
  */
-export const outputOf = (container: StartedTestContainer, command: string[], input: string) =>
-    execute(container, ["sh", "-c", 'printf %s "$INPUT" | "$@"', "sh", ...command], { INPUT: input });
+export const outputOf = (container: Container, command: string[], input: string) =>
+    // Counted, because the engine's connection can't be half closed everywhere.
+    execute(container, ["sh", "-c", 'head -c "$0" | "$@"', `${Buffer.byteLength(input)}`, ...command], input);
+
+async function execute(container: Container, command: string[], input?: string): Promise<string> {
+    const docker = await engine();
+    const exec = await docker.getContainer(container.getId()).exec({ Cmd: command, AttachStdin: input !== undefined, AttachStdout: true, AttachStderr: true });
+    const stream = await exec.start({ hijack: true, stdin: true });
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    docker.modem.demuxStream(stream, stdout, stderr);
+    const said = Promise.all([text(stdout), text(stderr)]);
+    if (input !== undefined) stream.write(input);
+    await once(stream, "end");
+    stream.destroy();
+    stdout.end();
+    stderr.end();
+    const [out, error] = await said;
+    const { ExitCode } = await exec.inspect();
+    if (ExitCode !== 0) throw new Error(`${command.join(" ")} ended with ${ExitCode}: ${error || out}`);
+    return out;
+}
 
 /** Runs a shell command in a container with the id of the oldest process whose command line matches, as $pid. */
-export const withPid = (container: StartedTestContainer, pattern: string, command: string) =>
+export const withPid = (container: Container, pattern: string, command: string) =>
     output(
         container,
         "bash",

@@ -3,7 +3,10 @@
 # Makes sure that the base images of this repository's Dockerfiles exist in the local Docker engine,
 # also where no container registry can be reached.
 #
-#   build.sh [IMAGE ...]      default: every image named by FROM and COPY --from in the repository's Dockerfiles
+#   build.sh [IMAGE | DOCKERFILE ...]
+#
+# A Dockerfile (a path that ends in /Dockerfile) stands for every image named by FROM and COPY --from in it. Default: the
+# repository's Dockerfiles without those of test/engine, which not every run needs.
 #
 # For each image, in this order: one that is here already is kept; otherwise it is pulled; otherwise a
 # stand-in of the same name is built from packages (Debian, PyPI, the Go module proxy). A stand-in carries
@@ -23,6 +26,8 @@
 #   tailscale/*    Only the static binaries `tailscale` and `tailscaled`, for COPY --from: no shell, no
 #                  containerboot, no iptables, and without upstream's Kubernetes build tags.
 #   golang:*       The Go release of the tag on the python:* stand-in: no C compiler, no git.
+#   moby/buildkit:* Compiled from the Go module of the tag, on the python:* stand-in with Debian's runc: no emulators,
+#                  CNI plugins or git, and without upstream's wrapper that mends cgroup v2 under Kubernetes.
 # Sizes, layers and digests are never those of the real images.
 #
 # Needs for stand-ins: Linux on amd64, root, mmdebstrap, Go >= 1.21. Exits non-zero with one sentence when an image
@@ -49,20 +54,18 @@ need_python() { # IMAGE
   [ -n "$python" ] || die "the stand-in for $1 is built on a python:* image: name one as well"
 }
 
-# Prints the images that the given Dockerfiles start from or copy from, without their own stages. Knows
+# Prints the images that the given Dockerfile starts from or copies from, without its own stages. Knows
 # `ARG NAME=default`, the form in which one version serves two FROM lines.
 images_of() {
   awk '
-    FNR == 1 { split("", stage); split("", value) }
     toupper($1) == "ARG" && (i = index($2, "=")) { value[substr($2, 1, i - 1)] = substr($2, i + 1) }
     toupper($1) == "FROM" { i = ($2 ~ /^--/) ? 3 : 2; use($i); if (toupper($(i + 1)) == "AS") stage[$(i + 2)] }
     toupper($1) == "COPY" { for (i = 2; i <= NF; i++) if (sub(/^--from=/, "", $i)) use($i) }
     function use(image, name) {
       name = image
       if (gsub(/^\$\{?|\}$/, "", name)) image = value[name]
-      if (image == "scratch" || image ~ /^[0-9]+$/ || image in stage || seen[image]++) return
-      print image
-    }' "$@"
+      if (image != "scratch" && image !~ /^[0-9]+$/ && !(image in stage)) print image
+    }' "$1"
 }
 
 # Fails when the image is missing; otherwise prints the recipe of a stand-in, or nothing for a real image.
@@ -100,6 +103,7 @@ stand_in() {
     */open-webui:v*-slim) open_webui_stand_in "$1" ;;
     tailscale/tailscale:v*) tailscale_stand_in "$1" ;;
     golang:*) golang_stand_in "$1" ;;
+    moby/buildkit:v*) buildkit_stand_in "$1" ;;
     *) die "there is no recipe for a stand-in for $1 in test/containers/bases" ;;
   esac
 }
@@ -153,6 +157,20 @@ golang_stand_in() {
     --build-arg "PYTHON=$python" --file "$here/golang/Dockerfile" "$go_root"
 }
 
+buildkit_stand_in() {
+  local image=$1 version=${1##*:} source
+  need_python "$image"
+  need go "$GO" "$image"
+  # Not `go install`, which refuses a module with `exclude` lines.
+  source=$(go mod download -json "github.com/moby/buildkit@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') ||
+    die "BuildKit $version for the stand-in for $image can't be fetched"
+  mkdir "$scratch/buildkit"
+  logged "$image" env CGO_ENABLED=0 go -C "$source" build -trimpath -o "$scratch/buildkit/" \
+    -ldflags "-s -w -X github.com/moby/buildkit/version.Version=$version" ./cmd/buildkitd ./cmd/buildctl
+  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
+    --build-arg "PYTHON=$python" --file "$here/buildkit/Dockerfile" "$scratch/buildkit"
+}
+
 # Runs a long command quietly; its output appears only when it fails.
 logged() { # IMAGE COMMAND ...
   local image=$1 log
@@ -181,11 +199,8 @@ clean_up() {
 
 docker version >/dev/null 2>&1 || die "no Docker engine answers: start Docker, or set DOCKER_HOST"
 
-if [ $# -gt 0 ]; then
-  images=$(printf '%s\n' "$@")
-else
-  images=$(images_of "$repository"/{hermes,openwebui,test/*}/Dockerfile)
-fi
+[ $# -gt 0 ] || set -- "$repository"/{hermes,openwebui,test/*}/Dockerfile
+images=$(for name; do case $name in */Dockerfile) images_of "$name" ;; *) echo "$name" ;; esac; done | sort -u)
 python=$(grep -m 1 '^python:' <<<"$images" || true)
 recipe=$(cat "$here"/*.sh "$here"/*/* | cksum | tr ' ' -)
 
