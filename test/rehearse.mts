@@ -5,13 +5,15 @@
  *   npm run rehearse -- --keep       stays up until Ctrl-C, and tells how to open the page
  *   npm run rehearse -- join         only the files whose names contain that (test/rehearsal/)
  *
- * Needs Docker. With OPENROUTER_API_KEY, MODAL_TOKEN_ID and MODAL_TOKEN_SECRET in the environment the lines about the
+ * Needs Docker. With the `pulumi` CLI on the PATH the services come from a `pulumi up` at a stand-in of Render, without it
+ * from an evaluation of the program. With OPENROUTER_API_KEY, MODAL_TOKEN_ID and MODAL_TOKEN_SECRET in the environment the lines about the
  * way in use these accounts, which costs one short answer; all others keep to the stand-ins.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { clearUp, engine, repository } from "./containers/docker.ts";
+import { removeProjects } from "./engine/pulumi.ts";
 
 const { values, positionals: filters } = parseArgs({ allowPositionals: true, options: { keep: { type: "boolean", default: false } } });
 
@@ -49,6 +51,7 @@ async function rehearse(): Promise<number> {
     }
     await kill(runner, ended);
     console.log("\nRemoving containers, networks, volumes and images.");
+    await removeProjects();
     await clearUp();
     return code;
 }

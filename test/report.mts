@@ -1,3 +1,4 @@
+import { cliVersion } from "./engine/pulumi.ts";
 import type { Reporter, TestCase, TestModule, TestSuite } from "vitest/node";
 
 const indented = (text: string, by: string) => text.replace(/^/gm, by);
@@ -31,7 +32,7 @@ export default class Report implements Reporter {
         for (const { message, diff } of result.errors ?? []) console.log(indented(diff ? `${message}\n${diff}` : message, "      "));
     }
 
-    onTestRunEnd(modules: readonly TestModule[]) {
+    async onTestRunEnd(modules: readonly TestModule[]) {
         // What failed outside of a test: a stack that didn't start, a file that doesn't load.
         for (const { message } of modules.flatMap((module) => [...module.errors(), ...[...module.children.suites()].flatMap((suite) => suite.errors())])) {
             this.failed++;
@@ -39,10 +40,16 @@ export default class Report implements Reporter {
         }
         const seconds = Math.round((performance.now() - this.begin) / 1000);
         console.log(`\n${this.passed} lines hold, ${this.failed} don't, after ${Math.floor(seconds / 60)} min ${seconds % 60} s.`);
+        if (!(await cliVersion())) console.log(withoutEngine);
         console.log(unproven);
         if (this.open) console.log(`\n${this.open}`);
     }
 }
 
-const unproven = `Not part of it: Render and its registry pulls, Tailscale's own control plane, Let's Encrypt, and the accounts whose place a
-stand-in took. What each stand-in leaves out stands at its head, in test/control/, test/openrouter/ and test/containers/.`;
+const withoutEngine = `There is no \`pulumi\` on the PATH, so the program was only evaluated. That leaves unproven what the engine and the
+providers make of it: up, refresh and destroy, images that are pushed and pulled by digest, the encryption of the state,
+what protectData holds back, and every recovery from a failed or interrupted up.`;
+
+const unproven = `Not part of it: Render itself, Tailscale's own control plane, Let's Encrypt, and the accounts whose place a stand-in
+took. What each stand-in leaves out stands at its head, in test/control/, test/openrouter/, test/render/, test/engine/ and
+test/containers/.`;

@@ -11,10 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack.remove());
 
-const hermes = () => {
-    if (!stack.services.hermes) throw new Error("Hermes isn't running");
-    return stack.services.hermes;
-};
+const hermes = () => stack.running("hermes");
 
 /** What the agent managed to run on the gateway: every piece of evil code below leaves a file of this name. */
 const traces = () => output(hermes(), "sh", "-c", "ls -d /tmp/pwned-* /opt/data/pwned-* 2>/dev/null || true");

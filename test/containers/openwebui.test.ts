@@ -13,7 +13,7 @@ afterAll(() => stack.remove());
 
 /** The container as declared, on a disk of its own; a change to `undefined` takes a variable away. */
 const onNewDisk = async (changes: Record<string, string | undefined> = {}): Promise<ContainerSpec> =>
-    stack.spec("open-webui", changes, await stack.newDisk());
+    stack.spec("open-webui", changes, await stack.newDisk("open-webui"));
 
 /** Every refusal ends with 1, its sentence last, and shows no secret. */
 async function expectRefusal(spec: ContainerSpec, says: RegExp) {

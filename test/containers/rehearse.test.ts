@@ -1,8 +1,12 @@
 /** The command of the rehearsal: that it stays up when told to, opens nothing but the loopback, and leaves nothing behind. */
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
+import { readdir } from "node:fs/promises";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
+import { cliVersion } from "../engine/pulumi";
 import { engine, repository } from "./docker";
 
 interface Rehearsal {
@@ -36,7 +40,7 @@ function rehearse(...options: string[]): Rehearsal {
     return { process: child, says, ends };
 }
 
-/** Names of all that a run has left in the engine. */
+/** Names of all that a run has left in the engine, and of its temporary folders. */
 async function traces(run: number): Promise<string[]> {
     const docker = await engine();
     const filters = { label: [`private-hermes.run=${run}`] };
@@ -45,6 +49,7 @@ async function traces(run: number): Promise<string[]> {
         ...(await docker.listNetworks({ filters })).map(({ Name }) => Name),
         ...(await docker.listVolumes({ filters })).Volumes.map(({ Name }) => Name),
         ...(await docker.listImages({ filters: { reference: [`private-hermes/*:${run}`] } })).flatMap(({ RepoTags }) => RepoTags ?? []),
+        ...(await readdir(tmpdir())).filter((name) => name.startsWith(`private-hermes-${run}-`)),
     ];
 }
 
@@ -85,6 +90,19 @@ test.for<[when: string, said: RegExp, signal: NodeJS.Signals, code: number]>([
     else child.kill(signal);
     expect(await ends).toEqual([code, null]);
     expect(await traces(pid)).toEqual([]);
+});
+
+test("stopped while pulumi builds it leaves nothing behind, no process either", async ({ skip }) => {
+    skip(!(await cliVersion()), "needs the pulumi CLI on the PATH");
+    const { process: { pid = 0 }, says, ends } = rehearse("way-in");
+    await says(/images that pulumi/);
+    const processes = () => spawnSync("ps", ["axeww"], { encoding: "utf8", maxBuffer: 64 * 1024 * 1024 }).stdout.split("\n");
+    const ours = () => processes().filter((line) => line.includes(`PULUMI_BACKEND_URL=file://${tmpdir()}/private-hermes-${pid}-`));
+    while (!ours().some((line) => line.includes("pulumi up"))) await sleep(200);
+    process.kill(-pid, "SIGINT");
+    expect(await ends).toEqual([130, null]);
+    expect(await traces(pid)).toEqual([]);
+    expect(ours()).toEqual([]);
 });
 
 test("nothing proven is an error", async () => {

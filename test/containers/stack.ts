@@ -16,7 +16,8 @@ const domain = "tail1234.ts.net";
 /** Under this name both networks find the control plane. */
 const controlHost = "control";
 
-export type ServiceName = "hermes" | "open-webui";
+export const serviceNames = ["hermes", "open-webui"] as const;
+export type ServiceName = (typeof serviceNames)[number];
 
 interface Override {
     environment: Record<string, string>;
@@ -57,8 +58,21 @@ interface Disk {
     mountPath: string;
 }
 
-/** What the program declares for a service. */
-function declared(program: Program, name: ServiceName): { environment: Record<string, string>; disk: Disk; seconds: number; plan: string } {
+/** A service as it was declared. */
+export interface Declaration {
+    environment: Record<string, string>;
+    disk: Disk;
+    /** Between SIGTERM and SIGKILL. */
+    seconds: number;
+    plan: string;
+    /** Host name on the private network. */
+    host: string;
+    /** Its image, where that isn't the one that the test run has built. */
+    image?: ContainerSpec["image"];
+}
+
+/** What the program declares for a service, when it is evaluated. */
+function declared(program: Program, name: ServiceName): Omit<Declaration, "host"> {
     const resource = program.resources.find(({ type, name: found }) => type.endsWith(":PrivateService") && found === name);
     if (!resource) throw new Error(`the program declares no private service ${name}`);
     const inputs = plain(resource.inputs) as {
@@ -136,8 +150,9 @@ export class Stack {
     openRouter!: StartedTestContainer;
     control!: StartedTestContainer;
     private loginServer = "";
-    private readonly settings: Record<string, string>;
-    program!: Program;
+    /** Of the program, besides its defaults. */
+    readonly settings: Record<string, string>;
+    private readonly declarations = {} as Record<ServiceName, Declaration>;
 
     private constructor(readonly realServices?: RealServices) {
         this.settings = { ...requiredSettings(), tailnetDnsName: domain, ...realServices };
@@ -151,8 +166,7 @@ export class Stack {
         if (realServices) await createOpenNetwork(stack.wayOut);
         await createVolume(stack.volume("ca"));
         await stack.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai ${stack.host}`);
-        await createVolume(stack.volume(declared(stack.program, "hermes").disk.name));
-        await stack.newDisk(declared(stack.program, "open-webui").disk.name);
+        for (const name of serviceNames) await stack.newDisk(name, stack.declarations[name].disk.name);
         stack.openRouter = await start({
             image: "openRouter",
             network: stack.network,
@@ -181,20 +195,30 @@ export class Stack {
 
     /** Evaluates the program with other settings; services that are started from now on have them. */
     async configure(settings: Record<string, string> = {}): Promise<void> {
-        this.program = await evaluate({ ...this.settings, ...settings });
+        const program = await evaluate({ ...this.settings, ...settings });
+        const openWebUi = declared(program, "open-webui");
+        this.declare("hermes", { ...declared(program, "hermes"), host: new URL(openWebUi.environment.OPENAI_API_BASE_URL).hostname });
+        this.declare("open-webui", { ...openWebUi, host: "open-webui" });
+    }
+
+    /** Takes a service's declaration from elsewhere; it has it when it is started the next time. */
+    declare(name: ServiceName, declaration: Declaration): void {
+        this.declarations[name] = declaration;
     }
 
     volume(name: string): string {
         return `${this.network}-${name}`;
     }
 
-    /** A new disk for Open WebUI, on which the page's certificate lies where tailscaled looks for it; gives its volume. */
-    async newDisk(name = unique()): Promise<string> {
+    /** A new disk; on Open WebUI's the page's certificate lies where tailscaled looks for it. Gives its volume. */
+    async newDisk(service: ServiceName, name = unique()): Promise<string> {
         await createVolume(this.volume(name));
-        await this.inVolumes(
-            { ca: "/ca", [name]: "/disk" },
-            `install -d -m 700 /disk/tailscale /disk/tailscale/certs; install -m 600 /ca/${this.host}.* /disk/tailscale/certs/`,
-        );
+        if (service === "open-webui") {
+            await this.inVolumes(
+                { ca: "/ca", [name]: "/disk" },
+                `install -d -m 700 /disk/tailscale /disk/tailscale/certs; install -m 600 /ca/${this.host}.* /disk/tailscale/certs/`,
+            );
+        }
         return this.volume(name);
     }
 
@@ -212,14 +236,14 @@ export class Stack {
         return new URL(this.url).hostname;
     }
 
-    /** The environment that the program declares for a service. */
+    /** The environment that is declared for a service. */
     environment(name: ServiceName): Record<string, string> {
-        return declared(this.program, name).environment;
+        return this.declarations[name].environment;
     }
 
-    /** Host name of Hermes on the private network. */
-    get hermesHost(): string {
-        return new URL(this.environment("open-webui").OPENAI_API_BASE_URL).hostname;
+    /** Where a service listens on the private network. */
+    address(name: ServiceName): string {
+        return `${this.declarations[name].host}:${this.environment(name).PORT}`;
     }
 
     /**
@@ -231,13 +255,13 @@ export class Stack {
         changes: Record<string, string | undefined> = {},
         volume?: string,
     ): ContainerSpec & { environment: Record<string, string> } {
-        const { environment: own, disk, plan } = declared(this.program, name);
+        const { environment: own, disk, plan, host, image = name === "hermes" ? "hermes" : "openWebUi" } = this.declarations[name];
         const override = overrides(this.loginServer, this.realServices !== undefined)[name];
         const environment = Object.entries({ ...own, ...override.environment, ...changes });
         return {
-            image: name === "hermes" ? "hermes" : "openWebUi",
+            image,
             network: this.network,
-            aliases: [name === "hermes" ? this.hermesHost : "open-webui"],
+            aliases: [host],
             environment: Object.fromEntries(environment.filter((entry): entry is [string, string] => entry[1] !== undefined)),
             volumes: { [volume ?? this.volume(disk.name)]: disk.mountPath, [this.volume("ca")]: "/ca" },
             memoryMb: plans[plan].memoryMb,
@@ -247,7 +271,7 @@ export class Stack {
 
     /** Render's instance type of a service. */
     plan(name: ServiceName): string {
-        return declared(this.program, name).plan;
+        return this.declarations[name].plan;
     }
 
     /** A service with the CPU of its plan, too. Elsewhere the tests leave it all there is, to be done sooner. */
@@ -259,25 +283,39 @@ export class Stack {
         return (this.services[name] = await this.startAndWait(name, this.spec(name, environment)));
     }
 
+    /** The container of a service; throws when it doesn't run. */
+    running(name: ServiceName): StartedTestContainer {
+        const container = this.services[name];
+        if (!container) throw new Error(`${name} isn't running`);
+        return container;
+    }
+
     /** Starts a container in the place of a service and waits until it answers. */
     async startAndWait(name: ServiceName, spec: ContainerSpec): Promise<StartedTestContainer> {
         const container = await start(spec);
         if (name === "hermes" && this.realServices) await connect(container, this.wayOut);
-        const url = name === "hermes" ? `http://${this.hermesHost}:8642/health` : "http://open-webui:8080/ready";
+        const url = `http://${this.address(name)}/${name === "hermes" ? "health" : "ready"}`;
         for (let tries = 0; tries < 180; tries++) {
             const answer = await this.request("GET", url).catch(() => undefined);
             if (answer?.status === 200) return container;
             if (!(await isRunning(container))) break;
             await sleep(500);
         }
-        throw new Error(`${name} didn't start:\n${await logOf(container)}`);
+        const log = await logOf(container);
+        await container.stop({ remove: true, removeVolumes: false });
+        throw new Error(`${name} didn't start:\n${log}`);
     }
 
     /** A new container on the same disk, as a deploy makes it: the old one has stopped before the new one starts. */
     async redeploy(name: ServiceName, environment: Record<string, string> = {}): Promise<StartedTestContainer> {
-        const { seconds } = declared(this.program, name);
-        await this.services[name]?.stop({ timeout: seconds * 1000, remove: true, removeVolumes: false });
+        await this.stop(name);
         return this.start(name, environment);
+    }
+
+    /** Stops a service and removes its container; its disk stays. */
+    async stop(name: ServiceName): Promise<void> {
+        await this.services[name]?.stop({ timeout: this.declarations[name].seconds * 1000, remove: true, removeVolumes: false });
+        this.services[name] = undefined;
     }
 
     /** Runs a shell script as root on a disk, mounted at /disk, while no service uses it. */
@@ -309,11 +347,11 @@ export class Stack {
     }
 
     hermes(method: string, path: string, options?: RequestOptions): Promise<Answer> {
-        return this.request(method, `http://${this.hermesHost}:8642${path}`, options);
+        return this.request(method, `http://${this.address("hermes")}${path}`, options);
     }
 
     webui(method: string, path: string, options?: RequestOptions): Promise<Answer> {
-        return this.request(method, `http://open-webui:8080${path}`, options);
+        return this.request(method, `http://${this.address("open-webui")}${path}`, options);
     }
 
     /** Calls the admin API of the control plane, see test/control/api.go. */

@@ -9,9 +9,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addressOf, engine, handleOf, output, repository } from "../containers/docker";
 import { Laptop, type Visited } from "../containers/laptop";
 import { Stack } from "../containers/stack";
+import { Deployment } from "../engine/deployment";
+import { cliVersion } from "../engine/pulumi";
 import { howToOpen, keep, realServices } from "./options";
 
+const cli = await cliVersion();
+
 let stack: Stack;
+let deployment: Deployment | undefined;
 let laptop: Laptop;
 let hermes: StartedTestContainer;
 let openWebUi: StartedTestContainer;
@@ -19,18 +24,28 @@ let openWebUi: StartedTestContainer;
 beforeAll(async () => {
     stack = await Stack.create(realServices);
     console.log(`Starting Hermes, Open WebUI and the laptop${realServices ? ", with your accounts at OpenRouter and Modal" : ""}`);
-    [hermes, openWebUi, laptop] = await Promise.all([stack.start("hermes"), stack.start("open-webui"), Laptop.join(stack)]);
+    [[hermes, openWebUi], laptop] = await Promise.all([start(), Laptop.join(stack)]);
 });
 afterAll(async () => {
+    await deployment?.close();
     if (!keep) await stack.remove();
 });
+
+/** Brings both services up: by the engine where there is one, otherwise as the evaluated program declares them. */
+async function start(): Promise<StartedTestContainer[]> {
+    if (!cli) return Promise.all([stack.start("hermes"), stack.start("open-webui")]);
+    console.log(`They come from images that pulumi ${cli} builds and pushes, which takes a few minutes`);
+    deployment = await Deployment.create(stack);
+    await deployment.up();
+    return [stack.running("hermes"), stack.running("open-webui")];
+}
 
 /** Host names and addresses of a service's port on the private network. */
 const doors = async () => [
     `${await addressOf(hermes, stack.network)}:8642`,
     `${await addressOf(openWebUi, stack.network)}:8080`,
-    `${stack.hermesHost}:8642`,
-    "open-webui:8080",
+    stack.address("hermes"),
+    stack.address("open-webui"),
 ];
 
 describe("The way in", () => {

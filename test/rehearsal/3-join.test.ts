@@ -114,7 +114,7 @@ const stop = async (container: StartedTestContainer) => {
 const told = ({ code, seconds, sentence, reachable }: Outcome) =>
     `${code === undefined ? "runs" : `exit ${code}`} after ${seconds.toFixed(1)} s, page ${reachable ? "reachable" : "out of reach"}: “${sentence}”`;
 
-const onNewDisk = async (changes: Record<string, string | undefined> = {}) => stack.spec("open-webui", changes, await stack.newDisk());
+const onNewDisk = async (changes: Record<string, string | undefined> = {}) => stack.spec("open-webui", changes, await stack.newDisk("open-webui"));
 
 /** A key of its own for one test, which can be revoked. */
 async function newKey() {
@@ -147,7 +147,7 @@ describe("The join, with the real tailscaled", () => {
     });
 
     test("no key at all, with the login on the disk", async ({ annotate }) => {
-        const disk = await stack.newDisk();
+        const disk = await stack.newDisk("open-webui");
         await crash(await joined(stack.spec("open-webui", {}, disk)));
         await annotate(told(await published(stack.spec("open-webui", { TS_AUTHKEY: undefined }, disk))));
     });

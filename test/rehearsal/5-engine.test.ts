@@ -1,0 +1,442 @@
+/** What Pulumi's engine, the providers and BuildKit make of the program: `pulumi up` to `pulumi destroy`, at a stand-in of Render. */
+import { readdir, readFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { output, repository } from "../containers/docker";
+import { Laptop } from "../containers/laptop";
+import { serviceNames, Stack, type ServiceName } from "../containers/stack";
+import { Deployment } from "../engine/deployment";
+import { cliVersion, stackName } from "../engine/pulumi";
+import { Registry } from "../engine/registry";
+import { requiredSettings, secretSettings } from "../program";
+import type { Failure } from "../render/api";
+
+const cli = await cliVersion();
+if (!cli) console.warn("Skipped: the lines about Pulumi's engine, which need the pulumi CLI on the PATH.");
+
+let stack: Stack;
+let laptop: Laptop;
+let deployment: Deployment;
+
+beforeAll(async () => {
+    if (!cli) return;
+    stack = await Stack.create();
+    console.log(`Preparing a stack for pulumi ${cli}, a registry, a builder and the laptop`);
+    [deployment, laptop] = await Promise.all([Deployment.create(stack), Laptop.join(stack)]);
+});
+beforeEach(({ skip }) => {
+    skip(!cli, "needs the pulumi CLI on the PATH");
+});
+afterEach(() => {
+    if (cli) deployment.forget();
+});
+afterAll(async () => {
+    if (!cli) return;
+    await deployment.close();
+    await stack.remove();
+});
+
+/** Asks over the tailnet, as the owner does; gives the answer. */
+async function chat(content: string): Promise<string> {
+    const { token } = await stack.signIn();
+    return (await laptop.ask(stack.url, { token, model: stack.environment("open-webui").DEFAULT_MODELS, content })).trim();
+}
+
+const containerIds = () => serviceNames.map((name) => stack.running(name).getId());
+const statuses = () => serviceNames.map((name) => deployment.service(name).deploys[0].status);
+const disks = () => serviceNames.map((name) => deployment.service(name).disk?.id);
+const regions = () => serviceNames.map((name) => deployment.service(name).region);
+
+/** Leaves something on both disks that only a disk of the same name has. */
+async function mark(): Promise<void> {
+    for (const name of serviceNames) await output(stack.running(name), "sh", "-c", `echo ${name} >"$0"/kept`, mountPath(name));
+}
+const marks = () => Promise.all(serviceNames.map((name) => output(stack.running(name), "cat", `${mountPath(name)}/kept`)));
+const mountPath = (name: ServiceName) => deployment.service(name).disk?.mountPath ?? "";
+
+const seconds = async (work: () => Promise<unknown>) => {
+    const start = performance.now();
+    await work();
+    return (performance.now() - start) / 1000;
+};
+const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+
+/** The line of the CLI's output that tells what went wrong. */
+const reason = (said: string) => said.split("\n").findLast((line) => line.includes("error:") && !/(update|preview) failed/.test(line))?.trim() ?? said;
+
+/** The last line of a log that is in an error. */
+const lastLine = (failure: unknown) => String(failure).trim().split("\n").at(-1) ?? "";
+
+const urn = (type: string, name: string) => `urn:pulumi:${stackName}::private-hermes::${type}::${name}`;
+
+/** As the README says it, with the id that Render's dashboard shows. */
+const adopt = (name: ServiceName) =>
+    deployment.pulumi.run([
+        ...["import", "render:index/privateService:PrivateService", name, deployment.service(name).id, "--generate-code=false", "--protect=false"],
+        ...["--provider", `render=${urn("pulumi:providers:render", "render")}`, "--yes"],
+    ]);
+
+/** The provider asks this right after Render has made a service. */
+const afterCreation: Failure = { status: 500, times: 1, method: "PATCH", path: /^\/notification-settings/ };
+
+/** The files in a folder by their path, without what is built from them. */
+async function textsIn(folder: string): Promise<Record<string, string>> {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => relative(folder, join(parentPath, name)));
+    const own = paths.filter((path) => !/\/(bin|node_modules)\//.test(path));
+    return Object.fromEntries(await Promise.all(own.map(async (path) => [path, await readFile(join(folder, path), "utf8")] as const)));
+}
+
+/** All that Render is told when a service changes. */
+const updateOf = (name: ServiceName) => [
+    `PATCH /services/${name}-${stackName}`,
+    `PUT /services/${name}-${stackName}/env-vars`,
+    `PUT /services/${name}-${stackName}/secret-files`,
+    `PATCH /disks/${name}-${stackName}`,
+    `PATCH /notification-settings/overrides/services/${name}-${stackName}`,
+    `POST /services/${name}-${stackName}/deploys`,
+];
+
+type StoredVariables = Record<string, { value: { ciphertext?: string } }>;
+
+interface StoredResource {
+    urn: string;
+    type: string;
+    inputs: { envVars?: StoredVariables };
+    outputs: { envVars?: StoredVariables } & Record<string, unknown>;
+}
+
+describe("The engine, from nothing", () => {
+    test("`pulumi up` creates everything, and the page answers over the tailnet", async ({ annotate }) => {
+        expect(await deployment.up()).toEqual({ create: 10 });
+        expect(statuses()).toEqual(["live", "live"]);
+        expect((await laptop.fetch(stack.url)).status).toBe(200);
+        expect(await chat("Who made you?")).toBe("Echo: Who made you?");
+        expect((await deployment.pulumi.must("stack", "output", "openWebUiTailnetUrl")).trim()).toBe(stack.url);
+        await mark();
+        await annotate(`pulumi ${cli}`);
+    });
+
+    test("the images were built and pushed by the engine, and pulled by digest with the registry credential", async ({ annotate }) => {
+        const { registry, render } = deployment;
+        const { ghcrUser: username, ghcrToken: authToken } = stack.settings;
+        const pushed = await registry.contents();
+        for (const name of serviceNames) {
+            const { imagePath, credentialId = "" } = deployment.service(name);
+            const path = `octo-cat/${name}-${stackName}`;
+            expect(imagePath).toBe(`${Registry.host}/${path}@${pushed.find((found) => found.name === path)?.tags.latest}`);
+            expect(render.workspace.credentials.get(credentialId)).toMatchObject({ registry: "GITLAB", username, authToken });
+            expect(await registry.has(imagePath, { username, authToken })).toBe(true);
+            expect(await registry.has(imagePath, { username, authToken: "guessed" })).toBe(false);
+            expect(await registry.has(imagePath)).toBe(false);
+            await annotate(imagePath);
+        }
+    });
+
+    test("`pulumi install` generates the SDK that is committed, to the byte", async ({ annotate }) => {
+        const generated = await textsIn(deployment.pulumi.file("sdks"));
+        expect(generated).toEqual(await textsIn(`${repository}sdks`));
+        await annotate(`${Object.keys(generated).length} files`);
+    });
+
+    test("a second `up` changes nothing, and neither does `refresh`", async () => {
+        const before = containerIds();
+        expect(await deployment.up()).toEqual({ same: 10 });
+        await deployment.pulumi.must("refresh", "--yes");
+        expect((await deployment.pulumi.lastUpdate()).resourceChanges).toEqual({ same: 10 });
+        expect(await deployment.up()).toEqual({ same: 10 });
+        expect(deployment.writes()).toEqual([]);
+        expect(containerIds()).toEqual(before);
+    });
+
+    test("a preview of what stands takes a few times as long as one of an empty program", async ({ annotate }) => {
+        const empty = await deployment.pulumi.emptyProject();
+        const took = { own: [] as number[], empty: [] as number[] };
+        for (let round = 0; round < 3; round++) {
+            took.own.push(await seconds(() => deployment.pulumi.must("preview", "--expect-no-changes")));
+            took.empty.push(await seconds(() => empty.must("preview")));
+        }
+        const [own, other] = [median(took.own), median(took.empty)];
+        await annotate(`${own.toFixed(1)} s against ${other.toFixed(1)} s, ${(own / other).toFixed(1)} times (medians of 3 previews in turn)`);
+    });
+
+    test("the exported state holds no credential and no value of an environment in plain text", async ({ annotate }) => {
+        const exported = await deployment.pulumi.must("stack", "export");
+        const { deployment: { resources } } = JSON.parse(exported) as { deployment: { resources: StoredResource[] } };
+        const services = resources.filter(({ type }) => type.endsWith(":PrivateService"));
+        expect(services).toHaveLength(2);
+        for (const variables of services.flatMap(({ inputs, outputs }) => [inputs.envVars, outputs.envVars])) {
+            const plain = Object.entries(variables ?? {}).filter(([, { value }]) => !value.ciphertext);
+            expect([variables && Object.keys(variables).length > 8, plain.map(([name]) => name)]).toEqual([true, []]);
+        }
+        // These stand in it elsewhere, as a name or an output.
+        const known = new Set(resources.flatMap(({ urn, type, outputs }) => [urn.split("::").at(-1), ...(type === "pulumi:pulumi:Stack" ? Object.values<unknown>(outputs) : [])]));
+        const values = serviceNames.flatMap((name) => Object.values(deployment.service(name).environment)).filter((value) => value.length > 6 && !known.has(value));
+        const credentials = secretSettings.map((key) => stack.settings[key]).filter((value) => value as unknown);
+        expect([...values, ...credentials].filter((value) => exported.includes(value))).toEqual([]);
+        await annotate(`${credentials.length} credentials and ${values.length} values looked for`);
+    });
+});
+
+describe("A change", () => {
+    test("of a file in openwebui/ updates that service alone", async () => {
+        const [hermes] = containerIds();
+        await deployment.pulumi.edit("openwebui/entrypoint.sh", (text) => `${text}\n# changed\n`);
+        expect(await deployment.up()).toEqual({ same: 8, update: 2 });
+        expect(deployment.writes()).toEqual(updateOf("open-webui"));
+        expect(statuses()).toEqual(["live", "live"]);
+        expect(await output(stack.running("open-webui"), "tail", "-n", "1", "/usr/local/bin/entrypoint.sh")).toBe("# changed\n");
+        expect(stack.running("hermes").getId()).toBe(hermes);
+        expect(await marks()).toEqual(["hermes\n", "open-webui\n"]);
+    });
+
+    test("of keyRotation replaces the key that both share, and chat works", async () => {
+        const key = stack.environment("hermes").API_SERVER_KEY;
+        await deployment.set({ keyRotation: "2" });
+        await deployment.up();
+        expect(stack.environment("hermes").API_SERVER_KEY).not.toBe(key);
+        expect(stack.environment("open-webui").OPENAI_API_KEY).toBe(stack.environment("hermes").API_SERVER_KEY);
+        expect((await stack.hermes("GET", "/v1/models", { bearer: key })).status).toBe(401);
+        expect(await chat("Still there?")).toBe("Echo: Still there?");
+    });
+
+    test("of openrouterApiKey reaches Hermes, and Hermes alone", async () => {
+        const openrouterApiKey = requiredSettings().openrouterApiKey;
+        await deployment.set({ openrouterApiKey });
+        await deployment.up();
+        expect(deployment.writes()).toEqual(updateOf("hermes"));
+        await stack.forgetCalls();
+        await chat("On a new key?");
+        expect((await stack.calls()).map(({ authorization }) => authorization)).toEqual([`Bearer ${openrouterApiKey}`]);
+    });
+});
+
+describe("What was changed by hand at Render", () => {
+    test("an environment variable is put back by `up --refresh`", async () => {
+        const service = deployment.service("hermes");
+        const before = { ...service.environment };
+        service.environment = { ...before, HERMES_MODEL: "somebody/else", ADDED: "by hand" };
+        await deployment.up("--refresh");
+        expect(deployment.service("hermes").environment).toEqual(before);
+        expect(stack.environment("hermes")).toEqual(before);
+        expect(deployment.writes()).toEqual(updateOf("hermes"));
+    });
+
+    test("a deleted service is made again by `up --refresh`, on a new disk: the old one went with it", async () => {
+        deployment.render.workspace.deleteService(deployment.service("hermes").id);
+        await deployment.settled();
+        await deployment.up("--refresh");
+        expect(statuses()).toEqual(["live", "live"]);
+        expect(await chat("Are you back?")).toBe("Echo: Are you back?");
+        await mark();
+    });
+
+    test("a deleted registry credential is made again by `up --replace`", async () => {
+        const { workspace } = deployment.render;
+        for (const id of workspace.credentials.keys()) workspace.deleteCredential(id);
+        await deployment.up("--replace", urn("render:index/registryCredential:RegistryCredential", "registry"));
+        const [id] = workspace.credentials.keys();
+        expect(serviceNames.map((name) => deployment.service(name).credentialId)).toEqual([id, id]);
+        expect(statuses()).toEqual(["live", "live"]);
+    });
+});
+
+describe("A new region", () => {
+    test("is refused while protectData is on, as `destroy` is, and nothing is touched", async () => {
+        await deployment.set({ protectData: "true" });
+        await deployment.up();
+        deployment.forget();
+        const before = containerIds();
+        await deployment.set({ renderRegion: "frankfurt" });
+        expect((await deployment.failingUp()).output).toContain("unable to replace resource");
+        const { code, output: said } = await deployment.pulumi.run(["destroy", "--yes"]);
+        expect(code).not.toBe(0);
+        expect(said).toContain("it is protected");
+        expect(deployment.writes()).toEqual([]);
+        expect(containerIds()).toEqual(before);
+        expect(await marks()).toEqual(["hermes\n", "open-webui\n"]);
+    });
+
+    test("replaces both services without a clash of names", async ({ annotate }) => {
+        const before = disks();
+        await deployment.set({ protectData: "false" });
+        // The new disk has no login, and the old machine would hold the name.
+        await stack.tailnet("DELETE", "/machines/open-webui");
+        await deployment.up();
+        expect(regions()).toEqual(["frankfurt", "frankfurt"]);
+        expect(statuses()).toEqual(["live", "live"]);
+        expect(disks().filter((id) => before.includes(id))).toEqual([]);
+        expect(await chat("Where are you?")).toBe("Echo: Where are you?");
+        await annotate("the disks are new, and the machine of before had to be deleted from the tailnet first");
+    });
+
+    test("cut off after the new service was made: it is deleted by hand, and one more `up` ends the move", async () => {
+        await deployment.set({ renderRegion: "ohio" });
+        await stack.tailnet("DELETE", "/machines/open-webui");
+        deployment.render.fail(afterCreation);
+        await deployment.failingUp();
+        expect((await adopt("hermes")).output).toContain("already exists");
+        deployment.render.workspace.deleteService(deployment.service("hermes").id);
+        await deployment.up();
+        expect(regions()).toEqual(["ohio", "ohio"]);
+        expect(statuses()).toEqual(["live", "live"]);
+        expect(await deployment.up()).toEqual({ same: 10 });
+    });
+});
+
+describe("Trouble with what stands: one more `up` repairs it, and both disks are kept", () => {
+    let rotation = 10;
+
+    beforeAll(async () => {
+        if (cli) await mark();
+    });
+    afterEach(async () => {
+        if (!cli) return;
+        expect(statuses()).toEqual(["live", "live"]);
+        expect(stack.environment("open-webui").OPENAI_API_KEY).toBe(stack.environment("hermes").API_SERVER_KEY);
+        expect([...deployment.render.workspace.services.values()]).toHaveLength(2);
+        expect(await marks()).toEqual(["hermes\n", "open-webui\n"]);
+    });
+
+    const deploysOf = (name: ServiceName) => new RegExp(`/${deployment.service(name).id}/deploys`);
+
+    test.for<[what: string, failure: () => Failure]>([
+        ["a 500 in the middle of an update", () => ({ status: 500, times: 1, method: "PUT", path: /env-vars/ })],
+        ["a 500 whose request had its effect", () => ({ status: 500, times: 1, method: "PATCH", path: /^\/services/, afterEffect: true })],
+        ["a 500 in the place of the first service's deploy", () => ({ status: 500, times: 1, method: "POST", path: deploysOf("hermes") })],
+        ["a 429 on a write", () => ({ status: 429, times: 1, method: "PATCH", path: /^\/services/ })],
+        ["a 429 on the second service's deploy", () => ({ status: 429, times: 1, method: "POST", path: deploysOf("open-webui") })],
+    ])("%s", async ([, failure], { annotate }) => {
+        await deployment.set({ keyRotation: String(++rotation) });
+        deployment.render.fail(failure());
+        const { output: said } = await deployment.failingUp();
+        await annotate(reason(said));
+        await deployment.up();
+        expect(await chat("Again?")).toBe("Echo: Again?");
+    });
+
+    test("a wrong password of the registry", async ({ annotate }) => {
+        await deployment.pulumi.edit("hermes/entrypoint.sh", (text) => `${text}\n# changed\n`);
+        await deployment.set({ ghcrToken: "guessed-by-nobody", ghcrPullToken: stack.settings.ghcrToken });
+        const { output: said } = await deployment.failingUp();
+        await annotate(reason(said));
+        expect(deployment.writes().filter((write) => write.includes("/services"))).toEqual([]);
+        await deployment.set({ ghcrToken: stack.settings.ghcrToken });
+        await deployment.up();
+        expect(await output(stack.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed\n");
+    });
+
+    test("a pull token that the registry doesn't take", async ({ annotate }) => {
+        await deployment.set({ ghcrPullToken: "guessed-by-nobody", keyRotation: String(++rotation) });
+        const { output: said } = await deployment.failingUp();
+        await annotate(reason(said));
+        await deployment.set({ ghcrPullToken: stack.settings.ghcrToken });
+        await deployment.up();
+    });
+
+    test("no Docker daemon", async ({ annotate }) => {
+        await deployment.pulumi.edit("hermes/entrypoint.sh", (text) => `${text}\n# changed again\n`);
+        const nothing = deployment.pulumi.folder("nothing");
+        const { output: said } = await deployment.failingUp({ environment: { DOCKER_HOST: `unix://${nothing}`, BUILDX_CONFIG: nothing } });
+        await annotate(reason(said));
+        expect(deployment.writes()).toEqual([]);
+        await deployment.up();
+        expect(await output(stack.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed again\n");
+        const { ghcrUser: username, ghcrToken: authToken } = stack.settings;
+        for (const name of serviceNames) expect(await deployment.registry.has(deployment.service(name).imagePath, { username, authToken }), name).toBe(true);
+    });
+
+    test("a CLI that is killed in the middle, then `pulumi cancel`", async () => {
+        await deployment.set({ keyRotation: String(++rotation) });
+        await deployment.failingUp({ killWhen: deployment.seen("PATCH", /^\/services/) });
+        expect((await deployment.failingUp()).output).toContain("locked");
+        await deployment.pulumi.must("cancel", "--yes");
+        await deployment.up();
+        expect(await chat("Alive?")).toBe("Echo: Alive?");
+    });
+});
+
+describe("Public types of Render", () => {
+    const types = ["WebService", "StaticSite", "Postgres", "Keyvalue", "Redis", "DedicatedIp", "LogStream", "MetricsStream", "Webhook", "NotificationSetting"];
+
+    test.for(types)("%s is refused, and nothing is created", async (type) => {
+        // An id makes the SDK skip its check of required arguments.
+        onTestFinished(await deployment.pulumi.edit("index.ts", (text) => `${text}\nnew render.${type}("intruder", {} as never, { id: "some-id" });\n`));
+        expect((await deployment.failingUp()).output).toContain(`intruder: render.${type} is refused`);
+        expect(deployment.writes()).toEqual([]);
+    });
+});
+
+describe("`pulumi destroy`", () => {
+    test("leaves nothing at Render", async () => {
+        await deployment.destroy();
+        const { services, credentials } = deployment.render.workspace;
+        expect([...services.values(), ...credentials.values()].map(({ name }) => name)).toEqual([]);
+        expect(stack.services).toEqual({});
+        // What the stand-in doesn't know it would have answered so.
+        expect(deployment.render.calls.filter(({ status }) => status === 501)).toEqual([]);
+    });
+
+    test("what stays: in the registry, and on the tailnet", async ({ annotate }) => {
+        await annotate(`registry: ${JSON.stringify(await deployment.registry.contents())}`);
+        const machines = (await stack.machines()).map(({ Name }) => Name.split(".")[0]);
+        expect(machines).toContain("open-webui");
+        await annotate(`tailnet: ${machines.join(", ")}`);
+    });
+});
+
+describe("Trouble with the first `up`", () => {
+    beforeEach(async () => {
+        if (!cli) return;
+        await deployment.destroy();
+        await stack.tailnet("DELETE", "/machines/open-webui");
+        deployment.forget();
+    });
+    afterEach(async () => {
+        if (!cli) return;
+        expect(statuses()).toEqual(["live", "live"]);
+        expect([...deployment.render.workspace.services.values()]).toHaveLength(2);
+        expect(deployment.render.workspace.credentials.size).toBe(1);
+        expect(await deployment.up()).toEqual({ same: 10 });
+        expect(await chat("And now?")).toBe("Echo: And now?");
+    });
+
+    test("a first deploy that fails: `up` doesn't notice it, and the next one with the mistake put right repairs it", async ({ annotate }) => {
+        const right = stack.settings.tailscaleAuthKey;
+        await deployment.set({ tailscaleAuthKey: requiredSettings().tailscaleAuthKey });
+        await deployment.up();
+        expect(statuses()).toEqual(["live", "update_failed"]);
+        const before = [deployment.service("open-webui").id, ...disks()];
+        await annotate(`the service's log: ${lastLine(deployment.service("open-webui").deploys[0].failure)}`);
+        await deployment.set({ tailscaleAuthKey: right });
+        await deployment.up();
+        expect([deployment.service("open-webui").id, ...disks()]).toEqual(before);
+    });
+
+    test("a 500 in the place of a service: one more `up`", async () => {
+        deployment.render.fail({ status: 500, times: 1, method: "POST", path: /^\/services$/ });
+        await deployment.failingUp();
+        await deployment.up();
+    });
+
+    test("a 500 after the service was made: it is adopted, with its disk, by `pulumi import`", async () => {
+        deployment.render.fail(afterCreation);
+        await deployment.failingUp();
+        const { id, disk } = deployment.service("hermes");
+        expect((await deployment.failingUp()).output).toContain("already in use");
+        await adopt("hermes");
+        await deployment.pulumi.must("refresh", "--clear-pending-creates", "--yes");
+        await deployment.up();
+        expect(deployment.service("hermes")).toMatchObject({ id, disk: { id: disk?.id } });
+    });
+
+    test("a CLI that is killed while it makes a service: `pulumi cancel`, and the same", async () => {
+        await deployment.failingUp({ killWhen: deployment.seen("POST", /^\/services$/) });
+        const { id, disk } = deployment.service("hermes");
+        await deployment.pulumi.must("cancel", "--yes");
+        await adopt("hermes");
+        await deployment.pulumi.must("refresh", "--clear-pending-creates", "--yes");
+        await deployment.up();
+        expect(deployment.service("hermes")).toMatchObject({ id, disk: { id: disk?.id } });
+    });
+});
