@@ -378,10 +378,11 @@ describe("`pulumi destroy`", () => {
     });
 
     test("what stays: in the registry, and on the tailnet", async ({ annotate }) => {
-        await annotate(`registry: ${JSON.stringify(await deployment.registry.contents())}`);
-        const machines = (await stack.machines()).map(({ Name }) => Name.split(".")[0]);
-        expect(machines).toContain("open-webui");
-        await annotate(`tailnet: ${machines.join(", ")}`);
+        const repositories = await deployment.registry.contents();
+        expect(repositories.map(({ name }) => name).toSorted()).toEqual(serviceNames.map((name) => `octo-cat/${name}-${stackName}`));
+        for (const { name, digests } of repositories) await annotate(`${Registry.host}/${name}: ${digests.length} versions`);
+        expect((await stack.machines()).map(({ Name }) => Name)).toContain(`${new URL(stack.url).hostname}.`);
+        await annotate(`the machine ${new URL(stack.url).hostname}`);
     });
 });
 
