@@ -7,6 +7,9 @@ const indented = (text: string, by: string) => text.replace(/^/gm, by);
 export default class Report implements Reporter {
     private passed = 0;
     private failed = 0;
+    private skipped = 0;
+    /** Why the last skipped line was: said once where it goes for several. */
+    private note = "";
     /** How to open the page, where it stays up. */
     private open = "";
     private readonly begin = performance.now();
@@ -23,8 +26,11 @@ export default class Report implements Reporter {
         const result = test.result();
         if (result.state === "passed") this.passed++;
         if (result.state === "failed") this.failed++;
+        if (result.state === "skipped") this.skipped++;
         const mark = { passed: "✓", failed: "✗", skipped: "–", pending: "?" }[result.state];
-        console.log(`  ${mark} ${test.name}${result.state === "skipped" && result.note ? `: ${result.note}` : ""}`);
+        const note = result.state === "skipped" && result.note ? `: ${result.note}` : "";
+        console.log(`  ${mark} ${test.name}${note === this.note ? "" : note}`);
+        if (note) this.note = note;
         for (const { message, type } of test.annotations()) {
             if (type === "open") this.open = message;
             else console.log(indented(message, "      "));
@@ -39,7 +45,9 @@ export default class Report implements Reporter {
             console.log(`\n✗ ${message}`);
         }
         const seconds = Math.round((performance.now() - this.begin) / 1000);
-        console.log(`\n${this.passed} lines hold, ${this.failed} don't, after ${Math.floor(seconds / 60)} min ${seconds % 60} s.`);
+        const skipped = this.skipped > 0 ? `, ${this.skipped} weren't tried` : "";
+        console.log(`\n${this.passed} lines hold, ${this.failed} don't${skipped}, after ${Math.floor(seconds / 60)} min ${seconds % 60} s.`);
+        if (this.passed === 0) process.exitCode = 1;
         if (!(await cliVersion())) console.log(withoutEngine);
         console.log(unproven);
         if (this.open) console.log(`\n${this.open}`);
