@@ -94,7 +94,7 @@ const rules = {
     },
     renderApiKey: {
         secret: true,
-        hint: "make one in Render's dashboard, Account Settings, API Keys",
+        hint: "make a Render key in its dashboard, Account Settings, API Keys",
         wrong: startsWith("rnd_"),
     },
     renderOwnerId: {
@@ -103,17 +103,17 @@ const rules = {
     },
     openrouterApiKey: {
         secret: true,
-        hint: "make one, with a spending limit, at openrouter.ai/settings/keys",
+        hint: "make an OpenRouter key, with a spending limit, at openrouter.ai/settings/keys",
         wrong: startsWith("sk-or-"),
     },
     modalTokenId: {
         secret: true,
-        hint: "the id starts with ak-, the secret with as-: make the pair at modal.com/settings/tokens",
+        hint: "make the pair, an id with ak- and a secret with as-, at modal.com/settings/tokens",
         wrong: startsWith("ak-"),
     },
     modalTokenSecret: {
         secret: true,
-        hint: "the id starts with ak-, the secret with as-: make the pair at modal.com/settings/tokens",
+        hint: "make the pair, an id with ak- and a secret with as-, at modal.com/settings/tokens",
         wrong: startsWith("as-"),
     },
     tailscaleAuthKey: {

@@ -73,7 +73,8 @@ const registryCredential = new render.RegistryCredential(
         username: settings.ghcrUser,
         authToken: pulumi.secret(settings.ghcrPullToken),
     },
-    { provider },
+    // A mistyped token then fails at the push, before Render has it in the place of one that works.
+    { provider, dependsOn: [hermesImage, openWebUiImage] },
 );
 
 /** What Render runs: the digest and never a tag, so that it is exactly what was built here. */

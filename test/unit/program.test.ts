@@ -70,6 +70,11 @@ describe("what the stack consists of", () => {
         expect(plain(inputs)).toEqual({ name: "private-hermes-test", registry: "GITHUB", username: "Octo-Cat", authToken: ghcrToken });
     });
 
+    test("Render gets a token after it has pushed both images with it", async () => {
+        const [{ dependencies }] = ofType(await evaluate(), credential);
+        expect(dependencies.toSorted()).toEqual(["hermes-test", "open-webui-test"]);
+    });
+
     test("Render gets the read-only token where there is one, and it pushes nothing", async () => {
         const { ghcrToken } = requiredSettings();
         const ghcrPullToken = requiredSettings().ghcrToken;
