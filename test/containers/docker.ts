@@ -3,8 +3,9 @@
  * which the end of the run, or a later one, finds them.
  */
 import { once } from "node:events";
-import { text } from "node:stream/consumers";
 import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from "testcontainers";
 
@@ -159,11 +160,22 @@ export async function sweep(prefix = ""): Promise<void> {
     }
 }
 
-/** Removes all that this run has made, and what runs have left behind whose process is gone. */
+/**
+ * Removes all that this run has made, and what runs have left behind whose process is gone. Tries again when something is
+ * in the way: what the engine was still making for a process that was killed, or another run that clears up, too.
+ */
 export async function clearUp(): Promise<void> {
     const registries = await publishedByDue();
-    await sweep();
-    await removeImages(registries);
+    for (let tries = 1; ; tries++) {
+        try {
+            await sweep();
+            await removeImages(registries);
+            return;
+        } catch (error) {
+            if (tries === 5) throw error;
+            await sleep(1000);
+        }
+    }
 }
 
 /** Addresses at which this run, and runs whose process is gone, have published a port: one may be a registry's. */

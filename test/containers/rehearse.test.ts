@@ -14,6 +14,8 @@ interface Rehearsal {
     /** Resolves when that has been printed; rejects when the process has ended before. */
     says: (pattern: RegExp) => Promise<RegExpExecArray>;
     ends: Promise<unknown[]>;
+    /** What it has printed so far. */
+    printed: () => string;
 }
 
 function rehearse(...options: string[]): Rehearsal {
@@ -37,7 +39,7 @@ function rehearse(...options: string[]): Rehearsal {
             void ends.then(() => { reject(new Error(`ended without saying ${pattern.source}:\n${printed}`)); });
             look();
         });
-    return { process: child, says, ends };
+    return { process: child, says, ends, printed: () => printed };
 }
 
 /** Names of all that a run has left in the engine, and of its temporary folders. */
@@ -82,13 +84,13 @@ test.for<[when: string, said: RegExp, signal: NodeJS.Signals, code: number]>([
     ["while services start", /Starting Hermes, Open WebUI and the laptop/, "SIGINT", 130],
     ["in the middle of a proof", /In a browser/, "SIGTERM", 143],
 ])("stopped %s it leaves nothing behind", async ([, said, signal, code]) => {
-    const { process: child, says, ends } = rehearse("way-in");
+    const { process: child, says, ends, printed } = rehearse("way-in");
     const pid = child.pid ?? 0;
     await says(said);
     expect(await traces(pid)).not.toEqual([]);
     if (signal === "SIGINT") process.kill(-pid, signal);
     else child.kill(signal);
-    expect(await ends).toEqual([code, null]);
+    expect(await ends, printed()).toEqual([code, null]);
     expect(await traces(pid)).toEqual([]);
 });
 
