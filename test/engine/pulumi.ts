@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { isDue, repository, run } from "../containers/docker.ts";
 
@@ -98,7 +98,7 @@ export class Pulumi {
     static async create(): Promise<Pulumi> {
         const pulumi = new Pulumi(await mkdtemp(join(tmpdir(), `${prefix}${run}-`)));
         await mkdir(pulumi.folder("state"));
-        await cp(repository, pulumi.folder("project"), { recursive: true, filter: (path) => !left.includes(basename(path)) });
+        await cp(repository, pulumi.folder("project"), { recursive: true, filter: (path) => !left.includes(relative(repository, path)) });
         await pulumi.must("install");
         await pulumi.must("stack", "init", stackName, "--no-select");
         return pulumi;
