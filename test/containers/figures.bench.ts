@@ -6,7 +6,7 @@ import { afterAll, beforeAll, test } from "vitest";
 import { imageSize, repository } from "./docker";
 import { Laptop } from "./laptop";
 import { peaks } from "./memory";
-import { Stack } from "./stack";
+import { serviceNames, Stack } from "./stack";
 
 const MB = 1024 * 1024;
 const rows: { figure: string; measured: string; expected: string; ratio: string }[] = [];
@@ -55,7 +55,7 @@ test("a message in the UI", async () => {
 });
 
 test("memory under chats over the tailnet, each service on its plan", async () => {
-    for (const name of ["hermes", "open-webui"] as const) await stack.services[name]?.stop({ timeout: 60_000 });
+    for (const name of serviceNames) await stack.services[name]?.stop({ timeout: 60_000 });
     const [hermes, openWebUi, laptop] = await Promise.all([
         stack.startAndWait("hermes", stack.onPlan("hermes")),
         stack.startAndWait("open-webui", stack.onPlan("open-webui")),
@@ -65,7 +65,7 @@ test("memory under chats over the tailnet, each service on its plan", async () =
     for (const chats of [8, 40]) {
         const load = laptop.chats({ url: stack.url, tokens: [token], model: stack.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
         const needed = await peaks([hermes, openWebUi], load);
-        for (const [index, name] of (["hermes", "open-webui"] as const).entries()) {
+        for (const [index, name] of serviceNames.entries()) {
             const { memoryMb = NaN } = stack.onPlan(name);
             record(`${name} on ${stack.plan(name)}, ${chats} chats at once`, needed[index], Math.floor((memoryMb * 2) / 3), "MB");
         }

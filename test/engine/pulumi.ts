@@ -49,9 +49,7 @@ interface RunOptions {
 }
 
 /** An update of the stack as its history has it. */
-export interface Update {
-    kind: string;
-    result: string;
+interface Update {
     /** Number of resources by what was done to them; a resource that was left alone is `same`. */
     resourceChanges: Record<string, number>;
 }

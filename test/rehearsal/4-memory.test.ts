@@ -3,7 +3,8 @@ import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Laptop } from "../containers/laptop";
 import { kills, peaks } from "../containers/memory";
-import { Stack } from "../containers/stack";
+import { serviceNames, Stack } from "../containers/stack";
+import { median } from "./median";
 
 let stack: Stack;
 let laptop: Laptop;
@@ -24,8 +25,6 @@ beforeAll(async () => {
 });
 afterAll(() => stack.remove());
 
-const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
-
 interface Need {
     name: string;
     megabytes: number;
@@ -36,7 +35,7 @@ interface Need {
 async function needs(work: Promise<unknown>): Promise<Need[]> {
     const megabytes = await peaks([hermes, openWebUi], work);
     expect({ hermes: await kills(hermes), "open-webui": await kills(openWebUi) }).toEqual({ hermes: 0, "open-webui": 0 });
-    return (["hermes", "open-webui"] as const).map((name, index) => {
+    return serviceNames.map((name, index) => {
         const { memoryMb: limit = NaN } = stack.onPlan(name);
         return { name: `${name} on ${stack.plan(name)}`, megabytes: Math.round(megabytes[index]), limit };
     });

@@ -10,6 +10,7 @@ import { cliVersion, stackName } from "../engine/pulumi";
 import { Registry } from "../engine/registry";
 import { requiredSettings, secretSettings } from "../program";
 import type { Failure } from "../render/api";
+import { median } from "./median";
 
 const cli = await cliVersion();
 if (!cli) console.warn("Skipped: the lines about Pulumi's engine, which need the pulumi CLI on the PATH.");
@@ -59,7 +60,6 @@ const seconds = async (work: () => Promise<unknown>) => {
     await work();
     return (performance.now() - start) / 1000;
 };
-const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
 /** The line of the CLI's output that tells what went wrong. */
 const reason = (said: string) => said.split("\n").findLast((line) => line.includes("error:") && !/(update|preview) failed/.test(line))?.trim() ?? said;
