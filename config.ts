@@ -163,6 +163,8 @@ const rules = {
     },
 } satisfies Record<string, Rule>;
 
+export type SettingName = keyof typeof rules;
+
 const placeholder = /x{5,}|\.{3}|…|^<.*>|^your[-_ ]|change[-_ ]?me|placeholder|replace[-_ ]?me/i;
 
 /** What is wrong with a value whatever the setting: these mistakes come from copying. */
@@ -190,32 +192,32 @@ function complaint(config: pulumi.Config, key: string, rule: Rule): string | und
 }
 
 /**
- * Reads and checks the whole configuration. Secrets come back as plain strings: wrap each in `pulumi.secret` where it
- * is used.
- *
- * Throws one `pulumi.RunError`, which the CLI prints without a stack trace, with a line for each wrong setting. Called
- * before the first resource, so a bad value costs nothing. No secret's value is ever part of the message.
+ * Reads the whole configuration and says what is wrong with it, a sentence for each setting; never the value of a secret.
+ * The settings mean something only where there is no complaint.
  */
-export function readSettings() {
-    const config = new pulumi.Config();
-    const keys = Object.keys(rules) as (keyof typeof rules)[];
-    const complaints = keys.map((key) => complaint(config, key, rules[key])).filter((line) => line !== undefined);
+export function inspectSettings(config: pulumi.Config) {
+    const keys = Object.keys(rules) as SettingName[];
+    const complaints = keys.flatMap((key) => {
+        const sentence = complaint(config, key, rules[key]);
+        return sentence === undefined ? [] : [{ key, sentence }];
+    });
     const botToken = config.get("telegramBotToken");
     const allowedUsers = config.get("telegramAllowedUsers");
     if (botToken !== undefined && allowedUsers === undefined) {
-        complaints.push(`telegramAllowedUsers is not set, and telegramBotToken alone would let strangers knock: ${rules.telegramAllowedUsers.hint}.`);
+        complaints.push({
+            key: "telegramAllowedUsers",
+            sentence: `telegramAllowedUsers is not set, and telegramBotToken alone would let strangers knock: ${rules.telegramAllowedUsers.hint}.`,
+        });
     }
     if (botToken === undefined && allowedUsers !== undefined) {
-        complaints.push(`telegramBotToken is not set, so telegramAllowedUsers has no effect: ${rules.telegramBotToken.hint}.`);
-    }
-    if (complaints.length > 0) {
-        throw new pulumi.RunError(
-            ["The configuration can't be used; nothing was created or changed.", ...complaints.map((line) => `  - ${line}`)].join("\n"),
-        );
+        complaints.push({
+            key: "telegramBotToken",
+            sentence: `telegramBotToken is not set, so telegramAllowedUsers has no effect: ${rules.telegramBotToken.hint}.`,
+        });
     }
 
-    const values = Object.fromEntries(keys.map((key) => [key, config.get(key)])) as Record<keyof typeof rules, string>;
-    return {
+    const values = Object.fromEntries(keys.map((key) => [key, config.get(key) ?? ""])) as Record<SettingName, string>;
+    const settings = {
         ...values,
         // A push token can read, too; a second, read-only one is for those who want Render to hold less.
         ghcrPullToken: config.get("ghcrPullToken") ?? values.ghcrToken,
@@ -223,7 +225,32 @@ export function readSettings() {
         webuiAdminEmail: values.webuiAdminEmail.toLowerCase(),
         protectData: values.protectData === "true",
         /** What Render's API calls the image registry. */
-        renderRegistry: renderRegistry(values.imageRegistry) as string,
+        renderRegistry: renderRegistry(values.imageRegistry) ?? "",
+        /**
+         * What the images' names begin with. A registry's host alone is followed by the user, as at GHCR; one with a path
+         * already names the repository. Image paths are lower-case even where the user's name isn't.
+         */
+        imageBase: values.imageRegistry.includes("/") ? values.imageRegistry : `${values.imageRegistry}/${values.ghcrUser.toLowerCase()}`,
         telegram: botToken && allowedUsers ? { botToken, allowedUsers } : undefined,
     };
+    return { settings, complaints };
+}
+
+export type Settings = ReturnType<typeof inspectSettings>["settings"];
+
+/**
+ * Reads and checks the whole configuration. Secrets come back as plain strings: wrap each in `pulumi.secret` where it
+ * is used.
+ *
+ * Throws one `pulumi.RunError`, which the CLI prints without a stack trace, with a line for each wrong setting. Called
+ * before the first resource, so a bad value costs nothing. No secret's value is ever part of the message.
+ */
+export function readSettings(): Settings {
+    const { settings, complaints } = inspectSettings(new pulumi.Config());
+    if (complaints.length > 0) {
+        throw new pulumi.RunError(
+            ["The configuration can't be used; nothing was created or changed.", ...complaints.map(({ sentence }) => `  - ${sentence}`)].join("\n"),
+        );
+    }
+    return settings;
 }

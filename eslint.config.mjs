@@ -4,7 +4,7 @@ import tseslint from "typescript-eslint";
 
 export default tseslint.config(
     includeIgnoreFile(fileURLToPath(new URL(".gitignore", import.meta.url))),
-    { ignores: ["sdks/", "*.mjs"] },
+    { ignores: ["sdks/", "**/*.mjs"] },
     tseslint.configs.strictTypeChecked,
     { languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } } },
     {

@@ -34,12 +34,6 @@ const adminPassword = pulumi.secret(new random.RandomPassword("admin-password", 
 
 // --- Images, built here and pulled by Render ---------------------------------------------------------------------
 
-// A registry's host alone is followed by the user, as at GHCR; one with a path already names the repository.
-// Image paths are lower-case even where the user's name isn't.
-const imageBase = settings.imageRegistry.includes("/")
-    ? settings.imageRegistry
-    : `${settings.imageRegistry}/${settings.ghcrUser.toLowerCase()}`;
-
 /** Builds a folder of this repository and pushes it; the digest changes with the folder's content. */
 const image = (name: string, folder: string) =>
     new docker.Image(
@@ -47,7 +41,7 @@ const image = (name: string, folder: string) =>
         {
             context: { location: folder },
             platforms: ["linux/amd64"], // All that Render runs, also when the laptop is an ARM one.
-            tags: [`${imageBase}/${name}:latest`],
+            tags: [`${settings.imageBase}/${name}:latest`],
             push: true,
             registries: [
                 {
@@ -79,7 +73,7 @@ const registryCredential = new render.RegistryCredential(
 
 /** What Render runs: the digest and never a tag, so that it is exactly what was built here. */
 const source = (name: string, { digest }: docker.Image) => ({
-    image: { imageUrl: `${imageBase}/${name}`, digest, registryCredentialId: registryCredential.id },
+    image: { imageUrl: `${settings.imageBase}/${name}`, digest, registryCredentialId: registryCredential.id },
 });
 
 // --- The two private services ------------------------------------------------------------------------------------

@@ -1,15 +1,17 @@
 /**
  * Plays api.render.com for the rehearsal: one workspace, and as much of the REST API as Render's own provider asks for
- * when it creates, reads, updates and deletes registry credentials and private services from images. The provider comes
- * here by RENDER_HOST. What a service does when it runs is the runtime's business, see runtime.ts.
+ * when it creates, reads, updates and deletes registry credentials and private services from images, and as much as
+ * `npm run preflight` and `npm run verify` ask for besides. All of them come here by RENDER_HOST. What a service does when
+ * it runs is the runtime's business, see runtime.ts.
  *
  * It checks the bearer and refuses, as Render does: a foreign owner, a second service of the same name, a disk that
  * shrinks, a registry credential that doesn't exist, an image that the registry doesn't give out with it. A slug always
  * differs from the name, and environment variables are read in pages of 20. A test can have requests fail.
  *
  * The shapes of answers and their status codes are those of the recordings in the provider's tests, and of its types
- * where nothing is recorded: registry credentials, lists of deploys, refusals. Which status a refusal has is a guess but
- * for 404, its wording is too, and nothing may rely on either.
+ * where nothing is recorded: registry credentials, lists of deploys, refusals; those of owners, logs, metrics and custom
+ * domains are from Render's API reference. Which status a refusal has is a guess but for 404, its wording is too, and
+ * nothing may rely on either.
  *
  * What it does not imitate: any other type of service, builds, several workspaces, projects, secret files, log streams,
  * notification settings, scaling, previews, jobs, snapshots, suspension, rate limits of its own. Deploys wait for each
@@ -27,7 +29,7 @@ import type { Runtime } from "./runtime.ts";
 import { type CredentialInput, type DiskInput, type EnvVarInput, type ServiceInput, Workspace } from "./workspace.ts";
 
 const pageSize = 20;
-const parameters = ["cursor", "limit", "name", "ownerId", "type"];
+const parameters = ["cursor", "direction", "limit", "name", "ownerId", "resource", "type"];
 
 /** A request, without what it carries: bodies are full of credentials, and failed tests print what they compare. */
 export interface Call {
@@ -211,6 +213,16 @@ export class RenderApi {
         return ok({ notificationsToSend: "default", previewNotificationsEnabled: "default", serviceId: id });
     }
 
+    /** A series of bytes, the older value first; an empty list for a service that has no figures. */
+    private diskMetric(query: URLSearchParams, value: (size: number, share: number) => number): object[] {
+        const id = query.get("resource") ?? "";
+        const share = this.workspace.diskUse.get(id);
+        if (share === undefined) return [];
+        const size = (this.workspace.service(id).disk?.sizeGB ?? 0) * 1e9;
+        const values = [0, value(size, share)].map((each, index) => ({ timestamp: new Date(index * 1000).toISOString(), value: each }));
+        return [{ labels: [{ field: "resource", value: id }], unit: "bytes", values }];
+    }
+
     private readonly handlers: Record<string, Handler> = {
         "POST /registrycredentials": ({ body }) => ok(credentialJson(this.workspace.createCredential(body as CredentialInput))),
         "GET /registrycredentials/:id": ({ id }) => ok(credentialJson(this.workspace.credential(id))),
@@ -223,14 +235,20 @@ export class RenderApi {
         },
         "GET /services": ({ query }) => {
             const wanted = (key: string, value: string) => !query.has(key) || query.getAll(key).includes(value);
-            const found = [...this.workspace.services.values()].filter(
-                ({ name, ownerId }) => wanted("name", name) && wanted("ownerId", ownerId) && wanted("type", "private_service"),
+            const services = [...this.workspace.services.values()].map((service) => this.json(service));
+            const found = [...services, ...this.workspace.others].filter(
+                ({ name, type }) => wanted("name", name) && wanted("ownerId", this.workspace.ownerId) && wanted("type", type),
             );
-            return ok(page(found.map((service) => ({ service: this.json(service) })), query));
+            return ok(page(found.map((service) => ({ service })), query));
         },
         "GET /services/:id": ({ id }) => ok(this.json(this.workspace.service(id))),
         "PATCH /services/:id": async ({ id, body }) => ok(this.json(await this.workspace.updateService(id, body as ServiceInput))),
         "DELETE /services/:id": ({ id }) => { this.workspace.deleteService(id); },
+
+        "GET /services/:id/custom-domains": ({ id, query }) => {
+            const domains = this.workspace.domains.get(this.workspace.service(id).id) ?? [];
+            return ok(page(domains.map((name) => ({ customDomain: { name } })), query));
+        },
 
         "GET /services/:id/env-vars": ({ id, query }) => ok(page(envVars(this.workspace.service(id)), query)),
         "PUT /services/:id/env-vars": ({ id, body }) => ok(withCursors(envVars(this.workspace.updateEnvironment(id, body as EnvVarInput)))),
@@ -250,6 +268,18 @@ export class RenderApi {
         "POST /disks": ({ body }) => created(diskJson(this.workspace.addDisk(body as DiskInput))),
         "PATCH /disks/:id": ({ id, body }) => ok(diskJson(this.workspace.updateDisk(id, body as DiskInput))),
         "DELETE /disks/:id": ({ id }) => { this.workspace.deleteDisk(id); },
+
+        "GET /owners/:id": ({ id }) => {
+            if (id !== this.workspace.ownerId) throw notFound(id);
+            return ok({ id, name: "Octo Cat's workspace", email: "octo@example.com", type: "team" });
+        },
+        "GET /logs": ({ query }) => {
+            const said = this.workspace.logs.get(query.get("resource") ?? "") ?? [];
+            const logs = said.map((message, index) => ({ id: String(index), message, timestamp: new Date(index * 1000).toISOString(), labels: [] }));
+            return ok({ hasMore: false, logs: logs.toReversed().slice(0, Number(query.get("limit") ?? pageSize)) });
+        },
+        "GET /metrics/disk-usage": ({ query }) => ok(this.diskMetric(query, (size, share) => size * share)),
+        "GET /metrics/disk-capacity": ({ query }) => ok(this.diskMetric(query, (size) => size)),
 
         "GET /notification-settings/overrides/services/:id": (question) => this.notifications(question),
         "PATCH /notification-settings/overrides/services/:id": (question) => this.notifications(question),

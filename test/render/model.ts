@@ -66,6 +66,8 @@ export interface Service {
     disk?: Disk;
     /** The newest first. */
     deploys: Deploy[];
+    /** What somebody has made of it in the dashboard: takes the place of what stands in its JSON. */
+    byHand?: object;
     createdAt: string;
     updatedAt: string;
 }
@@ -126,5 +128,6 @@ export function serviceJson(service: Service, credential?: Credential) {
             pullRequestPreviewsEnabled: "no",
             url: `${slug}:${port}`,
         },
+        ...service.byHand,
     };
 }

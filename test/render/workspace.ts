@@ -86,6 +86,12 @@ export class Workspace {
     readonly deploys: Deploys;
     readonly credentials = new Map<string, Credential>();
     readonly services = new Map<string, Service>();
+    /** Services of other types, which somebody has made in the dashboard: as the JSON that lists show. */
+    readonly others: { name: string; type: string; [key: string]: unknown }[] = [];
+    /** By the service's id: what its log says, the oldest first, its custom domains, and how full its disk is, from 0 to 1. */
+    readonly logs = new Map<string, string[]>();
+    readonly domains = new Map<string, string[]>();
+    readonly diskUse = new Map<string, number>();
     private readonly runtime: Runtime;
 
     constructor(ownerId: string, runtime: Runtime) {

@@ -13,10 +13,10 @@ describe("requests", () => {
     });
 
     test.for<[method: string, path: string, body?: unknown]>([
-        ["GET", "/services/ID/custom-domains"],
         ["POST", "/services/ID/scale", { numInstances: 2 }],
         ["PUT", "/services/ID", {}],
         ["GET", "/owners"],
+        ["GET", "/metrics/cpu?resource=ID"],
         ["GET", "/services?region=oregon"],
         ["GET", "/services/ID/deploys?status=live"],
         ["POST", "/services/ID/deploys", { imageUrl: image }],

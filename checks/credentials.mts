@@ -1,0 +1,166 @@
+/** Each credential against its service, by the cheapest question that changes nothing. */
+import type { SettingName } from "../config.ts";
+import { type Answer, ask, unexpected } from "./http.mts";
+import { askModal } from "./modal.mts";
+import { askRegistry } from "./registry.mts";
+import { askRender } from "./render.mts";
+import { type Check, failure, type Finding, ok, Unchecked, unchecked, warning } from "./report.mts";
+import { serviceIds, type Stack, whenRight } from "./stack.mts";
+
+const renderKeys = "make a key in Render's dashboard, Account Settings, API Keys";
+
+async function renderOwner({ settings: { renderApiKey, renderOwnerId } }: Stack): Promise<Finding> {
+    const { status, body } = await askRender(renderApiKey, `/owners/${renderOwnerId}`);
+    if (status === 401) return failure("Render doesn't take renderApiKey", renderKeys);
+    if (status === 403 || status === 404) {
+        return failure(
+            `renderApiKey doesn't belong to the workspace ${renderOwnerId}`,
+            "copy renderOwnerId from the URL of the workspace's settings, or make the key as a member of that workspace",
+        );
+    }
+    if (status !== 200) throw new Unchecked(`Render answers ${status}`);
+    return ok(`the key opens the workspace “${(body as { name: string }).name}”`);
+}
+
+interface ServiceItem {
+    service: { id: string; name: string };
+}
+
+async function serviceNames({ name, settings: { renderApiKey, renderOwnerId } }: Stack): Promise<Finding> {
+    const own = await serviceIds();
+    const names = [`hermes-${name}`, `open-webui-${name}`];
+    const answers = await Promise.all(
+        names.map((each) => askRender(renderApiKey, `/services?${new URLSearchParams({ name: each, ownerId: renderOwnerId }).toString()}`)),
+    );
+    const refused = answers.find(({ status }) => status !== 200);
+    if (refused) throw new Unchecked(`Render answers ${refused.status}`);
+    const foreign = answers
+        .flatMap(({ body }) => (body as ServiceItem[]).map(({ service }) => service))
+        .filter((service) => names.includes(service.name) && !own.includes(service.id));
+    if (foreign.length === 0) return ok(`no ${names.join(" or ")} outside this stack`);
+    return failure(
+        `${foreign.map(({ id, name: taken }) => `${taken} (${id})`).join(" and ")} exists at Render outside this stack`,
+        "after an up that was cut off adopt it (README, “An up that was cut off”), otherwise delete it or use a stack of another name",
+    );
+}
+
+const pushHint = "make a classic token with write:packages at github.com/settings/tokens";
+const pullHint = "make a classic token with only read:packages at github.com/settings/tokens";
+
+/** The way out at GHCR; elsewhere tokens are made in other places, and rights have other names. */
+const at = (registry: string, hint: string, right: string) => (registry === "ghcr.io" ? hint : `give it the right to ${right} at ${registry.split("/")[0]}`);
+
+async function push({ name, settings }: Stack): Promise<Finding> {
+    const { imageRegistry: registry, ghcrUser: user } = settings;
+    const verdict = await askRegistry(settings, `hermes-${name}`, settings.ghcrToken);
+    if (!verdict.valid) return failure(`${registry} doesn't take ghcrToken`, at(registry, pushHint, "push"));
+    if (!verdict.rights) return unchecked(`${registry} takes ghcrToken but doesn't say whether it may push`);
+    if (!verdict.rights.push) return failure("ghcrToken may not push", at(registry, pushHint, "push"));
+    const { owner = user } = verdict;
+    if (owner.toLowerCase() !== user.toLowerCase()) {
+        return warning(`ghcrToken belongs to ${owner} and the images go to ${user}`, `set ghcrUser to ${owner}, unless ${user} is an organization that lets ${owner} push`);
+    }
+    return ok(`ghcrToken may push to ${settings.imageBase}`);
+}
+
+async function pull({ name, settings }: Stack): Promise<Finding> {
+    const { imageRegistry: registry, ghcrPullToken, ghcrToken } = settings;
+    const hint = at(registry, pullHint, "pull only");
+    if (ghcrPullToken === ghcrToken) return warning("ghcrPullToken isn't set, so Render gets ghcrToken, which can push", hint);
+    const verdict = await askRegistry(settings, `hermes-${name}`, ghcrPullToken);
+    if (!verdict.valid) return failure(`${registry} doesn't take ghcrPullToken`, hint);
+    if (!verdict.rights) return unchecked(`${registry} takes ghcrPullToken but doesn't say what it may do`);
+    const { pull: mayPull, more } = verdict.rights;
+    if (!mayPull) return failure("ghcrPullToken may not pull", hint);
+    return more.length > 0 ? warning(`ghcrPullToken may do more than pull (${more.join(", ")})`, hint) : ok("ghcrPullToken may pull, and nothing more");
+}
+
+interface OpenRouterKey {
+    limit: number | null;
+    limit_remaining: number | null;
+    limit_reset?: string | null;
+    is_free_tier?: boolean;
+    is_management_key?: boolean;
+    is_provisioning_key?: boolean;
+}
+
+const openRouterKeys = "openrouter.ai/settings/keys";
+
+function openRouterChecks({ settings: { openrouterApiKey, modelDefault } }: Stack): Record<"key" | "limit" | "credit" | "model", () => Promise<Finding>> {
+    const url = "https://openrouter.ai/api/v1/key";
+    let question: Promise<Answer> | undefined;
+    /** The key as OpenRouter knows it, undefined for one that it doesn't take; asked once for three lines. */
+    const askForKey = async () => {
+        const answer = await (question ??= ask(url, { bearer: openrouterApiKey }));
+        if (answer.status === 401) return undefined;
+        if (answer.status !== 200) throw unexpected(url, answer);
+        return (answer.body as { data: OpenRouterKey }).data;
+    };
+    const validKey = async () => {
+        const key = await askForKey();
+        if (!key) throw new Unchecked("openrouterApiKey has to be put right first");
+        return key;
+    };
+    return {
+        key: async () => {
+            const key = await askForKey();
+            if (!key) return failure("OpenRouter doesn't take openrouterApiKey", `make a key, with a spending limit, at ${openRouterKeys}`);
+            return key.is_management_key || key.is_provisioning_key
+                ? failure("openrouterApiKey is a management key, which can't be used for chats", `make an ordinary one at ${openRouterKeys}`)
+                : ok("openrouterApiKey is valid");
+        },
+        limit: async () => {
+            const { limit, limit_remaining: left, limit_reset: reset } = await validKey();
+            if (limit === null) return warning("openrouterApiKey has no spending limit, so nothing caps the model bill", `set one at ${openRouterKeys}`);
+            if (left !== null && left <= 0) return failure(`the spending limit of $${limit} is used up`, `raise it at ${openRouterKeys}`);
+            return ok(`$${limit}${reset ? ` ${reset}` : ""}, $${left ?? limit} of it left`);
+        },
+        credit: async () => {
+            const [{ is_free_tier }, { status, body }] = await Promise.all([validKey(), ask("https://openrouter.ai/api/v1/credits", { bearer: openrouterApiKey })]);
+            const buy = "buy some at openrouter.ai/settings/credits";
+            if (status === 200) {
+                const { total_credits: bought, total_usage: used } = (body as { data: { total_credits: number; total_usage: number } }).data;
+                return bought > used ? ok(`$${(bought - used).toFixed(2)} left`) : failure("the account's credit is used up", buy);
+            }
+            if (is_free_tier) return failure("the account has never bought credit, which all but the free models need", buy);
+            // OpenRouter tells the balance to management keys only.
+            return ok("the account has bought some; what is left of it stands at openrouter.ai/settings/credits");
+        },
+        model: async () => {
+            const url = "https://openrouter.ai/api/v1/models";
+            const answer = await ask(url);
+            if (answer.status !== 200) throw unexpected(url, answer);
+            const { data } = answer.body as { data: { id: string; supported_parameters?: string[] }[] };
+            // A variant such as :nitro or :online is a way of routing, and not listed by itself.
+            const model = data.find(({ id }) => id === modelDefault) ?? data.find(({ id }) => id === modelDefault.replace(/:[^:]*$/, ""));
+            if (!model) return failure(`OpenRouter has no model ${modelDefault}`, "copy the id, vendor included, from openrouter.ai/models into modelDefault");
+            return model.supported_parameters?.includes("tools") === false
+                ? failure(`${modelDefault} can't call tools, and the agent works by them`, "choose another at openrouter.ai/models?supported_parameters=tools")
+                : ok(modelDefault);
+        },
+    };
+}
+
+async function modal({ settings: { modalTokenId, modalTokenSecret } }: Stack): Promise<Finding> {
+    return (await askModal(modalTokenId, modalTokenSecret))
+        ? ok("modalTokenId and modalTokenSecret are a valid pair")
+        : failure("Modal doesn't take modalTokenId with modalTokenSecret", "make a new pair at modal.com/settings/tokens and set both");
+}
+
+/** The checks of everything that has a service to be asked. */
+export function credentialChecks(stack: Stack): Check[] {
+    const openRouter = openRouterChecks(stack);
+    const render: SettingName[] = ["renderApiKey", "renderOwnerId"];
+    const registry: SettingName[] = ["ghcrUser", "imageRegistry"];
+    return [
+        { name: "Render", run: whenRight(stack, render, () => renderOwner(stack)) },
+        { name: "Service names", run: whenRight(stack, render, () => serviceNames(stack)) },
+        { name: "Registry, push", run: whenRight(stack, [...registry, "ghcrToken"], () => push(stack)) },
+        { name: "Registry, pull", run: whenRight(stack, [...registry, "ghcrToken", "ghcrPullToken"], () => pull(stack)) },
+        { name: "OpenRouter", run: whenRight(stack, ["openrouterApiKey"], openRouter.key) },
+        { name: "Spending limit", run: whenRight(stack, ["openrouterApiKey"], openRouter.limit) },
+        { name: "Credit", run: whenRight(stack, ["openrouterApiKey"], openRouter.credit) },
+        { name: "Model", run: whenRight(stack, ["modelDefault"], openRouter.model) },
+        { name: "Modal", run: whenRight(stack, ["modalTokenId", "modalTokenSecret"], () => modal(stack)) },
+    ];
+}

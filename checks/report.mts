@@ -1,0 +1,83 @@
+/** What the checks found, a line for each, and the exit code. */
+import { styleText } from "node:util";
+
+/** `unchecked` is what couldn't be found out, by no fault that is known. */
+export type Status = "ok" | "warning" | "unchecked" | "failure";
+
+export interface Finding {
+    status: Status;
+    /** One line. */
+    says: string;
+    /** What the user does about it. */
+    wayOut?: string;
+}
+
+/** A finding with the name of its check; as JSON, what `--json` prints. */
+export type Line = Finding & { check: string };
+
+export interface Check {
+    name: string;
+    /** May reject, which leaves the check undone; an `Unchecked` says why. */
+    run: () => Finding | Promise<Finding>;
+}
+
+export const ok = (says: string): Finding => ({ status: "ok", says });
+export const warning = (says: string, wayOut: string): Finding => ({ status: "warning", says, wayOut });
+export const unchecked = (says: string, wayOut?: string): Finding => ({ status: "unchecked", says, wayOut });
+export const failure = (says: string, wayOut: string): Finding => ({ status: "failure", says, wayOut });
+
+/** Why a check can't be done. */
+export class Unchecked extends Error {}
+
+const marks = { ok: ["✓", "green"], warning: ["!", "yellow"], unchecked: ["!", "yellow"], failure: ["✗", "red"] } as const;
+
+/** A line for people; colours only where the terminal takes them. */
+function format({ check, status, says, wayOut }: Line): string {
+    const [mark, color] = marks[status];
+    const sentence = `${check}: ${status === "unchecked" ? "couldn't be checked, " : ""}${says}${wayOut ? `: ${wayOut}` : ""}.`;
+    return `${styleText(color, mark, { stream: process.stdout })} ${sentence}`;
+}
+
+export interface ReportOptions {
+    /** One JSON document at the end in the place of lines. */
+    json: boolean;
+    /** Values that are never printed, whatever a service or a command says. */
+    secrets: string[];
+}
+
+/** Runs checks at once and gives their findings in order; `each` gets them in that order, too, as early as it can. */
+async function runAll(checks: Check[], secrets: string[], each: (line: Line) => void): Promise<Line[]> {
+    // The longest first: one may contain another.
+    const hidden = secrets.filter((secret) => secret.length > 3).toSorted((a, b) => b.length - a.length);
+    const clean = (text: string) =>
+        hidden.reduce((shown, secret) => shown.replaceAll(secret, "[secret]"), text).replace(/\s+/g, " ").replace(/\.$/, "");
+    const findings = checks.map(async ({ name, run }): Promise<Line> => {
+        const finding = await Promise.resolve().then(run).catch((error: unknown) => unchecked(error instanceof Error ? error.message : String(error)));
+        const { status, says, wayOut } = finding;
+        return { check: name, status, says: clean(says), ...(wayOut !== undefined && { wayOut: clean(wayOut) }) };
+    });
+    const lines: Line[] = [];
+    for (const finding of findings) {
+        lines.push(await finding);
+        each(lines[lines.length - 1]);
+    }
+    return lines;
+}
+
+/**
+ * Runs all checks of a stage at once, stage by stage, and prints what they found; gives the exit code, 1 when one has
+ * failed.
+ */
+export async function report(stages: Check[][], { json, secrets }: ReportOptions): Promise<number> {
+    const lines: Line[] = [];
+    for (const checks of stages) {
+        const found = await runAll(checks, secrets, (line) => {
+            if (!json) console.log(format(line));
+        });
+        lines.push(...found);
+    }
+    const count = (...statuses: Status[]) => lines.filter(({ status }) => statuses.includes(status)).length;
+    if (json) console.log(JSON.stringify({ ok: count("failure") === 0, checks: lines }, undefined, 2));
+    else console.log(`\n${count("ok")} fine, ${count("warning")} to think about, ${count("unchecked")} not checked, ${count("failure")} wrong`);
+    return count("failure") > 0 ? 1 : 0;
+}

@@ -1,0 +1,40 @@
+/** Commands of the user's machine that print what a test has them print. They do nothing. */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** What a command prints for a command line; a string is its standard output, an object what it fails with. */
+export type Says = string | { error: string };
+
+const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+export class Commands {
+    /** The only folder on the PATH: what isn't in it isn't installed. */
+    readonly folder = mkdtempSync(join(tmpdir(), "private-hermes-commands-"));
+
+    /** Installs a command, or puts another in its place. A command line that isn't listed fails. */
+    install(name: string, says: Record<string, Says>): void {
+        const cases = Object.entries(says).map(([line, answer]) => {
+            const action = typeof answer === "string" ? `printf '%s' ${quoted(answer)}` : `printf '%s\\n' ${quoted(answer.error)} >&2; exit 1`;
+            return `${quoted(line)}) ${action} ;;`;
+        });
+        const path = join(this.folder, name);
+        writeFileSync(path, ["#!/bin/sh", 'case "$*" in', ...cases, `*) echo "${name} $*: a test didn't expect this" >&2; exit 1 ;;`, "esac", ""].join("\n"));
+        chmodSync(path, 0o755);
+    }
+
+    uninstall(name: string): void {
+        rmSync(join(this.folder, name));
+    }
+
+    /** A folder of its own for files that commands keep. */
+    makeFolder(name: string): string {
+        const path = join(this.folder, `${name}.d`);
+        mkdirSync(path, { recursive: true });
+        return path;
+    }
+
+    remove(): void {
+        rmSync(this.folder, { recursive: true });
+    }
+}

@@ -1,0 +1,330 @@
+import { spawnSync } from "node:child_process";
+import { statfs } from "node:fs/promises";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { preflight } from "../../checks/preflight.mts";
+import type { Line } from "../../checks/report.mts";
+import { Commands } from "../checks/commands";
+import { Services, type World } from "../checks/services";
+import { pulumiSays, type StackOptions } from "../checks/stack";
+import { requiredSettings } from "../program";
+import { RenderApi } from "../render/api";
+
+vi.mock(import("node:fs/promises"), async (original) => ({ ...(await original()), statfs: vi.fn() }));
+
+/** In bytes. */
+const freeOnDisk = (bytes: number) => vi.mocked(statfs).mockResolvedValue({ bavail: bytes / 4096, bsize: 4096 } as never);
+
+const gibibyte = 1024 ** 3;
+const idle = { has: () => Promise.resolve(true), pull: () => Promise.resolve(), start: () => Promise.resolve(), remove: () => Promise.resolve(), removeDisk: () => Promise.resolve() };
+const dockerInfo = (changes = {}) => JSON.stringify({ ServerVersion: "28.2.2", Architecture: "x86_64", DockerRootDir: "/", OperatingSystem: "Debian", ...changes });
+const tailnet = (changes = {}) => JSON.stringify({
+    BackendState: "Running", CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" }, CertDomains: ["laptop.tail1234.ts.net"], Peer: null, ...changes,
+});
+
+let settings: Record<string, string> & { ghcrPullToken: string };
+let commands: Commands;
+let world: World;
+let services: Services;
+let render: RenderApi;
+
+/** Installs the CLI with this stack. */
+const stack = (options: Partial<StackOptions> = {}) => { commands.install("pulumi", pulumiSays({ settings, ...options })); };
+const docker = (info: string | { error: string } = dockerInfo()) => {
+    commands.install("docker", { "info --format {{json .}}": info, "image inspect moby/buildkit:buildx-stable-1": { error: "Error: No such image" } });
+};
+/** Has buildx remember a builder. */
+function rememberBuilder(driver: string) {
+    const folder = commands.makeFolder("docker");
+    mkdirSync(join(folder, "buildx", "instances"), { recursive: true });
+    writeFileSync(join(folder, "buildx", "instances", "mine"), JSON.stringify({ Name: "mine", Driver: driver }));
+    vi.stubEnv("DOCKER_CONFIG", folder);
+}
+
+beforeEach(async () => {
+    settings = { ...requiredSettings(), ghcrPullToken: `ghp_${"0a1b".repeat(8)}` };
+    commands = new Commands();
+    world = {
+        github: {
+            [settings.ghcrToken]: { login: "octo-cat", scopes: "write:packages" },
+            [settings.ghcrPullToken]: { login: "octo-cat", scopes: "read:packages" },
+        },
+        registry: { tokens: { [settings.ghcrToken]: ["pull", "push"], [settings.ghcrPullToken]: ["pull"] }, opaque: false, whole: false },
+        ecr: [settings.ghcrToken],
+        openRouter: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, limit_reset: "monthly", is_free_tier: false } },
+        models: [{ id: "openai/gpt-5.5", supported_parameters: ["tools"] }, { id: "openai/no-tools", supported_parameters: [] }],
+        modal: { [settings.modalTokenId]: settings.modalTokenSecret },
+        dns: {},
+        failing: {},
+    };
+    services = await Services.start(world);
+    render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
+    vi.stubEnv("PATH", commands.folder);
+    vi.stubEnv("DOCKER_CONFIG", commands.makeFolder("docker"));
+    vi.stubEnv("RENDER_HOST", render.url);
+    freeOnDisk(40 * gibibyte);
+    stack();
+    docker();
+    commands.install("tailscale", { "status --json": tailnet() });
+});
+
+afterEach(async () => {
+    vi.unstubAllEnvs();
+    await services.close();
+    await render.close();
+    commands.remove();
+});
+
+/** Runs the command; gives its exit code and what it printed. No secret is ever part of that. */
+async function output(json: boolean): Promise<{ code: number; printed: string }> {
+    vi.stubEnv("MODAL_SERVER_URL", services.modalUrl);
+    const log = vi.spyOn(console, "log").mockReturnValue();
+    const code = await preflight({ json });
+    const printed = log.mock.calls.map(([line]) => line as string).join("\n");
+    log.mockRestore();
+    const secrets = ["ghcrToken", "ghcrPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map((key) => settings[key]);
+    for (const secret of secrets.filter((value) => value !== "")) expect(printed).not.toContain(secret);
+    return { code, printed };
+}
+
+/** The report by the name of each check; several lines of one name are in the order in which they came. */
+async function run(): Promise<{ code: number; lines: Line[]; line: (check: string) => Line }> {
+    const { code, printed } = await output(true);
+    const { ok, checks } = JSON.parse(printed) as { ok: boolean; checks: Line[] };
+    expect(ok).toBe(code === 0);
+    expect(code).toBe(checks.some(({ status }) => status === "failure") ? 1 : 0);
+    return { code, lines: checks, line: (name) => checks.find(({ check }) => check === name) ?? expect.unreachable(`no line about ${name}`) };
+}
+
+const names = [
+    "Node.js", "Pulumi CLI", "Docker", "Image builder", "Disk space", "Stack", "Settings", "Render", "Service names", "Registry, push",
+    "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key",
+];
+
+test("with everything in order each check has one line, and all are fine", async () => {
+    const { code, lines } = await run();
+    expect(lines.map(({ check, status }) => `${check}: ${status}`)).toEqual(names.map((name) => `${name}: ok`));
+    expect(code).toBe(0);
+});
+
+test("nothing is changed anywhere", async () => {
+    await run();
+    expect(render.writes()).toEqual([]);
+});
+
+test("for people it prints a line for each, with a mark and the way out", async () => {
+    world.openRouter[settings.openrouterApiKey].limit = null;
+    world.modal = {};
+    world.failing["api.github.com"] = 0;
+    const { code, printed } = await output(false);
+    const lines = printed.split("\n");
+    expect(lines.slice(0, names.length).map((line) => line.slice(0, line.indexOf(":")).slice(2))).toEqual(names);
+    expect(lines).toContainEqual(expect.stringMatching(/^✓ Model: openai\/gpt-5\.5\.$/));
+    expect(lines).toContainEqual(expect.stringMatching(/^! Spending limit: .*openrouter\.ai\/settings\/keys\.$/));
+    expect(lines).toContainEqual(expect.stringMatching(/^! Registry, push: couldn't be checked, api\.github\.com doesn't answer \(ENOTFOUND\)\.$/));
+    expect(lines).toContainEqual(expect.stringMatching(/^✗ Modal: .*modal\.com\/settings\/tokens.*\.$/));
+    expect(lines.at(-1)).toBe("15 fine, 1 to think about, 2 not checked, 1 wrong");
+    expect(code).toBe(1);
+});
+
+describe("this machine", () => {
+    test.for<[what: string, arrange: () => void, check: string, status: Line["status"], says: RegExp]>([
+        ["no CLI", () => { commands.uninstall("pulumi"); }, "Pulumi CLI", "failure", /isn't installed.*pulumi\.com\/docs\/install/],
+        ["a CLI that is too old", () => { commands.install("pulumi", { ...pulumiSays({ settings }), version: "v3.99.1\n" }); }, "Pulumi CLI", "warning", /3\.99\.1 is older than/],
+        ["no Docker", () => { commands.uninstall("docker"); }, "Docker", "failure", /isn't installed.*docs\.docker\.com/],
+        ["no engine", () => { docker({ error: "ERROR: Cannot connect to the Docker daemon" }); }, "Docker", "failure", /no engine answers.*start Docker/],
+        ["an engine that answers with errors only", () => { docker(dockerInfo({ ServerVersion: "", ServerErrors: ["Cannot connect"] })); }, "Docker", "failure", /no engine answers \(Cannot connect\)/],
+        ["an ARM laptop", () => { docker(dockerInfo({ Architecture: "aarch64" })); }, "Docker", "warning", /aarch64.*emulation/],
+        ["a builder that can be used", () => { rememberBuilder("docker-container"); world.failing["registry-1.docker.io"] = 0; }, "Image builder", "ok", /mine, driver docker-container/],
+        ["a builder that can't", () => { rememberBuilder("docker"); }, "Image builder", "ok", /none yet/],
+        ["no builder and no Docker Hub", () => { world.failing["registry-1.docker.io"] = 0; }, "Image builder", "unchecked", /registry-1\.docker\.io doesn't answer/],
+        ["no builder, and Docker Hub refuses", () => { world.failing["registry-1.docker.io"] = 403; }, "Image builder", "failure", /403.*docker buildx create/],
+        ["no builder, and its image is here", () => {
+            world.failing["registry-1.docker.io"] = 0;
+            commands.install("docker", { "info --format {{json .}}": dockerInfo(), "image inspect moby/buildkit:buildx-stable-1": "[]" });
+        }, "Image builder", "ok", /which is here/],
+        ["no builder, and no engine", () => { docker({ error: "ERROR: no" }); }, "Image builder", "unchecked", /no Docker engine/],
+        ["a full disk", () => { freeOnDisk(5 * gibibyte); }, "Disk space", "failure", /5 GiB free.*docker system df/],
+        ["a disk that fills", () => { freeOnDisk(9 * gibibyte); }, "Disk space", "warning", /9 GiB free/],
+        ["Docker in a virtual machine", () => { docker(dockerInfo({ DockerRootDir: "/not-here", OperatingSystem: "Docker Desktop" })); }, "Disk space", "ok", /Docker Desktop may get less/],
+    ])("%s", async ([, arrange, check, status, says]) => {
+        arrange();
+        const { line } = await run();
+        expect(line(check)).toMatchObject({ status });
+        expect(`${line(check).says}: ${line(check).wayOut ?? ""}`).toMatch(says);
+    });
+});
+
+describe("the stack", () => {
+    test.for<[error: string, says: RegExp]>([
+        ["error: no stack selected; please use `pulumi stack select` or `pulumi stack init` to choose one", /none is selected.*pulumi stack select/],
+        ["error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions", /isn't logged in.*pulumi login/],
+        ["error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment variables", /PULUMI_CONFIG_PASSPHRASE_FILE/],
+        ["error: incorrect passphrase", /PULUMI_CONFIG_PASSPHRASE/],
+        ["error: backend vm does not support environments; use `pulumi login` without arguments", /ESC environment.*delete environment:/],
+        ["warning: something\nerror: [404] Not found: environment 'private-hermes/dev' not found", /environment 'private-hermes\/dev' not found.*pulumi config/],
+    ])("can't be read: %s", async ([error, says]) => {
+        commands.install("pulumi", { ...pulumiSays({ settings }), "config --json --show-secrets --non-interactive": { error } });
+        const { line, lines } = await run();
+        expect(line("Stack").status).toBe("failure");
+        expect(`${line("Stack").says}: ${line("Stack").wayOut ?? ""}`).toMatch(says);
+        expect(lines.map(({ check }) => check)).toEqual(names.slice(0, 6));
+    });
+
+    test("without the CLI the line about the CLI is the only one that fails", async () => {
+        commands.uninstall("pulumi");
+        const { lines, line } = await run();
+        expect(lines.filter(({ status }) => status === "failure").map(({ check }) => check)).toEqual(["Pulumi CLI"]);
+        expect(line("Stack").status).toBe("unchecked");
+    });
+
+    test("each wrong setting has a line of its own, and only what hangs on it is left undone", async () => {
+        settings.renderApiKey = settings.modalTokenId;
+        settings.tailscaleAuthKey = `tskey-api-${"a1".repeat(20)}`;
+        stack({ settings: { ...settings, tailnetDnsName: undefined } });
+        const { lines } = await run();
+        const found = lines.filter(({ check }) => check === "Settings");
+        expect(found.map(({ status, says, wayOut }) => `${status} ${says}: ${wayOut ?? ""}`)).toEqual([
+            expect.stringMatching(/^failure renderApiKey is a Modal token id: .*dashboard/),
+            expect.stringMatching(/^failure tailscaleAuthKey is a Tailscale API access token: generate/),
+            expect.stringMatching(/^failure tailnetDnsName is not set: .*admin\/dns/),
+        ]);
+        expect(lines.filter(({ status }) => status === "unchecked").map(({ check }) => check)).toEqual([
+            "Render", "Service names", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key",
+        ]);
+    });
+
+    test("a secret in plain text isn't printed either", async () => {
+        stack({ plainText: ["ghcrToken", "modalTokenSecret"] });
+        const { lines } = await run();
+        expect(lines.filter(({ check, status }) => check === "Settings" && status === "failure")).toHaveLength(2);
+    });
+
+    test("what a command or a service says is printed without secrets", async () => {
+        commands.install("pulumi", { ...pulumiSays({ settings }), "stack export --non-interactive": { error: `error: bad token ${settings.renderApiKey}` } });
+        expect((await run()).line("Service names").says).toMatch(/bad token \[secret\]/);
+    });
+});
+
+/** Makes a service at Render, as another stack or somebody in the dashboard would. */
+const service = (name: string) => render.workspace.createService({
+    name, ownerId: settings.renderOwnerId, image: { imagePath: "ghcr.io/octo-cat/x" }, serviceDetails: { plan: "starter", region: "oregon" },
+});
+
+describe("credentials", () => {
+    const openRouterKey = () => world.openRouter[settings.openrouterApiKey];
+    /** Puts a setting's value in the place of another one, for the program and for this test. */
+    const set = (values: Record<string, string>) => { Object.assign(settings, values); stack(); };
+
+    test.for<[what: string, arrange: () => unknown, check: string, status: Line["status"], says: RegExp]>([
+        ["a Render key that isn't one", () => { set({ renderApiKey: `rnd_${"9".repeat(20)}` }); }, "Render", "failure", /doesn't take renderApiKey.*API Keys/],
+        ["another workspace", () => { set({ renderOwnerId: "tea-00000000000000000000" }); }, "Render", "failure", /renderApiKey doesn't belong to the workspace tea-0+.*renderOwnerId/],
+        ["Render has a bad moment", () => { render.fail({ status: 503, times: 1, path: /owners/ }); }, "Render", "unchecked", /answers 503/],
+        ["a service of the same name", () => service("hermes-dev"), "Service names", "failure", /hermes-dev \(srv-\w+\) exists.*An up that was cut off/],
+        ["the other service's name", () => service("open-webui-dev"), "Service names", "failure", /open-webui-dev/],
+        ["a service of another name", () => service("hermes-prod"), "Service names", "ok", /./],
+        ["one of this stack", async () => {
+            const { service: own } = await service("hermes-dev");
+            stack({ state: [{ type: "pulumi:pulumi:Stack" }, { type: "render:index/privateService:PrivateService", id: own.id }] });
+        }, "Service names", "ok", /./],
+        ["a public service of the same name", () => render.workspace.others.push({ id: "srv-other", name: "hermes-dev", type: "web_service" }), "Service names", "failure", /srv-other/],
+        ["a stack with capitals", async () => { await service("hermes-dev"); stack({ name: "Dev" }); }, "Service names", "failure", /hermes-dev/],
+        ["a service of a stack of another name", async () => { await service("hermes-dev"); stack({ name: "prod" }); }, "Service names", "ok", /hermes-prod/],
+
+        ["a push token that GitHub doesn't know", () => { world.github = {}; }, "Registry, push", "failure", /ghcr\.io doesn't take ghcrToken.*write:packages/],
+        ["a push token that may only read", () => { world.github[settings.ghcrToken].scopes = "read:packages, repo"; }, "Registry, push", "failure", /may not push.*write:packages/],
+        ["somebody else's push token", () => { world.github[settings.ghcrToken].login = "hubot"; }, "Registry, push", "warning", /belongs to hubot.*organization/],
+        ["no pull token", () => { stack({ settings: { ...settings, ghcrPullToken: undefined } }); }, "Registry, pull", "warning", /isn't set.*read:packages/],
+        ["a pull token that GitHub doesn't know", () => { world.github[settings.ghcrPullToken] = undefined as never; }, "Registry, pull", "failure", /doesn't take ghcrPullToken/],
+        ["a pull token that may not pull", () => { world.github[settings.ghcrPullToken].scopes = "repo"; }, "Registry, pull", "failure", /may not pull.*read:packages/],
+        ["a pull token that may push", () => { world.github[settings.ghcrPullToken].scopes = "write:packages"; }, "Registry, pull", "warning", /more than pull \(write:packages\)/],
+        ["a pull token that may delete, too", () => { world.github[settings.ghcrPullToken].scopes = "read:packages, delete:packages"; }, "Registry, pull", "warning", /delete:packages/],
+
+        ["Docker Hub", () => { set({ imageRegistry: "docker.io" }); }, "Registry, push", "ok", /docker\.io\/octo-cat/],
+        ["Docker Hub, pull", () => { set({ imageRegistry: "docker.io" }); }, "Registry, pull", "ok", /nothing more/],
+        ["Docker Hub, a wrong token", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens = {}; }, "Registry, push", "failure", /docker\.io doesn't take ghcrToken/],
+        ["Docker Hub, a token that can't push", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrToken] = ["pull"]; }, "Registry, push", "failure", /may not push.*docker\.io/],
+        ["Docker Hub, a pull token that may push", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrPullToken] = ["pull", "push"]; }, "Registry, pull", "warning", /more than pull \(push\)/],
+        ["Docker Hub, a pull token without rights", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrPullToken] = []; }, "Registry, pull", "failure", /may not pull/],
+        ["GitLab refuses the whole question, push", () => { set({ imageRegistry: "registry.gitlab.com" }); world.registry.whole = true; world.registry.tokens[settings.ghcrToken] = ["pull"]; }, "Registry, push", "failure", /may not push/],
+        ["GitLab refuses the whole question, pull", () => { set({ imageRegistry: "registry.gitlab.com" }); world.registry.whole = true; }, "Registry, pull", "ok", /nothing more/],
+        ["GitLab refuses all, pull", () => { set({ imageRegistry: "registry.gitlab.com" }); world.registry.whole = true; world.registry.tokens[settings.ghcrPullToken] = []; }, "Registry, pull", "failure", /doesn't take ghcrPullToken/],
+        ["a registry whose tokens say nothing", () => { set({ imageRegistry: "registry.gitlab.com" }); world.registry.opaque = true; }, "Registry, push", "unchecked", /doesn't say/],
+        ["a registry without tokens", () => { set({ imageRegistry: "123456789012.dkr.ecr.us-east-1.amazonaws.com/hermes" }); }, "Registry, push", "unchecked", /takes ghcrToken but doesn't say/],
+        ["a registry without tokens, wrong password", () => { set({ imageRegistry: "123456789012.dkr.ecr.us-east-1.amazonaws.com/hermes" }); world.ecr = []; }, "Registry, push", "failure", /doesn't take ghcrToken/],
+
+        ["an OpenRouter key that isn't one", () => { world.openRouter = {}; }, "OpenRouter", "failure", /doesn't take openrouterApiKey.*openrouter\.ai\/settings\/keys/],
+        ["its limit then", () => { world.openRouter = {}; }, "Spending limit", "unchecked", /put right first/],
+        ["a management key", () => { openRouterKey().is_management_key = true; }, "OpenRouter", "failure", /management key/],
+        ["no spending limit", () => { openRouterKey().limit = null; }, "Spending limit", "warning", /no spending limit.*openrouter\.ai\/settings\/keys/],
+        ["a limit that is used up", () => { openRouterKey().limit_remaining = 0; }, "Spending limit", "failure", /\$50 is used up/],
+        ["a limit", () => undefined, "Spending limit", "ok", /^\$50 monthly, \$20 of it left/],
+        ["no credit ever", () => { openRouterKey().is_free_tier = true; }, "Credit", "failure", /never bought credit.*credits/],
+        ["credit that is used up", () => { world.credits = { total_credits: 10, total_usage: 10 }; }, "Credit", "failure", /used up/],
+        ["credit", () => { world.credits = { total_credits: 10, total_usage: 2.5 }; }, "Credit", "ok", /\$7\.50 left/],
+        ["a model that isn't there", () => { set({ modelDefault: "openai/gpt-0" }); }, "Model", "failure", /no model openai\/gpt-0.*openrouter\.ai\/models/],
+        ["a variant of a model", () => { set({ modelDefault: "openai/gpt-5.5:nitro" }); }, "Model", "ok", /nitro/],
+        ["a model without tools", () => { set({ modelDefault: "openai/no-tools" }); }, "Model", "failure", /can't call tools/],
+
+        ["a Modal pair that doesn't belong together", () => { world.modal[settings.modalTokenId] = "as-another"; }, "Modal", "failure", /doesn't take modalTokenId with modalTokenSecret.*modal\.com/],
+        ["Modal out of reach", () => { world.failing["api.modal.com"] = 0; }, "Modal", "unchecked", /doesn't answer/],
+        ["Modal has a bad moment", () => { world.failing["api.modal.com"] = 500; }, "Modal", "unchecked", /INTERNAL/],
+
+        ["another tailnet", () => { commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) }); }, "Tailnet name", "warning", /is tail1234\.ts\.net and this device is on tail9\.ts\.net/],
+        ["no Tailscale here", () => { commands.uninstall("tailscale"); }, "Tailnet name", "ok", /looks right/],
+        ["Tailscale is stopped", () => { commands.install("tailscale", { "status --json": tailnet({ BackendState: "Stopped" }) }); }, "Tailnet name", "ok", /looks right/],
+        ["no Tailscale here, HTTPS", () => { commands.uninstall("tailscale"); }, "Tailnet HTTPS", "unchecked", /isn't on tail1234/],
+        ["HTTPS is off", () => { commands.install("tailscale", { "status --json": tailnet({ CertDomains: null }) }); }, "Tailnet HTTPS", "failure", /Enable HTTPS at login\.tailscale\.com\/admin\/dns/],
+    ])("%s", async ([, arrange, check, status, says]) => {
+        await arrange();
+        const { line } = await run();
+        expect(line(check)).toMatchObject({ status });
+        expect(`${line(check).says}: ${line(check).wayOut ?? ""}`).toMatch(says);
+    });
+});
+
+test("without a network it says what it couldn't check, and that is no failure", async () => {
+    for (const host of ["api.github.com", "registry-1.docker.io", "openrouter.ai", "api.modal.com"]) world.failing[host] = 0;
+    vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1");
+    const { code, lines } = await run();
+    const left = lines.filter(({ status }) => status === "unchecked");
+    expect(left.map(({ check }) => check)).toEqual([
+        "Image builder", "Render", "Service names", "Registry, push", "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal",
+    ]);
+    for (const { says } of left) expect(says).toMatch(/doesn't answer/);
+    expect(code).toBe(0);
+});
+
+describe("as a command", () => {
+    const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
+
+    /** What `npm run preflight` runs, with Node.js as the only other command: nothing may leave this machine. */
+    function command(...flags: string[]) {
+        symlinkSync(process.execPath, join(commands.folder, "node"));
+        return spawnSync("/bin/sh", ["-c", `${scripts.preflight} "$@"`, "preflight", ...flags], { encoding: "utf8", env: { ...process.env, PATH: commands.folder } });
+    }
+
+    test("it prints the report and ends with 1 when something is wrong", () => {
+        commands.install("pulumi", { version: { error: "error: broken" } });
+        commands.uninstall("docker");
+        const { stdout, status } = command();
+        expect(stdout).toMatch(/^✓ Node\.js: v\d.*\n✗ Pulumi CLI: broken: .*\n✗ Docker: docker isn't installed/);
+        expect(status).toBe(1);
+    });
+
+    test("an option that it doesn't know ends it with one sentence", () => {
+        const { stderr, status } = command("--jsn");
+        expect(stderr.trim().split("\n")).toEqual([expect.stringMatching(/--jsn isn't known.*--json/)]);
+        expect(status).toBe(2);
+    });
+
+    test("a Node.js that is too old is told so in one sentence", () => {
+        const old = commands.makeFolder("old");
+        writeFileSync(join(old, "old.mjs"), 'Object.defineProperty(process.versions, "node", { value: "22.17.9" });');
+        const { stdout, stderr, status } = spawnSync(process.execPath, ["--import", join(old, "old.mjs"), "--import", "./checks/node.mjs", "checks/preflight.mts"], { encoding: "utf8" });
+        expect(stderr).toMatch(/^✗ Node\.js: .*>=22\.18.*nodejs\.org\.\n$/);
+        expect(stdout).toBe("");
+        expect(status).toBe(1);
+    });
+});
