@@ -1,0 +1,266 @@
+import { createHash } from "node:crypto";
+import { spawnSync } from "node:child_process";
+import { readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { setDefaultCACertificates } from "node:tls";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Line } from "../../checks/report.mts";
+import { verify } from "../../checks/verify.mts";
+import { Commands } from "../checks/commands";
+import { completion, makeCertificate, Page } from "../checks/page";
+import { Services } from "../checks/services";
+import { pulumiSays, type StackOptions } from "../checks/stack";
+import { requiredSettings } from "../program";
+import { RenderApi } from "../render/api";
+import type { DeployStatus } from "../render/model";
+import type { Runtime } from "../render/runtime";
+
+const host = "open-webui.tail1234.ts.net";
+const certificates = { good: makeCertificate(host, 90), ending: makeCertificate(host, 5), foreign: makeCertificate("other.tail1234.ts.net", 90), unknown: makeCertificate(host, 90) };
+const runtime: Runtime = {
+    has: () => Promise.resolve(true), pull: () => Promise.resolve(), start: () => Promise.resolve(), remove: () => Promise.resolve(), removeDisk: () => Promise.resolve(),
+};
+const adminPassword = `admin-${Math.random()}`;
+
+beforeAll(() => { setDefaultCACertificates([certificates.good, certificates.ending, certificates.foreign].map(({ cert }) => cert)); });
+afterAll(() => { setDefaultCACertificates([]); });
+
+let settings: Record<string, string>;
+let commands: Commands;
+let services: Services;
+let render: RenderApi;
+let page: Page;
+/** Ids at Render. */
+let hermes: string;
+let openWebUi: string;
+let outputs: Record<string, string>;
+
+const stack = (options: Partial<StackOptions> = {}) => { commands.install("pulumi", pulumiSays({ settings, outputs, ...options })); };
+const node = (changes = {}) => ({ DNSName: `${host}.`, Online: true, Tags: ["tag:hermes"], ...changes });
+const tailnet = (machine: object | undefined, changes = {}) => {
+    const status = { BackendState: "Running", CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" }, CertDomains: [], Peer: machine ? { key: machine } : null, ...changes };
+    commands.install("tailscale", { "status --json": JSON.stringify(status) });
+};
+
+async function openPage(certificate = certificates.good): Promise<void> {
+    await (page as Page | undefined)?.close();
+    page = await Page.start({ password: adminPassword, health: 200, models: ["hermes-agent"], answer: () => completion("ready") }, certificate);
+    vi.stubEnv("ALL_PROXY", page.proxyUrl);
+}
+
+beforeEach(async () => {
+    settings = requiredSettings();
+    commands = new Commands();
+    vi.stubEnv("PATH", commands.folder);
+    services = await Services.start({
+        github: {}, registry: { tokens: {}, opaque: false, whole: false }, ecr: [], openRouter: {}, models: [], modal: {}, dns: {}, failing: {},
+    });
+    render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, runtime);
+    vi.stubEnv("RENDER_HOST", render.url);
+    const { id: registryCredentialId } = render.workspace.createCredential({ name: "registry", registry: "GITHUB", username: "octo-cat", authToken: "token", ownerId: settings.renderOwnerId });
+    const make = async (name: string) => {
+        const { service } = await render.workspace.createService({
+            name, ownerId: settings.renderOwnerId, image: { imagePath: `ghcr.io/octo-cat/${name}@sha256:${"a".repeat(64)}`, registryCredentialId },
+            serviceDetails: { plan: "starter", region: "oregon", disk: { name: "disk", mountPath: "/data", sizeGB: 5 } },
+        });
+        render.workspace.diskUse.set(service.id, 0.1);
+        return service.id;
+    };
+    hermes = await make("hermes-dev");
+    openWebUi = await make("open-webui-dev");
+    await render.workspace.deploys.settled();
+    outputs = {
+        hermesServiceId: hermes, openWebUiServiceId: openWebUi, openWebUiTailnetUrl: `https://${host}`, openWebUiAdminEmail: "admin@example.com",
+        openWebUiAdminPassword: adminPassword, hermesInternalUrl: "http://hermes:8642",
+    };
+    stack();
+    tailnet(node());
+    await openPage();
+});
+
+afterEach(async () => {
+    vi.unstubAllEnvs();
+    await services.close();
+    await render.close();
+    commands.remove();
+});
+afterAll(() => page.close());
+
+async function output(json: boolean, modal: boolean): Promise<{ code: number; printed: string }> {
+    const log = vi.spyOn(console, "log").mockReturnValue();
+    const code = await verify({ json, modal, poll: { every: 0.01, within: 0.05 } });
+    const printed = log.mock.calls.map(([line]) => line as string).join("\n");
+    log.mockRestore();
+    const secrets = ["ghcrToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map((key) => settings[key]);
+    for (const secret of [...secrets, adminPassword]) expect(printed).not.toContain(secret);
+    return { code, printed };
+}
+
+async function run({ modal = false } = {}): Promise<{ code: number; lines: Line[]; line: (check: string) => Line }> {
+    const { code, printed } = await output(true, modal);
+    const { ok, checks } = JSON.parse(printed) as { ok: boolean; checks: Line[] };
+    expect(ok).toBe(code === 0);
+    expect(code).toBe(checks.some(({ status }) => status === "failure") ? 1 : 0);
+    return { code, lines: checks, line: (name) => checks.find(({ check }) => check === name) ?? expect.unreachable(`no line about ${name}`) };
+}
+
+const names = [
+    "Hermes, deploy", "Open WebUI, deploy", "Hermes, privacy", "Open WebUI, privacy", "Public services", "Hermes, disk", "Open WebUI, disk",
+    "Machine on the tailnet", "Tag", "Key expiry", "Funnel", "Page", "Certificate", "Chat",
+];
+const deployOf = (id: string) => render.workspace.service(id).deploys[0];
+const become = (id: string, status: DeployStatus) => Object.assign(deployOf(id), { status });
+/** What the agent's tool for code would print. */
+function runCode(content: string): string {
+    const [, word] = /sha256\(b"(\w+)"\)/.exec(content) ?? [];
+    return `333833500 ${createHash("sha256").update(word).digest("hex").slice(0, 16)}`;
+}
+
+test("with everything in order each check has one line, and all are fine", async () => {
+    const { code, lines } = await run();
+    expect(lines.map(({ check, status }) => `${check}: ${status}`)).toEqual(names.map((name) => `${name}: ok`));
+    expect(code).toBe(0);
+});
+
+test("for people it prints a line for each, with a mark and the way out", async () => {
+    become(hermes, "update_failed");
+    const { code, printed } = await output(false, false);
+    expect(printed).toMatch(/^✗ Hermes, deploy: its last deploy is update_failed: .*pulumi up.*\.\n✓ Open WebUI, deploy: its deploy is live\.\n/);
+    expect(printed).toMatch(/\n\n13 fine, 0 to think about, 0 not checked, 1 wrong$/);
+    expect(code).toBe(1);
+});
+
+test("nothing is changed at Render", async () => {
+    const mark = render.calls.length;
+    await run();
+    expect(render.writes(mark)).toEqual([]);
+});
+
+test("a deploy that is under way is waited for, and all else comes after it", async () => {
+    become(openWebUi, "update_in_progress");
+    page.state.health = 503;
+    const asked = () => render.calls.filter(({ path }) => path === `/services/${openWebUi}/deploys?limit=1`).length;
+    const running = run();
+    await vi.waitFor(() => { expect(asked()).toBeGreaterThan(1); });
+    page.state.health = 200;
+    become(openWebUi, "live");
+    const { lines } = await running;
+    expect(lines.filter(({ status }) => status !== "ok")).toEqual([]);
+});
+
+describe("each failure has its line", () => {
+    const byHand = (id: string, change: object) => Object.assign(render.workspace.service(id), { byHand: change });
+    const other = (change: object) => render.workspace.others.push({ id: "srv-other", name: "site", type: "web_service", serviceDetails: {}, ...change });
+    const service = (id: string) => render.workspace.service(id);
+
+    test.for<[what: string, arrange: () => unknown, check: string, status: Line["status"], says: RegExp]>([
+        ["a failed deploy, by its log", () => {
+            become(hermes, "update_failed");
+            render.workspace.logs.set(hermes, ["booting", "entrypoint: HERMES_MODEL must be an id.", "==> Exited with status 1"]);
+        }, "Hermes, deploy", "failure", /update_failed, .*“entrypoint: HERMES_MODEL must be an id\.”.*pulumi up/],
+        ["a failed deploy, by another log", () => {
+            become(openWebUi, "build_failed");
+            render.workspace.logs.set(openWebUi, ["pulling", "unauthorized", ""]);
+        }, "Open WebUI, deploy", "failure", /build_failed, .*“unauthorized”/],
+        ["a failed deploy without a log", () => { become(hermes, "canceled"); }, "Hermes, deploy", "failure", /is canceled: put right/],
+        ["a deploy that doesn't end", () => { become(hermes, "build_in_progress"); }, "Hermes, deploy", "unchecked", /still build_in_progress.*dashboard/],
+        ["no deploy", () => { service(hermes).deploys.length = 0; }, "Hermes, deploy", "failure", /never deployed/],
+        ["a suspended service", () => byHand(hermes, { suspended: "suspended" }), "Hermes, deploy", "failure", /suspended.*resume/],
+        ["a service that is gone", () => { render.workspace.deleteService(hermes); }, "Hermes, deploy", "failure", /isn't at Render any more.*pulumi up --refresh/],
+        ["a key that Render doesn't take", () => { settings.renderApiKey = `rnd_${"0".repeat(20)}`; stack(); }, "Hermes, deploy", "unchecked", /doesn't take renderApiKey/],
+        ["Render is out of reach", () => { vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1"); }, "Open WebUI, privacy", "unchecked", /doesn't answer/],
+
+        ["a service of a public type", () => byHand(openWebUi, { type: "web_service" }), "Open WebUI, privacy", "failure", /web_service.*internet/],
+        ["a public URL", () => byHand(hermes, { serviceDetails: { url: "https://hermes.onrender.com" } }), "Hermes, privacy", "failure", /public URL, https:\/\/hermes\.onrender\.com/],
+        ["a custom domain", () => render.workspace.domains.set(openWebUi, ["chat.example.com"]), "Open WebUI, privacy", "failure", /custom domain, chat\.example\.com/],
+        ["a public service with the credential", () => other({ registryCredential: { id: service(hermes).credentialId } }), "Public services", "failure", /site, a web_service, uses the registry credential of this stack/],
+        ["a public service with the disk", () => other({ serviceDetails: { disk: { id: service(openWebUi).disk?.id } } }), "Public services", "failure", /uses the disk/],
+        ["a public service from the image", () => other({ imagePath: "ghcr.io/octo-cat/open-webui-dev:latest" }), "Public services", "failure", /uses the image/],
+        ["a static site with the credential", () => other({ type: "static_site", registryCredential: { id: service(hermes).credentialId } }), "Public services", "failure", /a static_site/],
+        ["a public service of its own", () => other({ imagePath: "ghcr.io/octo-cat/hermes-dev-docs:latest" }), "Public services", "ok", /./],
+        ["a private service with the credential", () => other({ type: "background_worker", registryCredential: { id: service(hermes).credentialId } }), "Public services", "ok", /./],
+        ["one on a later page", () => {
+            for (let count = 0; count < 120; count++) other({ id: `srv-${count}` });
+            other({ name: "last", registryCredential: { id: service(hermes).credentialId } });
+        }, "Public services", "failure", /last, a web_service/],
+        ["a disk that fills", () => render.workspace.diskUse.set(hermes, 0.85), "Hermes, disk", "warning", /85 % full.*sizeGb/],
+        ["a full disk", () => render.workspace.diskUse.set(openWebUi, 0.96), "Open WebUI, disk", "failure", /96 % full/],
+        ["a disk without figures", () => { render.workspace.diskUse.clear(); }, "Hermes, disk", "unchecked", /no figures/],
+
+        ["no Tailscale here", () => { commands.uninstall("tailscale"); }, "Machine on the tailnet", "unchecked", /isn't on its tailnet.*connect/],
+        ["another tailnet", () => { tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }); }, "Key expiry", "unchecked", /isn't on its tailnet/],
+        ["no machine", () => { tailnet(undefined); }, "Machine on the tailnet", "failure", /sees no machine open-webui\.tail1234\.ts\.net.*tcp:443/],
+        ["a machine of another name", () => { tailnet(node({ DNSName: "open-webui-1.tail1234.ts.net." })); }, "Machine on the tailnet", "failure", /sees no machine/],
+        ["a machine that is offline", () => { tailnet(node({ Online: false })); }, "Machine on the tailnet", "failure", /is offline/],
+        ["a machine without a tag", () => { tailnet(node({ Tags: undefined })); }, "Tag", "failure", /no tag.*tag:hermes/],
+        ["a key that expires", () => { tailnet(node({ KeyExpiry: "2027-05-23T10:00:00Z" })); }, "Key expiry", "failure", /2027-05-23.*Disable key expiry/],
+        ["Funnel", () => { services.world.dns[host] = ["203.0.113.7"]; }, "Funnel", "failure", /203\.0\.113\.7.*Funnel.*nodeAttrs/],
+        ["Funnel over IPv6", () => { services.world.dns[host] = ["2001:db8::7"]; }, "Funnel", "failure", /2001:db8::7/],
+        ["a name that is public without an address", () => { services.world.dns[host] = []; }, "Funnel", "ok", /./],
+        ["no resolver", () => { services.world.failing["cloudflare-dns.com"] = 0; }, "Funnel", "unchecked", /doesn't answer/],
+
+        ["a page that isn't well", () => { page.state.health = 503; }, "Page", "failure", /health answers 503.*log/],
+        ["no page", () => { page.unplug(); }, "Page", "failure", /doesn't answer.*tcp:443/],
+        ["no page, and its certificate", () => { page.unplug(); }, "Certificate", "unchecked", /doesn't answer/],
+        ["no page, and the chat", () => { page.unplug(); }, "Chat", "unchecked", /can't be reached/],
+        ["no page, and no tailnet", () => { page.unplug(); commands.uninstall("tailscale"); }, "Page", "unchecked", /isn't on its tailnet/],
+        ["a certificate of nobody known", () => openPage(certificates.unknown), "Certificate", "failure", /doesn't verify \(\w*SELF_SIGNED\w*\).*don't sign in/],
+        ["such a certificate, and the page", () => openPage(certificates.unknown), "Page", "unchecked", /no certificate that verifies/],
+        ["a certificate of another name", () => openPage(certificates.foreign), "Certificate", "failure", /ALTNAME/],
+        ["a certificate that ends soon", () => openPage(certificates.ending), "Certificate", "warning", /Rehearsal Authority, and ends in [45] days/],
+        ["a certificate", () => undefined, "Certificate", "ok", /Rehearsal Authority, and ends in (89|90) days/],
+
+        ["a password that was changed", () => { page.state.password = "another"; }, "Chat", "failure", /refuses the sign-in of admin@example\.com.*OPENWEBUI_PASSWORD/],
+        ["a password that was given", () => { page.state.password = "another"; vi.stubEnv("OPENWEBUI_PASSWORD", "another"); }, "Chat", "ok", /ready/],
+        ["no model", () => { page.state.models = []; }, "Chat", "failure", /offers no model.*Hermes is out of reach/],
+        ["the model's provider fails", () => { page.state.answer = () => completion("API call failed: 402", "error"); }, "Chat", "failure", /API call failed: 402.*preflight/],
+        ["an empty answer", () => { page.state.answer = () => completion(" "); }, "Chat", "failure", /answers with an error/],
+        ["an answer without choices", () => { page.state.answer = () => ({ status: 200, body: {} }); }, "Chat", "failure", /answers with an error/],
+        ["an error of Open WebUI", () => { page.state.answer = () => ({ status: 500, body: { detail: "Server Connection Error" } }); }, "Chat", "failure", /500 \("Server Connection Error"\).*Hermes/],
+        ["an answer that tells a secret", () => { page.state.answer = () => completion(`the password is ${adminPassword}`); }, "Chat", "ok", /\[secret\]/],
+    ])("%s", async ([, arrange, check, status, says]) => {
+        await arrange();
+        const { line } = await run();
+        expect(line(check)).toMatchObject({ status });
+        expect(`${line(check).says}: ${line(check).wayOut ?? ""}`).toMatch(says);
+    });
+});
+
+describe("--modal", () => {
+    test.for<[what: string, answer: (content: string) => string, status: Line["status"], says: RegExp]>([
+        ["code that ran", runCode, "ok", /333833500/],
+        ["code that ran, in a sentence", (content) => `It prints **${runCode(content).replace("333833500", "333,833,500")}**.`, "ok", /333833500/],
+        ["a model that knows the sum", () => "333833500", "failure", /didn't run the code.*modal\.com/],
+        ["a model that makes up the rest", () => "333833500 0123456789abcdef", "failure", /didn't run the code/],
+        ["a sum that is wrong", (content) => runCode(content).replace("333833500", "333833501"), "failure", /didn't run the code/],
+    ])("%s", async ([, answer, status, says]) => {
+        page.state.answer = (content) => completion(content.includes("sha256") ? answer(content) : "ready");
+        const { line } = await run({ modal: true });
+        expect(line("Modal run")).toMatchObject({ status });
+        expect(`${line("Modal run").says}: ${line("Modal run").wayOut ?? ""}`).toMatch(says);
+    });
+});
+
+describe("without a deployment it says so in one line", () => {
+    test.for<[what: string, arrange: () => void, says: RegExp]>([
+        ["nothing deployed", () => { outputs = {}; stack(); }, /dev isn't deployed.*pulumi up/],
+        ["an up that didn't end", () => { stack({ outputs: { hermesServiceId: hermes } }); }, /didn't end/],
+        ["no CLI", () => { commands.uninstall("pulumi"); }, /isn't installed.*pulumi\.com/],
+        ["no stack", () => { commands.install("pulumi", { "stack --show-name --non-interactive": { error: "error: no stack selected" }, "stack output --json --show-secrets --non-interactive": { error: "error: no stack selected" } }); }, /none is selected/],
+    ])("%s", async ([, arrange, says]) => {
+        arrange();
+        const { code, lines } = await run();
+        expect(lines).toHaveLength(1);
+        expect(`${lines[0].says}: ${lines[0].wayOut ?? ""}`).toMatch(says);
+        expect(code).toBe(1);
+    });
+});
+
+test("as a command it prints the report and ends with 1 when something is wrong", () => {
+    const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
+    commands.uninstall("pulumi");
+    symlinkSync(process.execPath, join(commands.folder, "node"));
+    const { stdout, status } = spawnSync("/bin/sh", ["-c", scripts.verify], { encoding: "utf8", env: { ...process.env, PATH: commands.folder } });
+    expect(stdout).toMatch(/^✗ Stack: .*isn't installed/);
+    expect(status).toBe(1);
+});
