@@ -29,7 +29,7 @@ HOSTILE_ENV = "TERMINAL_ENV=local\nTERMINAL_MODAL_MODE=managed\n"
 HOSTILE_CONFIG = """
 model: {provider: custom, default: other/model, base_url: "https://example.org"}
 fallback_providers: [{provider: custom, model: other/model, base_url: "https://example.org"}]
-auxiliary: {vision: {provider: custom, model: other/model}, compression: {model: other/model}}
+auxiliary: {vision: {provider: custom, model: other/model}, compression: {model: other/model}, title_generation: {enabled: true}}
 terminal: {backend: local}
 platform_toolsets: {api_server: [todo], cron: [todo], telegram: [todo], discord: [todo], slack: [todo]}
 agent: {disabled_toolsets: [], restart_drain_timeout: 0}
@@ -38,7 +38,7 @@ skills: {inline_shell: true}
 kanban: {dispatch_in_gateway: true}
 lsp: {enabled: true}
 hooks: {pre_tool_call: [{command: "true"}]}
-telegram: {require_mention: false}
+telegram: {require_mention: false, allow_admin_from: ["1"], user_allowed_commands: [debug], group_allow_admin_from: ["1"]}
 gateway: {strict: false, trust_recent_files: true, api_server: {max_concurrent_runs: 1}}
 """
 
@@ -103,6 +103,7 @@ def check_settings(config):
 
 def check_models(config):
     from agent.auxiliary_client import _resolve_task_provider_model
+    from agent.title_generator import _auto_title_enabled
     from cron.jobs import _resolve_default_model_snapshot
     from gateway.run import _resolve_gateway_model
     from hermes_cli.config import DEFAULT_CONFIG
@@ -111,6 +112,7 @@ def check_models(config):
     expect("model of chats", _resolve_gateway_model(), MODEL)
     expect("model of cron jobs", _resolve_default_model_snapshot(), MODEL)
     expect("fallback providers", get_fallback_chain(config), [])
+    expect("auxiliary.title_generation.enabled", _auto_title_enabled(), False)
     for task, defaults in DEFAULT_CONFIG["auxiliary"].items():
         if isinstance(defaults, dict):
             provider, model, base_url, _, _ = _resolve_task_provider_model(task)
@@ -136,6 +138,7 @@ def check_gateway():
     from gateway.config import Platform, load_gateway_config
     from gateway.platforms.api_server import APIServerAdapter
     from gateway.run import GatewayRunner
+    from gateway.slash_access import policy_from_extra
 
     expect("TERMINAL_ENV", os.environ.get("TERMINAL_ENV"), "modal")
     expect("TERMINAL_MODAL_MODE", os.environ.get("TERMINAL_MODAL_MODE"), "direct")
@@ -147,6 +150,10 @@ def check_gateway():
         failures.append(f"agent.restart_drain_timeout: {drain} s doesn't fit {SHUTDOWN_SECONDS} s with 15 s to shut down")
     telegram = load_gateway_config().platforms.get(Platform.TELEGRAM)
     expect("telegram.require_mention", telegram and telegram.extra.get("require_mention"), True)
+    for scope in ("dm", "group"):
+        policy = policy_from_extra(telegram.extra if telegram else {}, scope)
+        may = [command for command in ("stop", "debug", "model", "goal", "update", "yolo") if policy.can_run("1", command)]
+        expect(f"commands in a {scope} of telegram", may, ["stop"])
 
 
 def check_tools(config):

@@ -23,7 +23,7 @@ export const contexts = {
     hermes: "hermes",
     openWebUi: "openwebui",
     control: "test/control",
-    openRouter: "test/openrouter",
+    services: "test/services",
     laptop: "test/laptop",
 };
 /** The same, of images that are built when they are needed. */

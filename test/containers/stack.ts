@@ -165,10 +165,10 @@ export class Stack {
         for (const network of [stack.network, stack.home]) await createNetwork(network);
         if (realServices) await createOpenNetwork(stack.wayOut);
         await createVolume(stack.volume("ca"));
-        await stack.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai ${stack.host}`);
+        await stack.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org ${stack.host}`);
         for (const name of serviceNames) await stack.newDisk(name, stack.declarations[name].disk.name);
         stack.openRouter = await start({
-            image: "openRouter",
+            image: "services",
             network: stack.network,
             aliases: realServices ? [] : ["openrouter.ai"],
             volumes: { [stack.volume("ca")]: "/ca" },
@@ -325,7 +325,7 @@ export class Stack {
 
     private async inVolumes(mounts: Record<string, string>, script: string): Promise<void> {
         const { code, log } = await runToEnd({
-            image: "openRouter",
+            image: "services",
             network: this.network,
             command: ["sh", "-euc", script],
             volumes: Object.fromEntries(Object.entries(mounts).map(([name, target]) => [this.volume(name), target])),
@@ -334,16 +334,8 @@ export class Stack {
     }
 
     /** Sends a request from a third container in the private network. */
-    async request(method: string, url: string, { bearer, headers, body }: RequestOptions = {}): Promise<Answer> {
-        const call = { method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, body };
-        const result = JSON.parse(await output(this.openRouter, "python3", "/client.py", JSON.stringify(call))) as {
-            error?: string;
-            status: number;
-            headers: Record<string, string>;
-            body: string;
-        };
-        if (result.error) throw new Error(`${method} ${url}: ${result.error}`);
-        return { ...result, body: parsed(result.body) };
+    request(method: string, url: string, options?: RequestOptions): Promise<Answer> {
+        return requestFrom(this.openRouter, method, url, options);
     }
 
     hermes(method: string, path: string, options?: RequestOptions): Promise<Answer> {
@@ -426,6 +418,24 @@ export class Stack {
     async forgetCalls(): Promise<void> {
         await this.request("DELETE", "http://127.0.0.1:8000/calls");
     }
+}
+
+/** Sends a request from a container of the stand-ins. */
+export async function requestFrom(
+    container: StartedTestContainer,
+    method: string,
+    url: string,
+    { bearer, headers, body }: RequestOptions = {},
+): Promise<Answer> {
+    const call = { method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, body };
+    const result = JSON.parse(await output(container, "python3", "/client.py", JSON.stringify(call))) as {
+        error?: string;
+        status: number;
+        headers: Record<string, string>;
+        body: string;
+    };
+    if (result.error) throw new Error(`${method} ${url}: ${result.error}`);
+    return { ...result, body: parsed(result.body) };
 }
 
 function parsed(text: string): unknown {

@@ -82,7 +82,7 @@ export class Registry {
         for (const image of ["registry", "builder"] as const) await buildImage(image);
         const volumes = { [nameOfRun("registry")]: "/ca" };
         await createVolume(nameOfRun("registry"));
-        const authority = await runToEnd({ image: "openRouter", network: "none", command: ["sh", "/authority.sh", Registry.host], volumes });
+        const authority = await runToEnd({ image: "services", network: "none", command: ["sh", "/authority.sh", Registry.host], volumes });
         if (authority.code !== 0) throw new Error(`the registry's certificate can't be made: ${authority.log}`);
         const registry = await start({
             image: "registry",

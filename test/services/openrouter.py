@@ -19,10 +19,10 @@ of providers, and every endpoint besides /chat/completions and /models. A bearer
 
 import json
 import re
-import ssl
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from serving import Handler, listen, serve
 
 calls = []
 lock = threading.Lock()
@@ -48,20 +48,7 @@ def answer(messages):
     return f"Echo: {said}", None
 
 
-class OpenRouter(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format, *args):
-        pass
-
-    def send_json(self, status, body):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
+class OpenRouter(Handler):
     def do_GET(self):
         if self.path.removeprefix("/api").startswith("/v1/models"):
             ids = ["openai/gpt-5.5", "hermes-agent"]
@@ -74,7 +61,7 @@ class OpenRouter(BaseHTTPRequestHandler):
             self.send_json(404, {"error": {"code": 404, "message": "Not Found"}})
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.body()
         if not self.path.endswith("/chat/completions"):
             return self.send_json(404, {"error": {"code": 404, "message": "Not Found"}})
         if not self.headers.get("Authorization", "").startswith("Bearer "):
@@ -82,7 +69,7 @@ class OpenRouter(BaseHTTPRequestHandler):
         request = json.loads(body)
         with lock:
             calls.append({
-                "authorization": self.headers["Authorization"], "bytes": len(body), "model": request["model"],
+                "authorization": self.headers["Authorization"], "bytes": len(body.encode()), "model": request["model"],
                 "messages": request["messages"], "tools": [tool["function"]["name"] for tool in request.get("tools") or []],
             })
         words, call = answer(request["messages"])
@@ -128,19 +115,5 @@ class Records(OpenRouter):
         self.send_json(200, {})
 
 
-def main():
-    records = ThreadingHTTPServer(("127.0.0.1", 8000), Records)
-    threading.Thread(target=records.serve_forever, daemon=True).start()
-    plain = ThreadingHTTPServer(("0.0.0.0", 8642), OpenRouter)
-    threading.Thread(target=plain.serve_forever, daemon=True).start()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain("/ca/openrouter.ai.crt", "/ca/openrouter.ai.key")
-    server = ThreadingHTTPServer(("0.0.0.0", 443), OpenRouter)
-    # Each connection shakes hands in its own thread, when it is first read: one that stalls holds up nobody.
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    server.daemon_threads = True
-    print("openrouter.ai stand-in ready", flush=True)
-    server.serve_forever()
-
-
-main()
+listen(("0.0.0.0", 8642), OpenRouter)
+serve("openrouter.ai", OpenRouter, inside=Records)

@@ -1,0 +1,157 @@
+"""Plays api.telegram.org for the container tests: as much of the bot API as Hermes asks for, over TLS on port 443.
+
+Environment: TELEGRAM_BOT_TOKEN, the one bot's token; any other gets the 401 that Telegram has for it. The certificate
+lies in /ca, see authority.sh.
+
+People write by POST /updates on port 8000: {"from": user id, "text", "chat": group id (a private chat when left out)}.
+A mention (@private_hermes_bot) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
+the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
+was called, with its parameters; GET /pending how many updates wait for the bot. Port 8000 answers on loopback only: it is
+for `docker exec`.
+
+As at Telegram: a bot can't write to somebody who never wrote to it, updates wait until they are fetched with an offset
+beyond them, and deleteWebhook may drop those that wait.
+
+What it does not imitate: webhooks, files, inline keyboards, topics, rate limits, privacy mode (a group's bot sees every
+message here), rules of MarkdownV2, methods newer than sendMessageDraft (404, as from an older server), a second poller
+(409), and what people's apps show.
+"""
+
+import json
+import os
+import re
+import threading
+import time
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from serving import Handler, serve
+
+TOKEN = os.environ["TELEGRAM_BOT_TOKEN"]
+BOT = {"id": int(TOKEN.split(":")[0]), "is_bot": True, "first_name": "Hermes", "username": "private_hermes_bot"}
+
+changed = threading.Condition()
+updates = []
+calls = []
+chats = {}  # what Telegram knows of a chat, by its id
+shown = {}  # text by message id, by chat id; in the order in which they were sent
+ids = iter(range(1, 1_000_000))
+
+
+class Refused(Exception):
+    """An error as the bot API has it: code and description."""
+
+
+def write(sender, text, chat=None):
+    """A person writes to the bot, in private or in a group."""
+    user = {"id": sender, "is_bot": False, "first_name": f"User {sender}"}
+    place = {"id": chat, "type": "group", "title": "Friends"} if chat else {**user, "type": "private"}
+    place.pop("is_bot", None)
+    # A command takes the mention that is attached to it.
+    entities = [
+        {"type": "bot_command" if match[0].startswith("/") else "mention", "offset": match.start(), "length": len(match[0])}
+        for match in re.finditer(rf"^/\w+(@\w+)?|@{BOT['username']}", text)
+    ]
+    with changed:
+        chats[place["id"]] = place
+        message = {"message_id": next(ids), "date": int(time.time()), "chat": place, "from": user, "text": text}
+        updates.append({"update_id": next(ids), "message": {**message, **({"entities": entities} if entities else {})}})
+        changed.notify_all()
+
+
+def known(parameters):
+    chat = chats.get(int(parameters["chat_id"]))
+    if not chat:
+        raise Refused(400, "Bad Request: chat not found")
+    return chat
+
+
+def message(chat, message_id, text):
+    return {"message_id": message_id, "date": int(time.time()), "chat": chat, "from": BOT, "text": text}
+
+
+def get_updates(parameters):
+    offset, patience = int(parameters.get("offset", 0)), float(parameters.get("timeout", 0))
+    with changed:
+        updates[:] = [update for update in updates if update["update_id"] >= offset]
+        changed.wait_for(lambda: updates, timeout=patience)
+        return updates[: int(parameters.get("limit", 100))]
+
+
+def delete_webhook(parameters):
+    if parameters.get("drop_pending_updates", "").lower() == "true":
+        with changed:
+            updates.clear()
+    return True
+
+
+def send(parameters):
+    chat, number = known(parameters), next(ids)
+    shown.setdefault(chat["id"], {})[number] = parameters["text"]
+    return message(chat, number, parameters["text"])
+
+
+def edit(parameters):
+    chat, number = known(parameters), int(parameters["message_id"])
+    if number not in shown.get(chat["id"], {}):
+        raise Refused(400, "Bad Request: message to edit not found")
+    if shown[chat["id"]][number] == parameters["text"]:
+        raise Refused(400, "Bad Request: message is not modified")
+    shown[chat["id"]][number] = parameters["text"]
+    return message(chat, number, parameters["text"])
+
+
+def delete(parameters):
+    shown.get(known(parameters)["id"], {}).pop(int(parameters["message_id"]), None)
+    return True
+
+
+METHODS = {
+    "getMe": lambda _: {**BOT, "can_join_groups": True, "can_read_all_group_messages": True, "supports_inline_queries": False},
+    "getUpdates": get_updates,
+    "deleteWebhook": delete_webhook,
+    "sendMessage": send,
+    "editMessageText": edit,
+    "deleteMessage": delete,
+    "getChat": lambda parameters: {**known(parameters), "accent_color_id": 0, "max_reaction_count": 11},
+    **dict.fromkeys(("sendChatAction", "sendMessageDraft", "setMessageReaction"), lambda parameters: bool(known(parameters))),
+    **dict.fromkeys(("setMyCommands", "deleteMyCommands", "setMyShortDescription", "setMyDescription"), lambda _: True),
+}
+
+
+class BotApi(Handler):
+    def do_POST(self):
+        body = self.body()
+        token, _, method = unquote(urlsplit(self.path).path).removeprefix("/bot").partition("/")
+        parameters = {key: values[-1] for key, values in parse_qs(body, keep_blank_values=True).items()}
+        try:
+            if token != TOKEN:
+                raise Refused(401, "Unauthorized")
+            with changed:
+                calls.append({"method": method, "parameters": parameters})
+            if method not in METHODS:
+                raise Refused(404, "Not Found")
+            self.send_json(200, {"ok": True, "result": METHODS[method](parameters)})
+        except Refused as refused:
+            code, description = refused.args
+            self.send_json(code, {"ok": False, "error_code": code, "description": description})
+
+    do_GET = do_POST
+
+
+class People(Handler):
+    def do_POST(self):
+        wish = json.loads(self.body())
+        write(wish["from"], wish["text"], wish.get("chat"))
+        self.send_json(200, {})
+
+    def do_GET(self):
+        path = urlsplit(self.path).path
+        with changed:
+            if path == "/calls":
+                return self.send_json(200, calls)
+            if path == "/pending":
+                return self.send_json(200, len(updates))
+            return self.send_json(200, list(shown.get(int(path.removeprefix("/chats/")), {}).values()))
+
+
+serve("api.telegram.org", BotApi, inside=People)
