@@ -36,7 +36,7 @@ readonly SEALED_FOLDERS=(
   plugins          # Python imported at boot
   scripts          # run by cron jobs and webhooks on the gateway
   profiles         # further homes, each with its own config.yaml, .env and hooks
-  pairing platforms platforms/pairing  # lists of chat users that are admitted besides TELEGRAM_ALLOWED_USERS
+  pairing platforms/pairing platforms  # lists of chat users that are admitted besides TELEGRAM_ALLOWED_USERS
   bin              # searched for helpers (uv, bws, tirith)
   node             # put on PATH for subprocesses
   node_modules     # searched for browser helpers
