@@ -1,6 +1,6 @@
 /**
  * Plays the services that `npm run preflight` and `npm run verify` ask, Render apart (test/render/api.ts): GitHub, registries
- * that hand out tokens as Docker Hub and GitLab do, ECR's kind that doesn't, OpenRouter, a public DNS resolver, and Modal.
+ * that hand out tokens as Docker Hub and GitLab do, ECR's kind that doesn't, OpenRouter, Telegram, a public DNS resolver, and Modal.
  * While it runs, `fetch` reaches these hosts here; every other host of the internet is unknown.
  *
  * Each checks the credential that it is given. The shapes of answers are those of the services' API references. What it
@@ -26,6 +26,8 @@ export interface World {
     models: { id: string; supported_parameters: string[] }[];
     /** Token secret by token id. */
     modal: Record<string, string>;
+    /** Name and users who have pressed Start, by a bot's token. */
+    telegram: Record<string, { username: string; users: string[] }>;
     /** Public addresses by host name. */
     dns: Record<string, string[]>;
     /** Status with which a host answers, whatever it is asked; 0 for one that can't be reached. */
@@ -72,6 +74,15 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
         if (pathname === "/api/v1/credits") return credits ? json({ data: credits }) : { status: 403, body: {} };
         return undefined;
     },
+    "api.telegram.org": ({ telegram }, _, { pathname, searchParams }) => {
+        const [, token, method] = /^\/bot([^/]+)\/(\w+)$/.exec(pathname) ?? [];
+        const bot = (telegram as Partial<World["telegram"]>)[token];
+        if (!bot) return { status: 401, body: { ok: false, error_code: 401, description: "Unauthorized" } };
+        if (method === "getMe") return json({ ok: true, result: { is_bot: true, username: bot.username } });
+        if (method !== "getChat") return undefined;
+        const id = searchParams.get("chat_id") ?? "";
+        return bot.users.includes(id) ? json({ ok: true, result: { id: Number(id) } }) : { status: 400, body: { ok: false, description: "Bad Request: chat not found" } };
+    },
     "cloudflare-dns.com": ({ dns }, request, { pathname, searchParams }) => {
         const [name, type] = [searchParams.get("name") ?? "", searchParams.get("type")];
         if (pathname !== "/dns-query" || request.headers.accept !== "application/dns-json") return undefined;
@@ -109,7 +120,7 @@ export class Services {
         this.http = createServer((request, response) => {
             const [, host, ...path] = (request.url ?? "").split("/");
             const failing = world.failing[host] as number | undefined;
-            const reply = failing ? { status: failing } : hosts[host](world, request, new URL(path.join("/"), `https://${host}/`));
+            const reply = failing ? { status: failing } : hosts[host](world, request, new URL(`https://${host}/${path.join("/")}`));
             const { status: code, headers, body }: Reply = reply ?? { status: 404 };
             response.writeHead(request.method === "GET" ? code : 405, { "content-type": "application/json", ...headers });
             response.end(JSON.stringify(body ?? {}));

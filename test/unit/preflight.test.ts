@@ -23,6 +23,8 @@ const tailnet = (changes = {}) => JSON.stringify({
     BackendState: "Running", CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" }, CertDomains: ["laptop.tail1234.ts.net"], Peer: null, ...changes,
 });
 
+const botToken = `123456789:${"Ab1-".repeat(9)}`;
+
 let settings: Record<string, string> & { ghcrPullToken: string };
 let commands: Commands;
 let world: World;
@@ -55,6 +57,7 @@ beforeEach(async () => {
         openRouter: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, limit_reset: "monthly", is_free_tier: false } },
         models: [{ id: "openai/gpt-5.5", supported_parameters: ["tools"] }, { id: "openai/no-tools", supported_parameters: [] }],
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
+        telegram: { [botToken]: { username: "my_hermes_bot", users: ["1001", "1002"] } },
         dns: {},
         failing: {},
     };
@@ -83,6 +86,7 @@ async function output(json: boolean): Promise<{ code: number; printed: string }>
     const code = await preflight({ json });
     const printed = log.mock.calls.map(([line]) => line as string).join("\n");
     log.mockRestore();
+    expect(printed).not.toContain(botToken);
     const secrets = ["ghcrToken", "ghcrPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map((key) => settings[key]);
     for (const secret of secrets.filter((value) => value !== "")) expect(printed).not.toContain(secret);
     return { code, printed };
@@ -270,6 +274,14 @@ describe("credentials", () => {
         ["a Modal pair that doesn't belong together", () => { world.modal[settings.modalTokenId] = "as-another"; }, "Modal", "failure", /doesn't take modalTokenId with modalTokenSecret.*modal\.com/],
         ["Modal out of reach", () => { world.failing["api.modal.com"] = 0; }, "Modal", "unchecked", /doesn't answer/],
         ["Modal has a bad moment", () => { world.failing["api.modal.com"] = 500; }, "Modal", "unchecked", /INTERNAL/],
+
+        ["a Telegram bot", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }); }, "Telegram", "ok", /@my_hermes_bot/],
+        ["its users", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1002" }); }, "Telegram users", "ok", /may write to each/],
+        ["a user who never pressed Start", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1003" }); }, "Telegram users", "warning", /may not write to 1003 yet.*t\.me\/my_hermes_bot/],
+        ["a bot's token that isn't one", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }); world.telegram = {}; }, "Telegram", "failure", /doesn't take telegramBotToken.*@BotFather/],
+        ["such a token, and its users", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }); world.telegram = {}; }, "Telegram users", "unchecked", /put right first/],
+        ["Telegram out of reach", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }); world.failing["api.telegram.org"] = 0; }, "Telegram users", "unchecked", /api\.telegram\.org doesn't answer/],
+        ["a bot without users", () => { set({ telegramBotToken: botToken }); }, "Settings", "failure", /telegramAllowedUsers is not set/],
 
         ["another tailnet", () => { commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) }); }, "Tailnet name", "warning", /is tail1234\.ts\.net and this device is on tail9\.ts\.net/],
         ["no Tailscale here", () => { commands.uninstall("tailscale"); }, "Tailnet name", "ok", /looks right/],

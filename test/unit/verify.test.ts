@@ -53,7 +53,7 @@ beforeEach(async () => {
     commands = new Commands();
     vi.stubEnv("PATH", commands.folder);
     services = await Services.start({
-        github: {}, registry: { tokens: {}, opaque: false, whole: false }, ecr: [], openRouter: {}, models: [], modal: {}, dns: {}, failing: {},
+        github: {}, registry: { tokens: {}, opaque: false, whole: false }, ecr: [], openRouter: {}, models: [], modal: {}, telegram: {}, dns: {}, failing: {},
     });
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, runtime);
     vi.stubEnv("RENDER_HOST", render.url);
