@@ -55,13 +55,16 @@ export async function engine() {
 /** Builds an image under a tag of this run: after a failed build the library would be content with an older image. */
 export async function buildImage(name: ImageName): Promise<void> {
     const folder = { ...contexts, ...laterContexts }[name];
+    await buildFrom(`${repository}${folder}`, tagOf(name), folder);
+}
+
+/** As `buildImage`, from another folder under another of `imageOfRun`'s names. */
+export async function buildFrom(context: string, tag: string, called = context, args: Record<string, string> = {}): Promise<void> {
     try {
-        await GenericContainer.fromDockerfile(`${repository}${folder}`)
-            .withPlatform("linux/amd64")
-            .withBuildkit()
-            .build(tagOf(name), { deleteOnExit: false });
+        const builder = GenericContainer.fromDockerfile(context).withPlatform("linux/amd64").withBuildkit().withBuildArgs(args);
+        await builder.build(tag, { deleteOnExit: false });
     } catch (cause) {
-        throw new Error(`The image can't be built: \`docker build ${folder}\` shows why.`, { cause });
+        throw new Error(`The image can't be built: \`docker build ${called}\` shows why.`, { cause });
     }
 }
 

@@ -323,6 +323,20 @@ export class Stack {
         await this.inVolumes({ [disk]: "/disk" }, script);
     }
 
+    /** Keeps what is on a service's disk, as Render's snapshot of a day does; gives what puts it back. */
+    async snapshot(service: ServiceName): Promise<() => Promise<void>> {
+        const [disk, copy] = [this.declarations[service].disk.name, unique()];
+        await createVolume(this.volume(copy));
+        const both = { [disk]: "/disk", [copy]: "/snapshot" };
+        await this.inVolumes(both, "cp -a /disk/. /snapshot/");
+        return () => this.inVolumes(both, "find /disk -mindepth 1 -delete; cp -a /snapshot/. /disk/");
+    }
+
+    /** The image that a service has when it is started the next time; without one, the image that the test run has built. */
+    useImage(service: ServiceName, image?: ContainerSpec["image"]): void {
+        this.declare(service, { ...this.declarations[service], image });
+    }
+
     private async inVolumes(mounts: Record<string, string>, script: string): Promise<void> {
         const { code, log } = await runToEnd({
             image: "services",
