@@ -14,6 +14,10 @@ import { MockMonitor } from "@pulumi/pulumi/runtime/mocks";
 import { vi } from "vitest";
 import { parse } from "yaml";
 
+/** The private services that the program declares. */
+export const serviceNames = ["hermes", "open-webui"] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
 export interface Resource {
     type: string;
     name: string;

@@ -1,4 +1,4 @@
-/** Commands of the user's machine that print what a test has them print. They do nothing. */
+/** Commands of the user's machine that print what a test has them print, and do nothing, or run elsewhere. */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ export type Says = string | { error: string };
 const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 export class Commands {
-    /** The only folder on the PATH: what isn't in it isn't installed. */
+    /** A folder for the PATH; where it is the only one there, what isn't in it isn't installed. */
     readonly folder = mkdtempSync(join(tmpdir(), "private-hermes-commands-"));
 
     /** Installs a command, or puts another in its place. A command line that isn't listed fails. */
@@ -18,8 +18,17 @@ export class Commands {
             const action = typeof answer === "string" ? `printf '%s' ${quoted(answer)}` : `printf '%s\\n' ${quoted(answer.error)} >&2; exit 1`;
             return `${quoted(line)}) ${action} ;;`;
         });
+        this.write(name, ['case "$*" in', ...cases, `*) echo "${name} $*: a test didn't expect this" >&2; exit 1 ;;`, "esac"]);
+    }
+
+    /** Installs a command that another one carries out. */
+    forward(name: string, to: string[]): void {
+        this.write(name, [`exec ${to.map(quoted).join(" ")} "$@"`]);
+    }
+
+    private write(name: string, lines: string[]): void {
         const path = join(this.folder, name);
-        writeFileSync(path, ["#!/bin/sh", 'case "$*" in', ...cases, `*) echo "${name} $*: a test didn't expect this" >&2; exit 1 ;;`, "esac", ""].join("\n"));
+        writeFileSync(path, ["#!/bin/sh", ...lines, ""].join("\n"));
         chmodSync(path, 0o755);
     }
 

@@ -146,5 +146,10 @@ export class Laptop {
     proxyPort(): Promise<number> {
         return portOf(this.container, proxyPort);
     }
+
+    /** What runs its `tailscale` from this machine. */
+    get tailscale(): string[] {
+        return ["docker", "exec", this.container.getId(), "tailscale"];
+    }
 }
 

@@ -7,9 +7,9 @@ import { spawnSync } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ServiceName } from "../program";
 import { previous } from "../upgrade/versions";
 import { buildFrom, imageOfRun, repository, type ContainerSpec } from "./docker";
-import type { ServiceName } from "./stack";
 
 /** Replaces the version in a name of a base image, which must be there. */
 function exchange(text: string, image: string, tag: string): string {

@@ -9,15 +9,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
-import { evaluate, plain, requiredSettings, type Program } from "../program";
+import { evaluate, plain, requiredSettings, serviceNames, type Program, type ServiceName } from "../program";
 import { connect, createNetwork, createVolume, createOpenNetwork, isRunning, logOf, output, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
 
 const domain = "tail1234.ts.net";
 /** Under this name both networks find the control plane. */
 const controlHost = "control";
-
-export const serviceNames = ["hermes", "open-webui"] as const;
-export type ServiceName = (typeof serviceNames)[number];
 
 interface Override {
     environment: Record<string, string>;
@@ -225,6 +222,11 @@ export class Stack {
     /** The page's certificate, as PEM. */
     async pageCertificate(): Promise<string> {
         return output(this.openRouter, "cat", `/ca/${this.host}.crt`);
+    }
+
+    /** That of the authority which signed it. */
+    async authority(): Promise<string> {
+        return output(this.openRouter, "cat", "/ca/ca.pem");
     }
 
     /** Address of the page. */

@@ -2,10 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { serviceNames } from "../program";
 import { pinned, previous as versionsBefore, type Versions } from "../upgrade/versions";
 import { output, repository } from "./docker";
 import { buildPrevious } from "./previous";
-import { serviceNames, Stack, type Session } from "./stack";
+import { Stack, type Session } from "./stack";
 
 let stack: Stack;
 let previous: Awaited<ReturnType<typeof buildPrevious>>;

@@ -8,8 +8,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { removeVolume } from "../containers/docker";
-import { serviceNames, type ServiceName, type Stack } from "../containers/stack";
-import { secretSettings } from "../program";
+import type { Stack } from "../containers/stack";
+import { secretSettings, serviceNames, type ServiceName } from "../program";
 import { RenderApi } from "../render/api";
 import type { Service } from "../render/model";
 import type { Runtime } from "../render/runtime";

@@ -119,6 +119,11 @@ export class Pulumi {
         return () => writeFile(this.file(name), before);
     }
 
+    /** The environment in which the CLI finds the stack, also for what runs it. */
+    get variables(): NodeJS.ProcessEnv {
+        return { ...quiet(), ...this.environment };
+    }
+
     /** Adds to the environment of all commands from now on. */
     use(environment: Record<string, string>): void {
         Object.assign(this.environment, environment);
@@ -128,7 +133,7 @@ export class Pulumi {
     async run(args: string[], { input = "", environment = {}, killWhen }: RunOptions = {}): Promise<Ended> {
         const child = spawn("pulumi", [...args, "--non-interactive", "--color=never"], {
             cwd: this.folder("project"),
-            env: { ...quiet(), ...this.environment, ...environment },
+            env: { ...this.variables, ...environment },
         });
         let printed = "";
         for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (printed += String(text)));

@@ -12,6 +12,7 @@ import { Stack } from "../containers/stack";
 import { Deployment } from "../engine/deployment";
 import { cliVersion } from "../engine/pulumi";
 import { howToOpen, keep, realServices } from "./options";
+import { VerifyUser } from "./verify-user";
 
 const cli = await cliVersion();
 
@@ -194,10 +195,61 @@ describe("Only the page is served", () => {
     });
 });
 
+/** A second device: the first has proven what no network but the tailnet lets through, and this machine reaches this one. */
+let second: Promise<Laptop> | undefined;
+const reachable = () => (second ??= Laptop.join(stack, { published: true }));
+
+describe("`npm run verify` on a device in the tailnet", () => {
+    let user: VerifyUser;
+
+    beforeAll(async () => {
+        user = await VerifyUser.create(stack, await reachable(), deployment);
+    });
+    afterAll(() => user.close());
+
+    test("finds all in order", async ({ annotate }) => {
+        const { statuses, line, code } = await user.verify();
+        // That is a question for the public DNS.
+        expect(line("Funnel")).toMatch(/^unchecked: cloudflare-dns\.com/);
+        expect(Object.entries(statuses).filter(([, status]) => status !== "ok").map(([check]) => check)).toEqual(["Funnel"]);
+        expect(Object.keys(statuses)).toHaveLength(14);
+        expect(code).toBe(0);
+        for (const check of ["Machine on the tailnet", "Certificate", "Chat"]) await annotate(`${check}, ${line(check)}`);
+    });
+
+    test("sends no password to a page whose certificate doesn't verify", async () => {
+        const { line, code } = await user.verify({ NODE_EXTRA_CA_CERTS: undefined });
+        expect(line("Certificate")).toMatch(/^failure: .*don't sign in/);
+        expect(line("Chat")).toMatch(/^unchecked/);
+        expect(code).toBe(1);
+    });
+
+    test("says so when the policy shuts this device out", async () => {
+        await stack.tailnet("PATCH", "/settings", { Ports: [22] });
+        const { line, code } = await user.verify();
+        await stack.tailnet("PATCH", "/settings", { Ports: [443] });
+        expect(line("Page")).toMatch(/^failure: .*tcp:443 of tag:hermes/);
+        expect(code).toBe(1);
+    });
+
+    test("says so when the machine is off the tailnet", async () => {
+        await stack.tailnet("PATCH", "/machines/open-webui", { Offline: true });
+        const { line } = await user.verify();
+        await stack.tailnet("PATCH", "/machines/open-webui", { Offline: false });
+        expect(line("Machine on the tailnet")).toMatch(/^failure: .*offline/);
+    });
+
+    test("says so when Hermes is gone", async () => {
+        await hermes.stop({ remove: false, removeVolumes: false });
+        const { line, code } = await user.verify();
+        await hermes.restart();
+        expect(line("Chat")).toMatch(/^failure: .*Hermes/);
+        expect(code).toBe(1);
+    });
+});
+
 if (keep) {
     test("It stays up", async ({ annotate }) => {
-        // A second device: the first has proven what no network but the tailnet lets through, and the host reaches this one.
-        const open = await Laptop.join(stack, { published: true });
-        await annotate(await howToOpen(stack, open), "open");
+        await annotate(await howToOpen(stack, await reachable()), "open");
     });
 }

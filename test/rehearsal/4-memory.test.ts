@@ -3,7 +3,8 @@ import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Laptop } from "../containers/laptop";
 import { kills, peaks } from "../containers/memory";
-import { serviceNames, Stack } from "../containers/stack";
+import { Stack } from "../containers/stack";
+import { serviceNames } from "../program";
 import { median } from "./median";
 
 let stack: Stack;

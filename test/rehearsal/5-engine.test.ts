@@ -2,13 +2,14 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { runChecks } from "../checks/run";
 import { output, repository } from "../containers/docker";
 import { Laptop } from "../containers/laptop";
-import { serviceNames, Stack, type ServiceName } from "../containers/stack";
+import { Stack } from "../containers/stack";
 import { Deployment } from "../engine/deployment";
 import { cliVersion, stackName } from "../engine/pulumi";
 import { Registry } from "../engine/registry";
-import { requiredSettings, secretSettings } from "../program";
+import { requiredSettings, secretSettings, serviceNames, type ServiceName } from "../program";
 import type { Failure } from "../render/api";
 import { median } from "./median";
 
@@ -69,6 +70,8 @@ const lastLine = (failure: unknown) => String(failure).trim().split("\n").at(-1)
 
 const urn = (type: string, name: string) => `urn:pulumi:${stackName}::private-hermes::${type}::${name}`;
 
+const preflight = () => runChecks("preflight", deployment.pulumi.folder("project"), deployment.pulumi.variables);
+
 /** As the README says it, with the id that Render's dashboard shows. */
 const adopt = (name: ServiceName) =>
     deployment.pulumi.run([
@@ -115,6 +118,22 @@ describe("The engine, from nothing", () => {
         expect((await deployment.pulumi.must("stack", "output", "openWebUiTailnetUrl")).trim()).toBe(stack.url);
         await mark();
         await annotate(`pulumi ${cli}`);
+    });
+
+    test("`npm run preflight` reads this stack, and finds all of it in order that can be asked here", async ({ annotate }) => {
+        const { statuses, line } = await preflight();
+        const here = ["Node.js", "Pulumi CLI", "Docker", "Image builder", "Stack", "Settings", "Render", "Service names", "Tailscale auth key"];
+        expect(here.filter((check) => statuses[check] !== "ok").map(line)).toEqual([]);
+        expect(Object.entries(statuses).filter(([, status]) => status === "failure")).toEqual([]);
+        await annotate(`asked elsewhere: ${Object.keys(statuses).filter((check) => statuses[check] === "unchecked").join(", ")}`);
+    });
+
+    test("and names each setting that is wrong", async () => {
+        await deployment.set({ modelDefault: "gpt-5.5", tailscaleAuthKey: stack.settings.modalTokenId });
+        const { line, code } = await preflight();
+        await deployment.set({ modelDefault: "openai/gpt-5.5", tailscaleAuthKey: stack.settings.tailscaleAuthKey });
+        expect(line("Settings").split("\n")).toEqual([expect.stringMatching(/^failure: tailscaleAuthKey is a Modal token id/), expect.stringMatching(/^failure: modelDefault "gpt-5\.5" isn't/)]);
+        expect(code).toBe(1);
     });
 
     test("the images were built and pushed by the engine, and pulled by digest with the registry credential", async ({ annotate }) => {
@@ -425,6 +444,7 @@ describe("Trouble with the first `up`", () => {
         await deployment.failingUp();
         const { id, disk } = deployment.service("hermes");
         expect((await deployment.failingUp()).output).toContain("already in use");
+        expect((await preflight()).line("Service names")).toMatch(new RegExp(`^failure: hermes-${stackName} \\(${id}\\) exists .* adopt it`));
         await adopt("hermes");
         await deployment.pulumi.must("refresh", "--clear-pending-creates", "--yes");
         await deployment.up();

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { preflight } from "../../checks/preflight.mts";
 import type { Line } from "../../checks/report.mts";
 import { Commands } from "../checks/commands";
+import { idle } from "../checks/render";
 import { Services, type World } from "../checks/services";
 import { pulumiSays, type StackOptions } from "../checks/stack";
 import { requiredSettings } from "../program";
@@ -17,7 +18,6 @@ vi.mock(import("node:fs/promises"), async (original) => ({ ...(await original())
 const freeOnDisk = (bytes: number) => vi.mocked(statfs).mockResolvedValue({ bavail: bytes / 4096, bsize: 4096 } as never);
 
 const gibibyte = 1024 ** 3;
-const idle = { has: () => Promise.resolve(true), pull: () => Promise.resolve(), start: () => Promise.resolve(), remove: () => Promise.resolve(), removeDisk: () => Promise.resolve() };
 const dockerInfo = (changes = {}) => JSON.stringify({ ServerVersion: "28.2.2", Architecture: "x86_64", DockerRootDir: "/", OperatingSystem: "Debian", ...changes });
 const tailnet = (changes = {}) => JSON.stringify({
     BackendState: "Running", CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" }, CertDomains: ["laptop.tail1234.ts.net"], Peer: null, ...changes,

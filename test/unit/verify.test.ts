@@ -8,18 +8,15 @@ import type { Line } from "../../checks/report.mts";
 import { verify } from "../../checks/verify.mts";
 import { Commands } from "../checks/commands";
 import { completion, makeCertificate, Page } from "../checks/page";
+import { deployServices, idle } from "../checks/render";
 import { Services } from "../checks/services";
 import { pulumiSays, type StackOptions } from "../checks/stack";
 import { requiredSettings } from "../program";
 import { RenderApi } from "../render/api";
 import type { DeployStatus } from "../render/model";
-import type { Runtime } from "../render/runtime";
 
 const host = "open-webui.tail1234.ts.net";
 const certificates = { good: makeCertificate(host, 90), ending: makeCertificate(host, 5), foreign: makeCertificate("other.tail1234.ts.net", 90), unknown: makeCertificate(host, 90) };
-const runtime: Runtime = {
-    has: () => Promise.resolve(true), pull: () => Promise.resolve(), start: () => Promise.resolve(), remove: () => Promise.resolve(), removeDisk: () => Promise.resolve(),
-};
 const adminPassword = `admin-${Math.random()}`;
 
 beforeAll(() => { setDefaultCACertificates([certificates.good, certificates.ending, certificates.foreign].map(({ cert }) => cert)); });
@@ -55,20 +52,9 @@ beforeEach(async () => {
     services = await Services.start({
         github: {}, registry: { tokens: {}, opaque: false, whole: false }, ecr: [], openRouter: {}, models: [], modal: {}, telegram: {}, dns: {}, failing: {},
     });
-    render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, runtime);
+    render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     vi.stubEnv("RENDER_HOST", render.url);
-    const { id: registryCredentialId } = render.workspace.createCredential({ name: "registry", registry: "GITHUB", username: "octo-cat", authToken: "token", ownerId: settings.renderOwnerId });
-    const make = async (name: string) => {
-        const { service } = await render.workspace.createService({
-            name, ownerId: settings.renderOwnerId, image: { imagePath: `ghcr.io/octo-cat/${name}@sha256:${"a".repeat(64)}`, registryCredentialId },
-            serviceDetails: { plan: "starter", region: "oregon", disk: { name: "disk", mountPath: "/data", sizeGB: 5 } },
-        });
-        render.workspace.diskUse.set(service.id, 0.1);
-        return service.id;
-    };
-    hermes = await make("hermes-dev");
-    openWebUi = await make("open-webui-dev");
-    await render.workspace.deploys.settled();
+    ({ hermes, "open-webui": openWebUi } = await deployServices(render, "dev"));
     outputs = {
         hermesServiceId: hermes, openWebUiServiceId: openWebUi, openWebUiTailnetUrl: `https://${host}`, openWebUiAdminEmail: "admin@example.com",
         openWebUiAdminPassword: adminPassword, hermesInternalUrl: "http://hermes:8642",
