@@ -1,6 +1,8 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { declaredSettings } from "../program";
+import { pinned, previous } from "../upgrade/versions";
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -39,4 +41,23 @@ test("every npm command is one that exists", () => {
     const run = [...readme.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name);
     expect(run.length).toBeGreaterThan(0);
     expect(run.filter((name) => !(name in scripts))).toEqual([]);
+});
+
+test("every section that something else refers to exists", () => {
+    const headings = [...readme.matchAll(/^#+ (?:\d\. )?(.+)$/gm)].map(([, heading]) => heading.replaceAll("`", ""));
+    const anchors = headings.map((heading) => heading.toLowerCase().replace(/[^\w -]/g, "").replaceAll(" ", "-"));
+    const linked = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor);
+    expect(linked.length).toBeGreaterThan(3);
+    expect(linked.filter((anchor) => !anchors.includes(anchor))).toEqual([]);
+    const files = execFileSync("git", ["ls-files", "*.ts", "*.mts", "*.yaml", "*.yml", ":!sdks"], { encoding: "utf8" }).trim().split("\n");
+    const named = files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/README, ["“]([^"”]+)["”]/g)].map(([, section]) => section));
+    expect(named.length).toBeGreaterThan(3);
+    expect(named.filter((section) => !headings.includes(section))).toEqual([]);
+});
+
+test("the upgrade that it calls tried is the one of the tests", () => {
+    const [, versions] = /^Tried with (.+);/m.exec(readme) ?? [];
+    const names = { "hermes-agent": "Hermes", "open-webui": "Open WebUI", tailscale: "Tailscale" };
+    const tried = Object.entries(names).map(([key, name]) => `${name} ${previous[key as keyof typeof names]} and ${pinned[key as keyof typeof names]}`);
+    expect(versions).toBe(tried.join(", "));
 });
