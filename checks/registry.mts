@@ -80,7 +80,7 @@ async function distribution({ imageRegistry, imageBase, ghcrUser }: Login, repos
     if (!access) return refused ? { valid: true, rights: { pull: true, push: false, more: [] } } : { valid: true };
     const actions = access.filter((each) => each.name === name).flatMap((each) => each.actions);
     const may = (action: string) => actions.includes(action) || actions.includes("*");
-    return { valid: true, rights: { pull: may("pull"), push: !refused && may("push"), more: actions.filter((action) => action !== "pull") } };
+    return { valid: true, rights: { pull: may("pull"), push: may("push"), more: actions.filter((action) => action !== "pull") } };
 }
 
 /** Asks a registry about a token. Rejects with `Unchecked` when it can't be reached. */

@@ -94,6 +94,9 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
     },
 };
 
+/** What a token may do besides. */
+const elsewhere = { type: "repository", name: "somebody/else", actions: ["pull", "push", "delete"] };
+
 /** A token of the registry protocol. */
 function grant({ registry: { tokens, opaque, whole } }: World, request: IncomingMessage, { searchParams }: URL): Reply {
     const actions = (tokens as Partial<Record<string, string[]>>)[passwordOf(request)];
@@ -101,7 +104,7 @@ function grant({ registry: { tokens, opaque, whole } }: World, request: Incoming
     const [, name, wanted] = (searchParams.get("scope") ?? "").split(":");
     const granted = wanted.split(",").filter((action) => actions.includes(action));
     if (whole && granted.length < wanted.split(",").length) return { status: 403, body: {} };
-    return json({ token: opaque ? "opaque" : `${part({})}.${part({ access: granted.length > 0 ? [{ type: "repository", name, actions: granted }] : [] })}.signature` });
+    return json({ token: opaque ? "opaque" : `${part({})}.${part({ access: [elsewhere, ...(granted.length > 0 ? [{ type: "repository", name, actions: granted }] : [])] })}.signature` });
 }
 
 /** Refuses as a resolver does that doesn't know a name. */
@@ -120,7 +123,7 @@ export class Services {
         this.http = createServer((request, response) => {
             const [, host, ...path] = (request.url ?? "").split("/");
             const failing = world.failing[host] as number | undefined;
-            const reply = failing ? { status: failing } : hosts[host](world, request, new URL(`https://${host}/${path.join("/")}`));
+            const reply = failing ? { status: failing, headers: { location: "https://elsewhere.example/" } } : hosts[host](world, request, new URL(`https://${host}/${path.join("/")}`));
             const { status: code, headers, body }: Reply = reply ?? { status: 404 };
             response.writeHead(request.method === "GET" ? code : 405, { "content-type": "application/json", ...headers });
             response.end(JSON.stringify(body ?? {}));

@@ -44,7 +44,7 @@ export interface Call {
 
 /** Requests that are to fail: the next `times` of those that match. */
 export interface Failure {
-    status: 429 | 500 | 503;
+    status: 403 | 429 | 500 | 503;
     times: number;
     method?: string;
     /** Of path and query, without /v1. */

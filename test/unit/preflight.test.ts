@@ -224,7 +224,8 @@ describe("credentials", () => {
     test.for<[what: string, arrange: () => unknown, check: string, status: Line["status"], says: RegExp]>([
         ["a Render key that isn't one", () => { set({ renderApiKey: `rnd_${"9".repeat(20)}` }); }, "Render", "failure", /doesn't take renderApiKey.*API Keys/],
         ["another workspace", () => { set({ renderOwnerId: "tea-00000000000000000000" }); }, "Render", "failure", /renderApiKey doesn't belong to the workspace tea-0+.*renderOwnerId/],
-        ["Render has a bad moment", () => { render.fail({ status: 503, times: 1, path: /owners/ }); }, "Render", "unchecked", /answers 503/],
+        ["Render has a bad moment", () => { render.fail({ status: 503, times: 1, path: /owners/ }); }, "Render", "unchecked", /answers 503, try again later/],
+        ["Render knows the workspace and doesn't show it", () => { render.fail({ status: 403, times: 1, path: /owners/ }); }, "Render", "failure", /doesn't belong/],
         ["a service of the same name", () => service("hermes-dev"), "Service names", "failure", /hermes-dev \(srv-\w+\) exists.*An up that was cut off/],
         ["the other service's name", () => service("open-webui-dev"), "Service names", "failure", /open-webui-dev/],
         ["a service of another name", () => service("hermes-prod"), "Service names", "ok", /./],
@@ -244,6 +245,8 @@ describe("credentials", () => {
         ["a pull token that may not pull", () => { world.github[settings.ghcrPullToken].scopes = "repo"; }, "Registry, pull", "failure", /may not pull.*read:packages/],
         ["a pull token that may push", () => { world.github[settings.ghcrPullToken].scopes = "write:packages"; }, "Registry, pull", "warning", /more than pull \(write:packages\)/],
         ["a pull token that may delete, too", () => { world.github[settings.ghcrPullToken].scopes = "read:packages, delete:packages"; }, "Registry, pull", "warning", /delete:packages/],
+
+        ["GitHub sends us elsewhere", () => { world.failing["api.github.com"] = 302; }, "Registry, push", "unchecked", /api\.github\.com answers 302/],
 
         ["Docker Hub", () => { set({ imageRegistry: "docker.io" }); }, "Registry, push", "ok", /docker\.io\/octo-cat/],
         ["Docker Hub, pull", () => { set({ imageRegistry: "docker.io" }); }, "Registry, pull", "ok", /nothing more/],
