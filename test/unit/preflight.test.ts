@@ -200,8 +200,10 @@ describe("the stack", () => {
     });
 
     test("a secret in plain text isn't printed either", async () => {
-        stack({ plainText: ["ghcrToken", "modalTokenSecret"] });
-        const { lines } = await run();
+        const plainText = ["ghcrToken", "modalTokenSecret"];
+        commands.install("pulumi", { ...pulumiSays({ settings, plainText }), "stack export --non-interactive": { error: `error: bad token ${settings.ghcrToken}` } });
+        const { lines, line } = await run();
+        expect(line("Service names").says).toMatch(/bad token \[secret\]/);
         expect(lines.filter(({ check, status }) => check === "Settings" && status === "failure")).toHaveLength(2);
     });
 

@@ -128,6 +128,7 @@ test("a deploy that is under way is waited for, and all else comes after it", as
     const asked = () => render.calls.filter(({ path }) => path === `/services/${openWebUi}/deploys?limit=1`).length;
     const running = run();
     await vi.waitFor(() => { expect(asked()).toBeGreaterThan(1); });
+    expect(render.calls.filter(({ path }) => path.endsWith("/custom-domains"))).toEqual([]);
     page.state.health = 200;
     become(openWebUi, "live");
     const { lines } = await running;
