@@ -11,7 +11,7 @@ import { Stack, type Session } from "./stack";
 let stack: Stack;
 let previous: Awaited<ReturnType<typeof buildPrevious>>;
 /** What was there before the upgrade. */
-let before: { session: Session; machines: Awaited<ReturnType<Stack["machines"]>>; job: string; restore: (() => Promise<void>)[] };
+let before: { session: Session; machines: Awaited<ReturnType<Stack["machines"]>>; migrations: string; job: string; restore: (() => Promise<void>)[] };
 
 /** Something that nobody has said before. */
 const words = (what: string) => `${what} ${randomUUID().slice(0, 8)}`;
@@ -29,7 +29,7 @@ beforeAll(async () => {
     await use("memory", { action: "add", target: "user", content: fact });
     await use("skill_manage", { action: "create", name: "greet-cat", content: `---\nname: greet-cat\ndescription: Greets the cat\n---\n\n${skill}\n` });
     const { body } = await jobs("POST", "", { name: "cat", schedule: "60m", prompt: job, deliver: "local" });
-    before = { session: admin, machines: await stack.machines(), job: (body as { job: { id: string } }).job.id, restore: [] };
+    before = { session: admin, machines: await stack.machines(), migrations: await migrations(), job: (body as { job: { id: string } }).job.id, restore: [] };
     await stopBoth();
     for (const name of serviceNames) before.restore.push(await stack.snapshot(name));
     await startBoth();
@@ -59,6 +59,9 @@ async function versions(): Promise<Versions> {
         tailscale: (await output(openWebUi, "tailscale", "version")).split("\n")[0],
     };
 }
+
+/** What Open WebUI does to a database that it finds. */
+const migrations = () => output(stack.running("open-webui"), "ls", "/app/backend/open_webui/migrations/versions");
 
 /** Has the agent call a tool that must succeed; gives what it returned. */
 async function use(tool: string, parameters: object): Promise<string> {
@@ -123,7 +126,8 @@ describe("under the pinned versions", () => {
 });
 
 describe("back to the previous versions", () => {
-    test("Open WebUI refuses the newer database, with the words that the README has", async () => {
+    test("Open WebUI refuses the newer database, with the words that the README has", async ({ skip }) => {
+        skip((await migrations()) === before.migrations, "these two versions of it have the same database");
         const [, words] = /\| Log: `(Can't locate revision)`/.exec(readFileSync(`${repository}README.md`, "utf8")) ?? [];
         expect(words).toBeDefined();
         await stopBoth();
@@ -132,6 +136,7 @@ describe("back to the previous versions", () => {
     });
 
     test("with both snapshots they start, with all that was there and nothing that came later", async () => {
+        await stopBoth();
         for (const restore of before.restore) await restore();
         await startBoth(previous);
         expect(await versions()).toEqual(versionsBefore);

@@ -2,7 +2,6 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { declaredSettings } from "../program";
-import { pinned, previous } from "../upgrade/versions";
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -53,11 +52,4 @@ test("every section that something else refers to exists", () => {
     const named = files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/README, ["“]([^"”]+)["”]/g)].map(([, section]) => section));
     expect(named.length).toBeGreaterThan(3);
     expect(named.filter((section) => !headings.includes(section))).toEqual([]);
-});
-
-test("the upgrade that it calls tried is the one of the tests", () => {
-    const [, versions] = /^Tried with (.+);/m.exec(readme) ?? [];
-    const names = { "hermes-agent": "Hermes", "open-webui": "Open WebUI", tailscale: "Tailscale" };
-    const tried = Object.entries(names).map(([key, name]) => `${name} ${previous[key as keyof typeof names]} and ${pinned[key as keyof typeof names]}`);
-    expect(versions).toBe(tried.join(", "));
 });
