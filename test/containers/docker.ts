@@ -2,6 +2,7 @@
  * Containers, networks, volumes and images of the tests. All of them carry the run that they belong to as a label, by
  * which the end of the run, or a later one, finds them.
  */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -50,6 +51,13 @@ export async function engine() {
     } catch (cause) {
         throw new Error("Docker doesn't answer: start Docker Desktop, or dockerd, and run this again.", { cause });
     }
+}
+
+/** Makes sure that the base images of these Dockerfiles exist; by default those of bases/build.sh. */
+export async function ensureBases(...dockerfiles: string[]): Promise<void> {
+    const build = spawn(`${repository}test/containers/bases/build.sh`, dockerfiles, { stdio: "inherit" });
+    const [code] = (await once(build, "close")) as [number | null];
+    if (code !== 0) throw new Error("The base images are missing, see above.");
 }
 
 /** Builds an image under a tag of this run: after a failed build the library would be content with an older image. */

@@ -132,7 +132,7 @@ async function expectUnharmed() {
     expect(tools.filter((tool) => /browser|web|vision|delegate|computer/.test(tool))).toEqual([]);
     expect((await stack.hermes("GET", "/v1/models", { bearer: API_SERVER_KEY })).status).toBe(200);
     expect((await stack.hermes("GET", "/v1/models", { bearer: evilKey })).status).toBe(401);
-    expect(await stack.ask(`CALL terminal ${JSON.stringify({ command: "touch /tmp/pwned-terminal" })}`)).toMatch(/Modal/);
+    expect(await stack.useTool("terminal", { command: "touch /tmp/pwned-terminal" })).toMatch(/Modal/);
     expect(await traces()).toBe("");
 }
 
@@ -196,7 +196,7 @@ test("with Modal out of reach no tool call runs on the gateway", async () => {
         ["search_files", { pattern: "API", path: "/proc/self" }],
     ];
     for (const [tool, args] of calls) {
-        const said = await stack.ask(`CALL ${tool} ${JSON.stringify(args)}`);
+        const said = await stack.useTool(tool, args);
         expect(said, tool).toMatch(/Modal|connect/i);
         // What read_file would have shown from the gateway.
         expect(said, tool).not.toContain("disabled_toolsets");

@@ -3,13 +3,12 @@
  * test/upgrade/hermes/, Open WebUI with Tailscale from this repository's folder with these versions in the place of the
  * pinned ones.
  */
-import { spawnSync } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ServiceName } from "../program";
 import { previous } from "../upgrade/versions";
-import { buildFrom, imageOfRun, repository, type ContainerSpec } from "./docker";
+import { buildFrom, ensureBases, imageOfRun, repository, type ContainerSpec } from "./docker";
 
 /** Replaces the version in a name of a base image, which must be there. */
 function exchange(text: string, image: string, tag: string): string {
@@ -26,8 +25,7 @@ export async function buildPrevious(): Promise<Record<ServiceName, ContainerSpec
         const dockerfiles = [`${repository}test/upgrade/hermes/Dockerfile`, join(folder, "Dockerfile")];
         const pinned = await readFile(dockerfiles[1], "utf8");
         await writeFile(dockerfiles[1], exchange(exchange(pinned, "tailscale", `v${previous.tailscale}`), "open-webui", `v${previous["open-webui"]}-slim`));
-        const bases = spawnSync(`${repository}test/containers/bases/build.sh`, dockerfiles, { stdio: "inherit" });
-        if (bases.status !== 0) throw new Error("The base images of the previous versions are missing, see above.");
+        await ensureBases(...dockerfiles);
         const images = { hermes: imageOfRun("previous-hermes"), "open-webui": imageOfRun("previous-open-webui") };
         await buildFrom(`${repository}test/upgrade/hermes`, images.hermes, "test/upgrade/hermes", { VERSION: previous["hermes-agent"] });
         await buildFrom(folder, images["open-webui"]);

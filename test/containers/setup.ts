@@ -1,7 +1,6 @@
 /** Before the container tests: base images, then the images of this repository and of the stand-ins. */
-import { spawnSync } from "node:child_process";
 import { removeProjects } from "../engine/pulumi";
-import { buildImage, clearUp, contexts, onStandIn, ownsRun, repository } from "./docker";
+import { buildImage, clearUp, contexts, ensureBases, onStandIn, ownsRun } from "./docker";
 
 // Ryuk, Testcontainers' own janitor, is one more image to pull; clearUp() does its work.
 process.env.TESTCONTAINERS_RYUK_DISABLED = "true";
@@ -13,8 +12,7 @@ async function removeAll() {
 
 export default async function setup() {
     await removeAll();
-    const bases = spawnSync(`${repository}test/containers/bases/build.sh`, { stdio: "inherit" });
-    if (bases.status !== 0) throw new Error("The base images are missing, see above.");
+    await ensureBases();
     for (const name of Object.keys(contexts) as (keyof typeof contexts)[]) {
         console.log(`Building an image from ${contexts[name]}/`);
         await buildImage(name);

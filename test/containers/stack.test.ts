@@ -70,19 +70,16 @@ describe("a restart on the same disks", () => {
         const before = await stack.signIn();
         const fact = `The cat is called ${randomUUID()}`;
         await stack.sendFromPage(before.token, "Will you keep this?");
-        const chatsOf = async (token: string) => ((await stack.webui("GET", "/api/v1/chats/", { bearer: token })).body as { id: string }[]).map(({ id }) => id);
+        const chatsOf = async (token: string) => (await stack.chats(token)).map(({ id }) => id);
         const chats = await chatsOf(before.token);
         expect(chats.length).toBeGreaterThan(0);
-        const said = await stack.ask(`CALL memory ${JSON.stringify({ action: "add", target: "user", content: fact })}`);
+        const said = await stack.useTool("memory", { action: "add", target: "user", content: fact });
         expect(said).toMatch(/Tool said: .*success/s);
 
         await stack.redeploy("hermes");
         await stack.redeploy("open-webui");
 
-        await stack.forgetCalls();
-        await stack.ask("What do you know about me?");
-        const [{ messages }] = await stack.calls();
-        expect(JSON.stringify(messages)).toContain(fact);
+        expect(await stack.remembered()).toContain(fact);
 
         expect((await stack.signIn()).role).toBe("admin");
         // The session of before is still good: its secret is the program's, not made up at boot.

@@ -382,12 +382,29 @@ export class Stack {
         return (body as { choices: { message: { content: string } }[] }).choices[0].message.content;
     }
 
+    /** Has the agent call a tool; gives what it says of that. */
+    useTool(name: string, parameters: object): Promise<string> {
+        return this.ask(`CALL ${name} ${JSON.stringify(parameters)}`);
+    }
+
+    /** All that a message to the model comes with, what the agent remembers included. */
+    async remembered(): Promise<string> {
+        await this.forgetCalls();
+        await this.ask("What do you know about me?");
+        return JSON.stringify((await this.calls())[0].messages);
+    }
+
     /** Signs in as the admin whom the program declares. */
     async signIn(): Promise<Session> {
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = this.environment("open-webui");
         const { status, body } = await this.webui("POST", "/api/v1/auths/signin", { body: { email, password } });
         if (status !== 200) throw new Error(`Open WebUI answered ${status} to the sign-in: ${JSON.stringify(body)}`);
         return body as Session;
+    }
+
+    /** The chats of an account; a title is the first message. */
+    async chats(token: string): Promise<{ id: string; title: string }[]> {
+        return (await this.webui("GET", "/api/v1/chats/", { bearer: token })).body as { id: string; title: string }[];
     }
 
     /** The models that an account may use. */
@@ -431,10 +448,18 @@ export class Stack {
         return (await this.request("GET", "http://127.0.0.1:8000/calls")).body as ModelCall[];
     }
 
+    /** Those that ask about a text, and don't just have it further above. */
+    async asked(text: string): Promise<ModelCall[]> {
+        return (await this.calls()).filter(({ messages }) => JSON.stringify(messages.at(-1)).includes(text));
+    }
+
     async forgetCalls(): Promise<void> {
         await this.request("DELETE", "http://127.0.0.1:8000/calls");
     }
 }
+
+/** Something that nobody has said before. */
+export const words = (what: string) => `${what} ${unique()}`;
 
 /** Sends a request from a container of the stand-ins. */
 export async function requestFrom(

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { logOf } from "./docker";
-import { Stack } from "./stack";
+import { Stack, words } from "./stack";
 import { Telegram } from "./telegram";
 
 const [owner, partner, stranger] = [1001, 1002, 6666];
@@ -37,18 +37,12 @@ async function expectSaid(chat: number, pattern: RegExp | string, seconds = 60):
     await expect.poll(() => said(chat), { timeout: seconds * 1000, interval: 500 }).toContainEqual(expected);
 }
 
-/** Something that nobody has said before. */
-const words = (what: string) => `${what}, ${randomUUID().slice(0, 8)}`;
-
 /** Waits for an answer to a message that is written now: Hermes has then dealt with those before it. */
 async function catchUp(): Promise<void> {
     const question = words("Are you there");
     await telegram.write(partner, question);
     await expectSaid(partner, `Echo: ${question}`);
 }
-
-/** The chat requests at the model that ask about a text, and don't just have it further above. */
-const asked = async (text: string) => (await stack.calls()).filter(({ messages }) => JSON.stringify(messages.at(-1)).includes(text));
 
 describe("a message", () => {
     test("of each allowed user is answered, at the price of one model call", async () => {
@@ -57,7 +51,7 @@ describe("a message", () => {
             await telegram.write(user, question);
             await expectSaid(user, `Echo: ${question}`);
             await catchUp();
-            expect(await asked(question)).toMatchObject([{ model: stack.environment("hermes").HERMES_MODEL }]);
+            expect(await stack.asked(question)).toMatchObject([{ model: stack.environment("hermes").HERMES_MODEL }]);
         }
     });
 
@@ -67,7 +61,7 @@ describe("a message", () => {
         await expectSaid(owner, question);
         const overApi = words("And here");
         await stack.ask(overApi);
-        const [there, here] = [await asked(question), await asked(overApi)].map(([{ tools }]) => tools.toSorted());
+        const [there, here] = [await stack.asked(question), await stack.asked(overApi)].map(([{ tools }]) => tools.toSorted());
         expect(here).toContain("terminal");
         expect(there).toEqual(here);
     });
@@ -79,7 +73,7 @@ describe("a message", () => {
         expect(await telegram.pending()).toBe(0);
         expect(await telegram.texts(stranger)).toEqual([]);
         expect((await telegram.calls()).filter(({ parameters }) => Number(parameters.chat_id) === stranger)).toEqual([]);
-        for (const text of attempts) expect(await asked(text)).toEqual([]);
+        for (const text of attempts) expect(await stack.asked(text)).toEqual([]);
     });
 
     test("in a group counts when an allowed user mentions the bot, and otherwise not", async () => {
@@ -90,7 +84,7 @@ describe("a message", () => {
         await expectSaid(friends, mine);
         await catchUp();
         expect(await telegram.texts(friends)).toHaveLength(1);
-        expect(await asked(foreign)).toEqual([]);
+        expect(await stack.asked(foreign)).toEqual([]);
     });
 });
 
@@ -130,7 +124,7 @@ describe("a restart", () => {
         await stack.start("hermes");
         await catchUp();
         expect(await telegram.pending()).toBe(0);
-        expect(await asked(missed)).toEqual([]);
+        expect(await stack.asked(missed)).toEqual([]);
     });
 });
 

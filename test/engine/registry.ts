@@ -6,7 +6,6 @@
  * On Linux the authority that has signed the registry's certificate reaches docker-build by SSL_CERT_FILE. Go doesn't
  * read that on macOS and Windows: docker-build warns there that it can't verify the tags, and deletes nothing.
  */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
@@ -18,6 +17,7 @@ import {
     contexts,
     createVolume,
     engine,
+    ensureBases,
     find,
     imageOfRun,
     nameOfRun,
@@ -78,7 +78,7 @@ export class Registry {
     }
 
     private static async make(): Promise<Registry> {
-        await ensureBases();
+        await ensureBases(...["registry", "builder"].map((name) => join(repository, "test/engine", name, "Dockerfile")));
         for (const image of ["registry", "builder"] as const) await buildImage(image);
         const volumes = { [nameOfRun("registry")]: "/ca" };
         await createVolume(nameOfRun("registry"));
@@ -244,14 +244,6 @@ async function engineAddress(): Promise<string> {
     const { socketPath, host, port } = (await engine()).modem as unknown as { socketPath?: string; host: string; port: number };
     if (!socketPath) return `tcp://${host}:${port}`;
     return socketPath.startsWith("/") && !socketPath.startsWith("//") ? `unix://${socketPath}` : `npipe://${socketPath}`;
-}
-
-/** Makes sure that the base images of registry and builder exist. */
-async function ensureBases(): Promise<void> {
-    const dockerfiles = ["registry", "builder"].map((name) => join(repository, "test/engine", name, "Dockerfile"));
-    const build = spawn(join(repository, "test/containers/bases/build.sh"), dockerfiles, { stdio: "inherit" });
-    const [code] = (await once(build, "close")) as [number | null];
-    if (code !== 0) throw new Error("The base images are missing, see above.");
 }
 
 /** Pushes the base images of the program's images to where the builder asks for them first, as far as the Docker engine has them. */

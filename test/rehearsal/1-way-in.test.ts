@@ -146,6 +146,9 @@ describe("In a browser", () => {
     });
 });
 
+/** Has the policy let devices through to these ports only. */
+const grant = (Ports: number[] | null) => stack.tailnet("PATCH", "/settings", { Ports });
+
 describe("Only the page is served", () => {
     const name = () => new URL(stack.url).hostname;
 
@@ -168,7 +171,6 @@ describe("Only the page is served", () => {
         return Number(new URL(Self.PeerAPIURL[0]).port);
     }
 
-    const grant = (Ports: number[] | null) => stack.tailnet("PATCH", "/settings", { Ports });
     const onLoopback = 9999;
     let ports: number[];
 
@@ -225,9 +227,9 @@ describe("`npm run verify` on a device in the tailnet", () => {
     });
 
     test("says so when the policy shuts this device out", async () => {
-        await stack.tailnet("PATCH", "/settings", { Ports: [22] });
+        await grant([22]);
         const { line, code } = await user.verify();
-        await stack.tailnet("PATCH", "/settings", { Ports: [443] });
+        await grant([443]);
         expect(line("Page")).toMatch(/^failure: .*tcp:443 of tag:hermes/);
         expect(code).toBe(1);
     });
