@@ -6,13 +6,11 @@ So the questions go to Hermes' own loaders and resolvers, with a home folder tha
 
 import json
 import os
-import runpy
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-LAUNCHER = "/opt/hermes/bin/hermes-gateway"
 MODEL = "vendor/model-of-the-environment"
 SHUTDOWN_SECONDS = 60  # maxShutdownDelaySeconds of the service
 
@@ -119,13 +117,12 @@ def check_models(config):
             expect(f"auxiliary.{task}", (provider, model, base_url), ("openrouter", MODEL, None))
 
 
-def check_launcher():
-    """The jobs as the scheduler gets them; and what the launcher replaces must exist, or it replaces nothing."""
+def check_replacements():
+    """Whether each can be put in its place; and the jobs as the scheduler gets them."""
+    import private_hermes
     from cron.jobs import get_due_jobs
-    from gateway.session import SessionStore
 
-    expect("SessionStore.get_model_override exists", hasattr(SessionStore, "get_model_override"), True)
-    runpy.run_path(LAUNCHER)["drop_choices_of_the_disk"]()
+    failures.extend(private_hermes.install())
     due = get_due_jobs()
     expect("due jobs", [job.get("id") for job in due], [HOSTILE_JOB["id"]])
     for job in due:
@@ -189,7 +186,7 @@ def main(home):
     check_runtime()
     check_settings(config)
     check_models(config)
-    check_launcher()
+    check_replacements()
     check_gateway()
     check_tools(config)
     if failures:

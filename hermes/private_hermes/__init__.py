@@ -1,0 +1,42 @@
+"""What this deployment replaces in Hermes, a module for each reason; the launcher (gateway.py) installs all of them.
+
+Each module has a function `install()`, which replaces by `replace()` alone. That one refuses whatever isn't as it was when
+the module was written, so that an upgrade of Hermes fails while the image is built (check_config.py), and never at night.
+"""
+
+import importlib
+import inspect
+
+MODULES = ["choices"]
+
+
+class Unexpected(Exception):
+    """Hermes isn't what a module of this package was written for."""
+
+
+def replace(owner, name, replacement, signature):
+    """Puts `replacement` in the place of `owner.name` and gives what was there.
+
+    `signature` is what `inspect.signature` printed for it in the release that this was written for. Raises `Unexpected`
+    when it is missing or another.
+    """
+    found = getattr(owner, name, None)
+    place = f"{getattr(owner, '__name__', owner)}.{name}"
+    if found is None:
+        raise Unexpected(f"{place} is gone")
+    actual = str(inspect.signature(found))
+    if actual != signature:
+        raise Unexpected(f"{place} has the signature {actual}, written for was {signature}")
+    setattr(owner, name, replacement)
+    return found
+
+
+def install():
+    """Installs every module; gives what went wrong, a sentence each."""
+    problems = []
+    for name in MODULES:
+        try:
+            importlib.import_module(f"{__name__}.{name}").install()
+        except Exception as error:
+            problems.append(f"private_hermes.{name}: {type(error).__name__}: {error}")
+    return problems
