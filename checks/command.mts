@@ -1,6 +1,7 @@
 /** Commands on the user's machine. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { ownPath } from "./cli.mts";
 
 /** A command that isn't installed, or that failed: then its first line about an error is the message. */
 export class CommandFailed extends Error {
@@ -17,10 +18,10 @@ export class CommandFailed extends Error {
 
 const execute = promisify(execFile);
 
-/** Runs a command to its end, without asking anything, and gives what it printed. Rejects with `CommandFailed`. */
+/** Runs a command of the user's to its end, without asking anything, and gives what it printed. Rejects with `CommandFailed`. */
 export async function run(command: string, args: string[]): Promise<string> {
     try {
-        const env = { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true" };
+        const env = { ...process.env, PATH: ownPath(), PULUMI_SKIP_UPDATE_CHECK: "true" };
         const { stdout } = await execute(command, args, { env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 });
         return stdout;
     } catch (error) {

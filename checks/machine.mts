@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { getCli } from "./cli.mts";
 import { CommandFailed, run } from "./command.mts";
 import { ask } from "./http.mts";
 import { type Check, failure, type Finding, ok, warning } from "./report.mts";
@@ -12,13 +13,25 @@ const testedCli = "3.259.0";
 
 const older = (version: string, than: string) => version.localeCompare(than, "en", { numeric: true }) < 0;
 
+/** The Node.js that `pulumi` runs the program on. This command may run on another, that of node_modules. */
+async function node(): Promise<Finding> {
+    const { engines } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { engines: { node: string } };
+    const least = engines.node.replace(">=", "");
+    const wayOut = "install a newer one from nodejs.org, or put npx in front: npx pulumi up";
+    try {
+        const version = (await run("node", ["--version"])).trim();
+        return older(version.replace(/^v/, ""), least) ? warning(`the one that pulumi finds is ${version}, older than the ${least} that this was tried with`, wayOut) : ok(version);
+    } catch (error) {
+        return failure(`pulumi finds none (${(error as CommandFailed).message})`, wayOut);
+    }
+}
+
 async function cli(): Promise<Finding> {
-    const wayOut = "install it from pulumi.com/docs/install";
     try {
         const version = (await run("pulumi", ["version"])).trim().replace(/^v/, "");
-        return older(version, testedCli) ? warning(`${version} is older than ${testedCli}, the oldest that this was tried with`, wayOut) : ok(version);
+        return older(version, testedCli) ? warning(`${version} is older than ${testedCli}, the oldest that this was tried with`, getCli) : ok(version);
     } catch (error) {
-        return failure((error as CommandFailed).message, wayOut);
+        return failure((error as CommandFailed).message, getCli);
     }
 }
 
@@ -93,7 +106,7 @@ async function space(): Promise<Finding> {
 }
 
 export const machineChecks = (): Check[] => [
-    { name: "Node.js", run: () => ok(process.version) }, // an older one doesn't come this far, see node.mjs
+    { name: "Node.js", run: node },
     { name: "Pulumi CLI", run: cli },
     { name: "Docker", run: docker },
     { name: "Image builder", run: builder },

@@ -15,6 +15,7 @@
  *   RENDER_HOST          Render's API, as its Pulumi provider takes it (https://api.render.com/v1)
  */
 import { pageChecks } from "./chat.mts";
+import { getCli } from "./cli.mts";
 import { deploymentChecks } from "./deployment.mts";
 import { options } from "./options.mts";
 import { failure, type Finding, report } from "./report.mts";
@@ -38,7 +39,7 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
     } catch (error) {
         return only(() => {
             const finding = unreadable(error);
-            return finding.status === "unchecked" ? failure(finding.says, "install it from pulumi.com/docs/install") : finding;
+            return finding.status === "unchecked" ? failure(finding.says, getCli) : finding;
         });
     }
     const { hermesServiceId: hermes, openWebUiServiceId: openWebUi, openWebUiTailnetUrl: url, openWebUiAdminEmail: email, openWebUiAdminPassword } = outputs;

@@ -5,15 +5,17 @@
  *   npm run rehearse -- --keep       stays up until Ctrl-C, and tells how to open the page
  *   npm run rehearse -- join         only the files whose names contain that (test/rehearsal/)
  *
- * Needs Docker. With the `pulumi` CLI on the PATH the services come from a `pulumi up` at a stand-in of Render, without it
- * from an evaluation of the program. With OPENROUTER_API_KEY, MODAL_TOKEN_ID and MODAL_TOKEN_SECRET in the environment the lines about the
- * way in use these accounts, which costs one short answer; all others keep to the stand-ins.
+ * Needs Docker, which it brings along as root on Debian or Ubuntu (host.ts). With a Pulumi CLI, the user's own or one that
+ * can be fetched, the services come from a `pulumi up` at a stand-in of Render, without one from an evaluation of the
+ * program. With OPENROUTER_API_KEY, MODAL_TOKEN_ID and MODAL_TOKEN_SECRET in the environment the lines about the way in use
+ * these accounts, which costs one short answer; all others keep to the stand-ins.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
-import { clearUp, engine, repository } from "./containers/docker.ts";
-import { removeProjects } from "./engine/pulumi.ts";
+import { clearUp, repository } from "./containers/docker.ts";
+import { fetchCli, removeProjects } from "./engine/pulumi.ts";
+import { ensureEngine } from "./host.ts";
 
 const { values, positionals: filters } = parseArgs({ allowPositionals: true, options: { keep: { type: "boolean", default: false } } });
 
@@ -40,7 +42,8 @@ const interrupted = new Promise<number>((resolve) => {
 });
 
 async function rehearse(): Promise<number> {
-    await engine();
+    const endEngine = await ensureEngine();
+    await fetchCli();
     const runner = startRunner();
     const ended = once(runner, "exit").then(([code]) => (code as number | null) ?? 1);
     let code = await Promise.race([ended, interrupted]);
@@ -53,6 +56,7 @@ async function rehearse(): Promise<number> {
     console.log("\nRemoving containers, networks, volumes and images.");
     await removeProjects();
     await clearUp();
+    await endEngine();
     return code;
 }
 

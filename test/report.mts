@@ -54,7 +54,7 @@ export default class Report implements Reporter {
     }
 }
 
-const withoutEngine = `There is no \`pulumi\` on the PATH, so the program was only evaluated. That leaves unproven what the engine and the
+const withoutEngine = `There is no Pulumi CLI here, so the program was only evaluated. That leaves unproven what the engine and the
 providers make of it: up, refresh and destroy, images that are pushed and pulled by digest, the encryption of the state,
 what protectData holds back, and every recovery from a failed or interrupted up.`;
 

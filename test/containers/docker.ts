@@ -43,14 +43,10 @@ export const nameOfRun = (name: string) => `private-hermes-${name}-${run}`;
 
 export const repository = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The Docker engine; rejects with one sentence when there is none. */
+/** The Docker engine; rejects when none answers. */
 export async function engine() {
-    try {
-        const client = await getContainerRuntimeClient();
-        return client.container.dockerode;
-    } catch (cause) {
-        throw new Error("Docker doesn't answer: start Docker Desktop, or dockerd, and run this again.", { cause });
-    }
+    const client = await getContainerRuntimeClient();
+    return client.container.dockerode;
 }
 
 /** Makes sure that the base images of these Dockerfiles exist; by default those of bases/build.sh. */

@@ -19,7 +19,8 @@ interface Rehearsal {
 }
 
 function rehearse(...options: string[]): Rehearsal {
-    const env = { ...process.env, PRIVATE_HERMES_RUN: undefined, CI: undefined };
+    const offline = `--import=${new URL("../checks/loopback-only.mjs", import.meta.url).href}`; // it fetches no CLI
+    const env = { ...process.env, PRIVATE_HERMES_RUN: undefined, CI: undefined, NODE_OPTIONS: offline };
     // With a process group of its own, as a terminal would give it.
     const child = spawn("node", ["test/rehearse.mts", ...options], { cwd: repository, env, detached: true });
     onTestFinished(() => void child.kill("SIGKILL"));
@@ -95,7 +96,7 @@ test.for<[when: string, said: RegExp, signal: NodeJS.Signals, code: number]>([
 });
 
 test("stopped while pulumi builds it leaves nothing behind, no process either", async ({ skip }) => {
-    skip(!(await cliVersion()), "needs the pulumi CLI on the PATH");
+    skip(!(await cliVersion()), "needs a Pulumi CLI");
     const { process: { pid = 0 }, says, ends } = rehearse("way-in");
     await says(/images that pulumi/);
     const processes = () => spawnSync("ps", ["axeww"], { encoding: "utf8", maxBuffer: 64 * 1024 * 1024 }).stdout.split("\n");

@@ -1,5 +1,6 @@
-/** Before the container tests: base images, then the images of this repository and of the stand-ins. */
+/** Before the container tests: a Docker engine, base images, then the images of this repository and of the stand-ins. */
 import { removeProjects } from "../engine/pulumi";
+import { ensureEngine } from "../host";
 import { buildImage, clearUp, contexts, ensureBases, onStandIn, ownsRun } from "./docker";
 
 // Ryuk, Testcontainers' own janitor, is one more image to pull; clearUp() does its work.
@@ -11,6 +12,7 @@ async function removeAll() {
 }
 
 export default async function setup() {
+    const endEngine = await ensureEngine();
     await removeAll();
     await ensureBases();
     for (const name of Object.keys(contexts) as (keyof typeof contexts)[]) {
@@ -19,5 +21,8 @@ export default async function setup() {
         if (await onStandIn(name)) console.log(`  on a stand-in of its base image`);
     }
     if (!ownsRun()) return undefined;
-    return removeAll;
+    return async () => {
+        await removeAll();
+        await endEngine();
+    };
 }

@@ -7,8 +7,10 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { delimiter, dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
+import { ownPath } from "../../checks/cli.mts";
+import { reasonOf } from "../../checks/http.mts";
 import { isDue, repository, run } from "../containers/docker.ts";
 
 /** Name of the stack. */
@@ -20,16 +22,32 @@ const prefix = "private-hermes-";
 /** Left out of the copy: what a checkout has beside the project, what the CLI generates, and the stack whose secrets are in Pulumi ESC. */
 const left = [".git", "node_modules", "sdks", "test", "Pulumi.dev.yaml"];
 
-/** Version of the Pulumi CLI on the PATH; undefined when there is none. */
+/** Version of the user's Pulumi CLI, or of that which `npx pulumi` has fetched; undefined when there is neither. */
 export async function cliVersion(): Promise<string | undefined> {
     const found = await execute("pulumi", ["version"], { env: quiet() }).catch(() => undefined);
     return found?.stdout.trim();
 }
 
+/** Has the npm package `pulumi` fetch its CLI where there is none; says in one line when it can't. */
+export async function fetchCli(): Promise<void> {
+    if (await cliVersion()) return;
+    const host = "get.pulumi.com";
+    try {
+        // Asked first: the package's own attempt takes long to fail.
+        await fetch(`https://${host}/`, { method: "HEAD", signal: AbortSignal.timeout(5000) });
+        console.log("Fetching the Pulumi CLI, once, as `npx pulumi` does.");
+        await execute(process.execPath, [join(repository, "node_modules/pulumi/run.js"), "version"], { timeout: 600_000 });
+    } catch (error) {
+        console.log(`There is no Pulumi CLI here, and none can be fetched from ${host} (${reasonOf(error)}): what needs one is left out.`);
+    }
+}
+
 /** This process's environment without what would lead the CLI to another stack or account. */
 function quiet(): NodeJS.ProcessEnv {
     const own = Object.entries(process.env).filter(([name]) => !/^(PULUMI_(STACK|ACCESS_TOKEN|BACKEND_URL|CONFIG.*)|RENDER_.*)$/.test(name));
-    return { ...Object.fromEntries(own), PULUMI_SKIP_UPDATE_CHECK: "true" };
+    // This Node.js, too: the engine runs the program, and npm, on the first one that it finds.
+    const path = [dirname(process.execPath), ownPath()].join(delimiter);
+    return { ...Object.fromEntries(own), PATH: path, PULUMI_SKIP_UPDATE_CHECK: "true" };
 }
 
 /** How a command of the CLI ended. */

@@ -14,7 +14,7 @@ import type { Failure } from "../render/api";
 import { median } from "./median";
 
 const cli = await cliVersion();
-if (!cli) console.warn("Skipped: the lines about Pulumi's engine, which need the pulumi CLI on the PATH.");
+if (!cli) console.warn("Skipped: the lines about Pulumi's engine, which need a Pulumi CLI.");
 
 let stack: Stack;
 let laptop: Laptop;
@@ -27,7 +27,7 @@ beforeAll(async () => {
     [deployment, laptop] = await Promise.all([Deployment.create(stack), Laptop.join(stack)]);
 });
 beforeEach(({ skip }) => {
-    skip(!cli, "needs the pulumi CLI on the PATH");
+    skip(!cli, "needs a Pulumi CLI");
 });
 afterEach(() => {
     if (cli) deployment.forget();

@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { statfs } from "node:fs/promises";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { preflight } from "../../checks/preflight.mts";
 import type { Line } from "../../checks/report.mts";
 import { Commands } from "../checks/commands";
@@ -64,12 +65,14 @@ beforeEach(async () => {
     services = await Services.start(world);
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     vi.stubEnv("PATH", commands.folder);
+    vi.stubEnv("PULUMI_HOME", commands.makeFolder("pulumi"));
     vi.stubEnv("DOCKER_CONFIG", commands.makeFolder("docker"));
     vi.stubEnv("RENDER_HOST", render.url);
     freeOnDisk(40 * gibibyte);
     stack();
     docker();
     commands.install("tailscale", { "status --json": tailnet() });
+    commands.install("node", { "--version": "v22.18.0\n" });
 });
 
 afterEach(async () => {
@@ -134,7 +137,9 @@ test("for people it prints a line for each, with a mark and the way out", async 
 
 describe("this machine", () => {
     test.for<[what: string, arrange: () => void, check: string, status: Line["status"], says: RegExp]>([
-        ["no CLI", () => { commands.uninstall("pulumi"); }, "Pulumi CLI", "failure", /isn't installed.*pulumi\.com\/docs\/install/],
+        ["an older Node.js for pulumi than for this command", () => { commands.install("node", { "--version": "v22.9.0\n" }); }, "Node.js", "warning", /v22\.9\.0, older than the 22\.18.*npx pulumi up/],
+        ["no Node.js for pulumi", () => { commands.uninstall("node"); }, "Node.js", "failure", /node isn't installed.*nodejs\.org/],
+        ["no CLI", () => { commands.uninstall("pulumi"); }, "Pulumi CLI", "failure", /isn't installed.*npx pulumi version.*pulumi\.com\/docs\/install/],
         ["a CLI that is too old", () => { commands.install("pulumi", { ...pulumiSays({ settings }), version: "v3.99.1\n" }); }, "Pulumi CLI", "warning", /3\.99\.1 is older than/],
         ["no Docker", () => { commands.uninstall("docker"); }, "Docker", "failure", /isn't installed.*docs\.docker\.com/],
         ["no engine", () => { docker({ error: "ERROR: Cannot connect to the Docker daemon" }); }, "Docker", "failure", /no engine answers.*start Docker/],
@@ -301,6 +306,36 @@ describe("credentials", () => {
     });
 });
 
+describe("which CLI", () => {
+    const { devDependencies: { pulumi: pinned } } = JSON.parse(readFileSync("package.json", "utf8")) as { devDependencies: { pulumi: string } };
+    /** As npm puts the packages' commands in front of the user's own. */
+    function packages() {
+        const folder = mkdtempSync(join(tmpdir(), "private-hermes-packages-"));
+        onTestFinished(() => { rmSync(folder, { recursive: true }); });
+        const bin = join(folder, "node_modules", ".bin");
+        mkdirSync(bin, { recursive: true });
+        for (const name of ["pulumi", "node"]) writeFileSync(join(bin, name), "#!/bin/sh\necho the network is tried >&2; exit 1\n", { mode: 0o755 });
+        vi.stubEnv("PATH", [bin, commands.folder].join(delimiter));
+    }
+    /** As `npx pulumi` leaves the CLI after its first use. */
+    function fetched() {
+        const bin = join(commands.folder, "pulumi.d", "versions", pinned, "bin");
+        mkdirSync(bin, { recursive: true });
+        writeFileSync(join(bin, "pulumi"), `#!/bin/sh\n[ "$1" = version ] && echo v${pinned}\n`, { mode: 0o755 });
+    }
+
+    test.for<[what: string, arrange: () => void, status: Line["status"], says: string]>([
+        ["the user's own, whatever npm puts in front of it", () => { packages(); fetched(); }, "ok", "3.259.0"],
+        ["without one that which npx has fetched", () => { packages(); fetched(); commands.uninstall("pulumi"); }, "ok", pinned],
+        ["with neither none, and nothing is fetched", () => { packages(); commands.uninstall("pulumi"); }, "failure", "pulumi isn't installed"],
+    ])("%s", async ([, arrange, status, says]) => {
+        arrange();
+        const { line } = await run();
+        expect(line("Pulumi CLI")).toMatchObject({ status, says });
+        expect(line("Node.js")).toMatchObject({ status: "ok", says: "v22.18.0" });
+    });
+});
+
 test("without a network it says what it couldn't check, and that is no failure", async () => {
     for (const host of ["api.github.com", "registry-1.docker.io", "openrouter.ai", "api.modal.com"]) world.failing[host] = 0;
     vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1");
@@ -318,6 +353,7 @@ describe("as a command", () => {
 
     /** What `npm run preflight` runs, with Node.js as the only other command: nothing may leave this machine. */
     function command(...flags: string[]) {
+        commands.uninstall("node");
         symlinkSync(process.execPath, join(commands.folder, "node"));
         return spawnSync("/bin/sh", ["-c", `${scripts.preflight} "$@"`, "preflight", ...flags], { encoding: "utf8", env: { ...process.env, PATH: commands.folder } });
     }

@@ -8,12 +8,12 @@ interface Rule {
     matchManagers?: string[];
     matchFileNames?: string[];
     groupName?: string | null;
+    allowedVersions?: string;
 }
 
 interface Config {
     packageRules: Rule[];
     "pip-compile": { managerFilePatterns: string[] };
-    customManagers: { managerFilePatterns: string[]; matchStrings: string[] }[];
 }
 
 const config = JSON.parse(readFileSync("renovate.json", "utf8")) as Config;
@@ -62,12 +62,15 @@ test("the Python lock is one group, made anew and never changed line by line", (
     expect(ofManager("pip_requirements")).toMatchObject([{ matchFileNames: [lock], enabled: false }]);
 });
 
-test("what a custom manager looks for is there", () => {
-    for (const { managerFilePatterns, matchStrings } of config.customManagers) {
-        const found = matching(managerFilePatterns).map((file) => readFileSync(file, "utf8"));
-        expect(found.length).toBeGreaterThan(0);
-        expect(found.filter((text) => !matchStrings.every((pattern) => new RegExp(pattern).test(text)))).toEqual([]);
-    }
+test("Node.js is of one release on every system, of the oldest major that package.json takes", () => {
+    const { engines, optionalDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as { engines: { node: string }; optionalDependencies: Record<string, string> };
+    const { matchPackageNames: [name] = [], allowedVersions } = config.packageRules.find(({ groupName }) => groupName === "Node.js") ?? {};
+    const packages = Object.entries(optionalDependencies).filter(([dependency]) => new RegExp(name.slice(1, -1)).test(dependency));
+    expect(packages).toHaveLength(5);
+    expect(new Set(packages.map(([, version]) => version)).size).toBe(1);
+    const major = parseInt(engines.node.replace(">=", ""));
+    expect(allowedVersions).toBe(`<${major + 1}`);
+    expect(parseInt(packages[0][1])).toBe(major);
 });
 
 test("Renovate understands the command at the head of the lock", () => {

@@ -49,6 +49,7 @@ beforeEach(async () => {
     settings = requiredSettings();
     commands = new Commands();
     vi.stubEnv("PATH", commands.folder);
+    vi.stubEnv("PULUMI_HOME", commands.folder);
     services = await Services.start({
         github: {}, registry: { tokens: {}, opaque: false, whole: false }, ecr: [], openRouter: {}, models: [], modal: {}, telegram: {}, dns: {}, failing: {},
     });
