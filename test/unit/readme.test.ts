@@ -1,6 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { projectFiles } from "../files";
 import { declaredSettings } from "../program";
 
 const readme = readFileSync("README.md", "utf8");
@@ -48,7 +48,7 @@ test("every section that something else refers to exists", () => {
     const linked = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor);
     expect(linked.length).toBeGreaterThan(3);
     expect(linked.filter((anchor) => !anchors.includes(anchor))).toEqual([]);
-    const files = execFileSync("git", ["ls-files", "*.ts", "*.mts", "*.yaml", "*.yml", ":!sdks"], { encoding: "utf8" }).trim().split("\n");
+    const files = projectFiles("**/*.{ts,mts,yaml,yml}", ".github/**/*.yml");
     const named = files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/README, ["“]([^"”]+)["”]/g)].map(([, section]) => section));
     expect(named.length).toBeGreaterThan(3);
     expect(named.filter((section) => !headings.includes(section))).toEqual([]);

@@ -1,6 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { projectFiles } from "../files";
 
 interface Rule {
     matchPackageNames?: string[];
@@ -33,7 +33,7 @@ function baseImages(path: string): string[] {
 }
 
 const images = ["hermes/Dockerfile", "openwebui/Dockerfile"].flatMap(baseImages);
-const files = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n");
+const files = projectFiles("**");
 const matching = (patterns: string[]) => files.filter((file) => patterns.some((pattern) => new RegExp(pattern.slice(1, -1)).test(file)));
 
 test("what the two images are built on is one group, with the Go module that belongs to Tailscale's binaries", () => {
