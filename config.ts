@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
-interface Rule {
-    /** Where the right value comes from, or what it looks like; it ends the sentence about a wrong one. */
+export interface Rule {
+    /** Where the right value comes from, or what it looks like; it ends the sentence about a wrong one, and `npm run setup` asks with it. */
     hint: string;
     secret?: true;
     optional?: true;
@@ -164,6 +164,9 @@ const rules = {
 } satisfies Record<string, Rule>;
 
 export type SettingName = keyof typeof rules;
+
+/** What is known of each setting, in the order in which they are asked for. */
+export const settingRules: Readonly<Record<SettingName, Rule>> = rules;
 
 const placeholder = /x{5,}|\.{3}|…|^<.*>|^your[-_ ]|change[-_ ]?me|placeholder|replace[-_ ]?me/i;
 

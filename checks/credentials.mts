@@ -175,8 +175,8 @@ function telegramChecks(stack: Stack): Check[] {
         return warning(`@${name} may not write to ${unknown.join(" and ")} yet, so no job can report there`, `press Start at t.me/${name} on that account, or correct telegramAllowedUsers`);
     };
     return [
-        { name: "Telegram", run: whenRight(stack, ["telegramBotToken"], bot) },
-        { name: "Telegram users", run: whenRight(stack, ["telegramBotToken", "telegramAllowedUsers"], users) },
+        { name: "Telegram", about: ["telegramBotToken"], run: whenRight(stack, ["telegramBotToken"], bot) },
+        { name: "Telegram users", about: ["telegramAllowedUsers"], run: whenRight(stack, ["telegramBotToken", "telegramAllowedUsers"], users) },
     ];
 }
 
@@ -186,15 +186,15 @@ export function credentialChecks(stack: Stack): Check[] {
     const render: SettingName[] = ["renderApiKey", "renderOwnerId"];
     const registry: SettingName[] = ["ghcrUser", "imageRegistry"];
     return [
-        { name: "Render", run: whenRight(stack, render, () => renderOwner(stack)) },
+        { name: "Render", about: render, run: whenRight(stack, render, () => renderOwner(stack)) },
         { name: "Service names", run: whenRight(stack, render, () => serviceNames(stack)) },
-        { name: "Registry, push", run: whenRight(stack, [...registry, "ghcrToken"], () => push(stack)) },
-        { name: "Registry, pull", run: whenRight(stack, [...registry, "ghcrToken", "ghcrPullToken"], () => pull(stack)) },
-        { name: "OpenRouter", run: whenRight(stack, ["openrouterApiKey"], openRouter.key) },
-        { name: "Spending limit", run: whenRight(stack, ["openrouterApiKey"], openRouter.limit) },
-        { name: "Credit", run: whenRight(stack, ["openrouterApiKey"], openRouter.credit) },
-        { name: "Model", run: whenRight(stack, ["modelDefault"], openRouter.model) },
-        { name: "Modal", run: whenRight(stack, ["modalTokenId", "modalTokenSecret"], () => modal(stack)) },
+        { name: "Registry, push", about: ["ghcrUser", "ghcrToken"], run: whenRight(stack, [...registry, "ghcrToken"], () => push(stack)) },
+        { name: "Registry, pull", about: ["ghcrPullToken"], run: whenRight(stack, [...registry, "ghcrToken", "ghcrPullToken"], () => pull(stack)) },
+        { name: "OpenRouter", about: ["openrouterApiKey"], run: whenRight(stack, ["openrouterApiKey"], openRouter.key) },
+        { name: "Spending limit", about: ["openrouterApiKey"], run: whenRight(stack, ["openrouterApiKey"], openRouter.limit) },
+        { name: "Credit", about: ["openrouterApiKey"], run: whenRight(stack, ["openrouterApiKey"], openRouter.credit) },
+        { name: "Model", about: ["modelDefault"], run: whenRight(stack, ["modelDefault"], openRouter.model) },
+        { name: "Modal", about: ["modalTokenId", "modalTokenSecret"], run: whenRight(stack, ["modalTokenId", "modalTokenSecret"], () => modal(stack)) },
         ...telegramChecks(stack),
     ];
 }

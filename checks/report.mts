@@ -1,5 +1,6 @@
 /** What the checks found, a line for each, and the exit code. */
 import { styleText } from "node:util";
+import type { SettingName } from "../config.ts";
 
 /** `unchecked` is what couldn't be found out, by no fault that is known. */
 export type Status = "ok" | "warning" | "unchecked" | "failure";
@@ -17,6 +18,8 @@ export type Line = Finding & { check: string };
 
 export interface Check {
     name: string;
+    /** The settings whose values it judges; none for what isn't a matter of one. `npm run setup` runs it when these are given. */
+    about?: SettingName[];
     /** May reject, which leaves the check undone; an `Unchecked` says why. */
     run: () => Finding | Promise<Finding>;
 }
@@ -32,7 +35,7 @@ export class Unchecked extends Error {}
 const marks = { ok: ["✓", "green"], warning: ["!", "yellow"], unchecked: ["!", "yellow"], failure: ["✗", "red"] } as const;
 
 /** A line for people; colours only where the terminal takes them. */
-function format({ check, status, says, wayOut }: Line): string {
+export function format({ check, status, says, wayOut }: Line): string {
     const [mark, color] = marks[status];
     const sentence = `${check}: ${status === "unchecked" ? "couldn't be checked, " : ""}${says}${wayOut ? `: ${wayOut}` : ""}.`;
     return `${styleText(color, mark, { stream: process.stdout })} ${sentence}`;
@@ -46,7 +49,7 @@ export interface ReportOptions {
 }
 
 /** Runs checks at once and gives their findings in order; `each` gets them in that order, too, as early as it can. */
-async function runAll(checks: Check[], secrets: string[], each: (line: Line) => void): Promise<Line[]> {
+export async function runAll(checks: Check[], secrets: string[], each: (line: Line) => void): Promise<Line[]> {
     // The longest first: one may contain another.
     const hidden = secrets.filter((secret) => secret.length > 3).toSorted((a, b) => b.length - a.length);
     const clean = (text: string) =>

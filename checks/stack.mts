@@ -23,25 +23,36 @@ export interface Stack {
 
 const pulumiCli = (...args: string[]) => run("pulumi", [...args, "--non-interactive"]);
 
-/** The values of the stack's configuration with those of ESC and the project's defaults, and which of them are secret. */
-async function readConfig(): Promise<pulumi.Config & { secrets: string[] }> {
-    const defaults = Object.entries(project.config).filter(([, { default: value }]) => value !== undefined);
-    const values = Object.fromEntries(defaults.map(([key, { default: value }]) => [`${project.name}:${key}`, String(value)]));
+/** What is stored for a stack. */
+export interface Stored {
+    /** Name of the stack, as `index.ts` writes it into the names at Render. */
+    name: string;
+    /** Value by full key, such as private-hermes:ghcrUser; defaults are not among them. */
+    values: Record<string, string>;
+    /** Full keys of the values that are secret. */
+    secretKeys: string[];
+}
+
+/** Reads what is stored for the selected stack, in its file and in ESC. Rejects with `CommandFailed` when the CLI can't. */
+export async function readStored(): Promise<Stored> {
+    const name = (await pulumiCli("stack", "--show-name")).trim().toLowerCase();
     const stored = JSON.parse(await pulumiCli("config", "--json", "--show-secrets")) as Record<string, { value?: string; secret: boolean }>;
-    const secretKeys = Object.keys(stored).filter((key) => stored[key].secret);
-    for (const [key, { value }] of Object.entries(stored)) if (value !== undefined) values[key] = value;
-    pulumi.runtime.setAllConfig(values, secretKeys);
+    const given = Object.entries(stored).flatMap(([key, { value }]) => (value === undefined ? [] : [[key, value]]));
+    return { name, values: Object.fromEntries(given) as Record<string, string>, secretKeys: Object.keys(stored).filter((key) => stored[key].secret) };
+}
+
+/** The stack that has these values and otherwise the project's defaults. */
+export function stackOf({ name, values, secretKeys }: Stored): Stack {
+    const defaults = Object.entries(project.config).filter(([, { default: value }]) => value !== undefined);
+    const all = { ...Object.fromEntries(defaults.map(([key, { default: value }]) => [`${project.name}:${key}`, String(value)])), ...values };
+    pulumi.runtime.setAllConfig(all, secretKeys);
     // A secret that somebody keeps in plain text is one all the same.
-    const known = Object.entries(values).filter(([key]) => secretKeys.includes(key) || /(token|key|secret)(id)?$/i.test(key));
-    return Object.assign(new pulumi.Config(project.name), { secrets: known.map(([, value]) => value) });
+    const secrets = Object.entries(all).filter(([key]) => secretKeys.includes(key) || /(token|key|secret)(id)?$/i.test(key)).map(([, value]) => value);
+    return { name, secrets, ...inspectSettings(new pulumi.Config(project.name)) };
 }
 
 /** Reads the selected stack. Rejects with `CommandFailed` when the CLI can't. */
-export async function readStack(): Promise<Stack> {
-    const name = (await pulumiCli("stack", "--show-name")).trim().toLowerCase();
-    const { secrets, ...rest } = await readConfig().then((config) => ({ secrets: config.secrets, ...inspectSettings(config) }));
-    return { name, secrets, ...rest };
-}
+export const readStack = async (): Promise<Stack> => stackOf(await readStored());
 
 /** What the CLI's refusal to read the stack means to the user. */
 export function unreadable(error: unknown): Finding {

@@ -44,6 +44,7 @@ export function tailscaleChecks(stack: Stack): Check[] {
     return [
         {
             name: "Tailnet name",
+            about: ["tailnetDnsName"],
             run: whenRight(stack, ["tailnetDnsName"], async () => {
                 const own = (await tailnet)?.CurrentTailnet?.MagicDNSSuffix;
                 if (own === undefined) return ok(`${name} looks right, and this device is on no tailnet to compare with`);
@@ -52,6 +53,7 @@ export function tailscaleChecks(stack: Stack): Check[] {
         },
         {
             name: "Tailnet HTTPS",
+            about: ["tailnetDnsName"],
             run: whenRight(stack, ["tailnetDnsName"], async () => {
                 const status = await tailnet;
                 if (status?.CurrentTailnet?.MagicDNSSuffix !== name) return unchecked(`this device isn't on ${name}`);
@@ -60,6 +62,7 @@ export function tailscaleChecks(stack: Stack): Check[] {
         },
         {
             name: "Tailscale auth key",
+            about: ["tailscaleAuthKey"],
             run: whenRight(stack, ["tailscaleAuthKey"], () => ok("tailscaleAuthKey is an auth key by its form; Tailscale judges the rest when it is first used")),
         },
     ];
