@@ -119,7 +119,8 @@ const rules = {
     tailscaleAuthKey: {
         secret: true,
         hint: "generate an auth key (reusable, pre-approved, tag:hermes) at login.tailscale.com/admin/settings/keys",
-        wrong: startsWith("tskey-auth-"),
+        // Signed in advance for Tailnet Lock it ends in a signature and a key of 64 bytes (tailscale.com/ipn/ipnlocal, TailnetLockWrapPreauthKey).
+        wrong: (value) => (value.includes("--TL") && !/--TL[\w+/]+-[\w+/]{86}$/.test(value) ? "is cut off" : startsWith("tskey-auth-")(value)),
     },
     tailnetDnsName: {
         hint: "give the name alone, such as tail1234.ts.net, from login.tailscale.com/admin/dns",

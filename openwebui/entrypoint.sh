@@ -20,7 +20,8 @@
 #   Optional for the app: PORT (default 8080) and whatever else it understands.
 #   For the tailnet, none of it visible to the app:
 #     TS_HOSTNAME               required: machine name, the first label of WEBUI_URL's host
-#     TS_AUTHKEY                auth key (tskey-auth-...), which carries the node's tag. Used
+#     TS_AUTHKEY                auth key (tskey-auth-...), which carries the node's tag; with
+#                               Tailnet Lock one that is signed (tskey-auth-...--TL...). Used
 #                               only while the disk holds no valid login.
 #     TS_EXTRA_ARGS             further flags of `tailscale up`, separated by blanks (none)
 #     TS_TAILSCALED_EXTRA_ARGS  further flags of tailscaled, separated by blanks (none)
@@ -142,10 +143,10 @@ bounded() {
 #
 # The key is sent only when tailscaled says it needs a login: control refuses an
 # expired key even from a healthy node, and takes that node off the tailnet.
-# A control plane that doesn't answer is waited for; the limit makes the platform
-# start over. Needs `authkey`.
+# A control plane that doesn't answer is waited for, and a signature; the limit
+# makes the platform start over. Needs `authkey`.
 join_tailnet() {
-  local state configured='' start=$SECONDS next_line=15
+  local state health sign='' told='' configured='' start=$SECONDS next_line=5
   log "Joining the tailnet as $TS_HOSTNAME."
   while ((SECONDS - start < JOIN_TIMEOUT)); do
     kill -0 "$tailscaled_pid" 2>/dev/null || die "tailscaled stopped while joining: see its log above."
@@ -155,16 +156,35 @@ join_tailnet() {
       NeedsMachineAuth) die "The machine $TS_HOSTNAME waits for approval: approve it at $ADMIN/machines, or use an auth key that is pre-approved." ;;
       Running | Stopped)
         [[ $configured ]] || { tailscale_up "correct TS_EXTRA_ARGS" && configured=yes; }
-        [[ $configured && $(status .Self.Online) == true ]] && return
+        if [[ $configured ]]; then
+          sign=$(signing_command)
+          [[ -z $sign && $(status .Self.Online) == true ]] && return
+        fi
         ;;
     esac
+    if [[ $sign && ! $told ]]; then
+      log "Tailnet Lock keeps $TS_HOSTNAME out until it is signed. On a device with a signing key run: $sign"
+      told=yes
+    fi
     if ((SECONDS - start >= next_line)); then
-      log "Waiting for Tailscale's control plane ($((SECONDS - start)) of $JOIN_TIMEOUT s, state ${state:-unknown})."
+      health=$(status '.Health // [] | join(" ")')
+      log "Waiting for the tailnet ($((SECONDS - start)) of $JOIN_TIMEOUT s, state ${state:-unknown}).${health:+ Tailscale says: $health}"
       next_line=$((next_line + 15))
     fi
     sleep 0.2
   done
+  [[ -z $sign ]] || die "Tailnet Lock still keeps this machine out. On a device with a signing key run: $sign"
+  health=$(status '.Health // [] | join(" ")')
+  [[ -z $health ]] || die "The tailnet couldn't be joined within $JOIN_TIMEOUT s. Tailscale says: $health"
   die "The tailnet couldn't be joined within $JOIN_TIMEOUT s: is Tailscale's control plane up and reachable from here (https://status.tailscale.com)?"
+}
+
+# The command that lets this machine in, where Tailnet Lock is on and nobody has
+# signed it; empty otherwise. The node counts as online all the same, and no other
+# one would talk to it (tkaFilterNetmapLocked in ipn/ipnlocal/tailnet-lock.go).
+signing_command() {
+  bounded tailscale lock status --json 2>/dev/null |
+    jq -r 'select(.Enabled and (.NodeKeySigned | not)) | "tailscale lock sign \(.NodeKey) \(.PublicKey)"' || true
 }
 
 log_in() {

@@ -5,11 +5,13 @@
 // Tailscale's own integration tests, and adds what those have no need for (see
 // tailnet.go): auth keys that carry tags and can be revoked, unique machine
 // names, device approval, key expiry, removal of machines, HTTPS certificates
-// switched on and off, and a policy that grants single TCP ports.
+// switched on and off, and a policy that grants single TCP ports. Tailnet Lock
+// is testcontrol's: a node may switch it on and sign others.
 //
 // What it does not imitate: users and interactive logins (a login URL is handed
 // out, nobody ever completes it), ephemeral and one-off keys, policies by source
-// or tag, Funnel's ingress servers, ACME (a node is handed a certificate of the
+// or tag, Tailnet Lock with a second signing key or keys that are signed in
+// advance, Funnel's ingress servers, ACME (a node is handed a certificate of the
 // test's own CA instead), TLS towards the control plane, state on disk: all is
 // forgotten when the process ends. To play an outage that ends again, cut it off
 // the network (docker network disconnect) or pause it.

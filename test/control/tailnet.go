@@ -87,6 +87,12 @@ func (t *tailnet) interceptRegistration() {
 	for _, path := range []string{"/key", "/ts2021", "/generate_204", "/machine/map", "/machine/set-dns", "/machine/update-health"} {
 		mux.Handle(path, original)
 	}
+	mux.HandleFunc("/machine/tka/", func(w http.ResponseWriter, r *http.Request) {
+		original.ServeHTTP(w, r)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.notifyLocked() // a signature counts once the netmaps have it
+	})
 	mux.HandleFunc("/machine/register", t.serveRegister)
 	mux.HandleFunc("/machine/feature/query", serveFeatureQuery)
 	// testcontrol would panic instead.
@@ -233,6 +239,7 @@ func (t *tailnet) netmap(req *tailcfg.MapRequest) (*tailcfg.MapResponse, <-chan 
 	res.Node.CapMap = tailcfg.NodeCapMap{
 		// The most permissive tailnet: whether anything becomes public is up to the node.
 		tailcfg.NodeAttrFunnel:                       nil,
+		tailcfg.CapabilityTailnetLock:                nil,
 		tailcfg.CapabilityFunnelPorts + "?ports=443": nil,
 	}
 	res.DNSConfig = &tailcfg.DNSConfig{Proxied: true, Domains: []string{t.domain}}

@@ -280,4 +280,17 @@ describe("The join, with the real tailscaled", () => {
         expect(await ids()).toEqual(before);
         await annotate(told(outcome));
     });
+
+    // The last one, for the lock stays on.
+    test("Tailnet Lock is on: it says at once how the machine is signed, and goes on once it is", async ({ annotate }) => {
+        const onLaptop = (...command: string[]) => output(laptop.container, ...command);
+        const { PublicKey } = JSON.parse(await onLaptop("tailscale", "lock", "status", "--json")) as { PublicKey: string };
+        await onLaptop("tailscale", "lock", "init", "--confirm", "--gen-disablements=1", PublicKey);
+        const container = await startOnce({ ...(await onNewDisk()), ready: /Tailnet Lock keeps/ });
+        const sentence = await lastSentence(container);
+        expect((await laptop.fetch(`${stack.url}/health`, { seconds: 3 })).status).toBe(0);
+        await onLaptop(...sentence.slice(sentence.indexOf("tailscale lock sign")).split(" "));
+        expect(await settled(container, "page")).toMatchObject({ code: undefined, reachable: true });
+        await annotate(`“${sentence}”`);
+    });
 });

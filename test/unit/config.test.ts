@@ -40,6 +40,7 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["openrouterApiKey", "0123456789abcdef", /doesn't start with sk-or-/],
         ["openrouterApiKey", "sk-or-v1", /cut off/],
         ["tailscaleAuthKey", `tskey-api-${"a1".repeat(20)}`, /is a Tailscale API access token: generate an auth key/],
+        ["tailscaleAuthKey", `tskey-auth-${"a1".repeat(10)}--TL${"Ab+/".repeat(20)}`, /is cut off/],
         ["tailscaleAuthKey", `tskey-client-${"a1".repeat(20)}`, /is a Tailscale OAuth client secret/],
         ["modalTokenId", otherCredentials.modalTokenSecret, /is a Modal token secret/],
         ["modalTokenSecret", otherCredentials.modalTokenId, /is a Modal token id/],
@@ -77,6 +78,11 @@ describe("a bad value is refused with a sentence that names it", () => {
         const said = await complaints({ [setting]: value });
         expect(Object.keys(said)).toEqual([setting]);
         expect(said[setting]).toMatch(says);
+    });
+
+    test("an auth key that is signed in advance for Tailnet Lock is fine", async () => {
+        const tailscaleAuthKey = `tskey-auth-${"a1".repeat(10)}--TL${"Ab+/".repeat(40)}-${"Z".repeat(86)}`;
+        expect(Object.keys(await complaints({ tailscaleAuthKey, protectData: "TRUE" }))).toEqual(["protectData"]);
     });
 
     test.for(Object.keys(requiredSettings()))("%s missing, empty, blank, or with a line break", async (setting) => {

@@ -53,6 +53,7 @@ class Box {
             case "$*" in
                 "status --json") cat status.json; exit ;;
                 "serve status --json") cat serve.json; exit ;;
+                "lock status --json") cat lock.json; exit ;;
                 up*) for flag; do case $flag in --auth-key=file:*) cat "\${flag#--auth-key=file:}" >sent-key ;; esac; done ;;
             esac
             cat /proc/$PPID/cmdline /proc/$$/cmdline | tr '\\0' ' ' >>cmdlines
@@ -70,6 +71,7 @@ class Box {
         this.write("status.json", needsLogin);
         this.write("online.json", online);
         this.write("serve.json", published);
+        this.write("lock.json", { SchemaVersion: "1", Enabled: false });
     }
 
     path(name: string): string {
@@ -251,6 +253,44 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             box.write("online.json", status);
             await box.expectRefusal(sentence);
             expect(box.events("tailscale serve")).toEqual([]);
+        });
+
+        describe("with Tailnet Lock", () => {
+            const locked = { SchemaVersion: "1", Enabled: true, NodeKeySigned: false, NodeKey: "nodekey:1a2b", PublicKey: "tlpub:3c4d" };
+            const command = "tailscale lock sign nodekey:1a2b tlpub:3c4d";
+
+            test.for([true, false])("names the command that signs the machine, at once, and goes on once it is signed (online: %s)", async (Online, { box }) => {
+                box.write("online.json", { ...online, Self: { ...online.Self, Online } });
+                box.write("lock.json", locked);
+                void box.start();
+                await vi.waitFor(() => { expect(box.output).toContain(command); }, { timeout: 5000 });
+                expect(box.events("tailscale serve")).toEqual([]);
+                box.write("status.json", online);
+                box.write("lock.json", { ...locked, NodeKeySigned: true });
+                await box.until("app started");
+                expect(box.output.split(command)).toHaveLength(2);
+            });
+
+            test("gives up with the command when nobody signs, and blames nothing else", async ({ box }) => {
+                box.write("lock.json", locked);
+                await box.expectRefusal(/still keeps this machine out[^\n]*lock sign nodekey:1a2b tlpub:3c4d[^\n]*\n$/, { TS_JOIN_TIMEOUT: "2" });
+                expect(box.output).not.toContain("control plane");
+            });
+
+            test("joins with a key that is signed in advance", async ({ box }) => {
+                const key = `${authKey}--TL${"Zm9v+/".repeat(40)}-${"YmFy".repeat(20)}`;
+                box.write("lock.json", { ...locked, NodeKeySigned: true });
+                void box.start({ TS_AUTHKEY: key });
+                await box.until("app started");
+                expect(box.read("sent-key")).toBe(key);
+            });
+        });
+
+        test("shows what Tailscale says while it waits, and when it gives up", async ({ box }) => {
+            const Health = ["Tailscale could not connect to the 'control' server.", "network is down"];
+            box.write("status.json", { BackendState: "Starting", Health });
+            await box.expectRefusal(/couldn't be joined within 6 s[^]*Tailscale says: Tailscale could not connect to the 'control' server\. network is down/, { TS_JOIN_TIMEOUT: "6" });
+            expect(box.output).toMatch(/5 of 6 s, state Starting\)\. Tailscale says: Tailscale could not/);
         });
 
         test("gives up when the node doesn't come online in time", async ({ box }) => {
