@@ -30,6 +30,8 @@ export interface Visited {
     hosts: string[];
     /** What the page complained about in the console. */
     errors: string[];
+    /** What it puts above the settings of the Admin Panel. */
+    notice: string;
     /** As the browser verified it. */
     certificate: { issuer: string; subject: string };
 }

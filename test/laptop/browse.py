@@ -1,7 +1,7 @@
 """Uses Open WebUI as a person does, in Chromium and over the tailnet, for `docker exec`.
 
 Signs in with a fresh profile, sends one message in a new chat, waits for the whole answer, reloads the page and looks
-for the conversation there.
+for the conversation there. Then it opens the first settings of the Admin Panel.
 
 Standard input, as JSON: {"url", "email", "password", "message", "screenshot": path of a PNG, optional}
 Prints as JSON:
@@ -10,6 +10,7 @@ Prints as JSON:
                the chat among them
   hosts        every host that the pages asked for something, the URL's own left out
   errors       what the pages wrote to the console as errors, and exceptions that nobody caught
+  notice       what the page puts above these settings
   certificate  {"issuer", "subject", "validTo"} of the page's certificate, which Chromium has verified; times in s
                since 1970
 The screenshot shows the answer. When a step fails it shows that moment, the exit code is 1, and what is printed is
@@ -110,6 +111,14 @@ class Visit:
         expect(self.page.locator(".chat-assistant")).to_have_text(answer, use_inner_text=True, timeout=TIMEOUT)
 
 
+    def notice(self) -> str:
+        self.step = "Opening the settings of the Admin Panel"
+        self.page.goto(f"{self.url}/?settings=admin%3Ageneral")
+        panel = self.page.locator("#tab-admin-general")
+        panel.wait_for()
+        return panel.evaluate("panel => getComputedStyle(panel.parentElement, '::before').content.slice(1, -1)")
+
+
 def is_event(frame: str | bytes) -> bool:
     """Whether a frame is a socket.io event of a chat."""
     return isinstance(frame, str) and frame.startswith('42["events"')
@@ -138,6 +147,7 @@ def main() -> int:
             if order.get("screenshot"):
                 visit.photograph(order["screenshot"])
             visit.reload(order["message"], answer)
+            notice = visit.notice()
         except (Error, AssertionError) as error:
             print(json.dumps(fail(visit, error, order)))
             return 1
@@ -148,6 +158,7 @@ def main() -> int:
         "websocket": min(visit.sent, visit.received, visit.events) > 0,
         "hosts": sorted(visit.hosts - {urlsplit(order["url"]).netloc}),
         "errors": visit.errors,
+        "notice": notice,
         "certificate": certificate,
     }))
     return 0

@@ -140,6 +140,10 @@ describe("In a browser", () => {
         expect(seen().errors.filter((error) => !/403.*\/api\/v1\/channels\//.test(error))).toEqual([]);
     });
 
+    test("an admin reads at the Admin Panel's settings that nothing keeps them", () => {
+        expect(seen().notice).toMatch(/gone at the next start.*README/);
+    });
+
     test("the browser saw the same certificate", () => {
         expect(seen().certificate.subject).toBe(new URL(stack.url).hostname);
         expect(seen().certificate.issuer).toBe("Rehearsal authority");
