@@ -10,7 +10,7 @@
  * program. With OPENROUTER_API_KEY, MODAL_TOKEN_ID and MODAL_TOKEN_SECRET in the environment the lines about the way in use
  * these accounts, which costs one short answer; all others keep to the stand-ins.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { clearUp, repository } from "./containers/docker.ts";
@@ -31,7 +31,10 @@ function startRunner(): ChildProcess {
 
 /** Ends a process and all that it has started. */
 async function kill({ pid, exitCode }: ChildProcess, ended: Promise<unknown>) {
-    if (pid && exitCode === null) process.kill(-pid, "SIGKILL");
+    if (pid && exitCode === null) {
+        if (process.platform === "win32") spawnSync("taskkill", ["/pid", `${pid}`, "/t", "/f"]);
+        else process.kill(-pid, "SIGKILL");
+    }
     await ended;
 }
 

@@ -74,6 +74,7 @@ interface Update {
 
 /** Processes that the CLI has started for this folder and left behind: plugins outlive it at times (`install` always leaves one). */
 async function endStrays(folder: string): Promise<void> {
+    if (process.platform === "win32") return; // nothing there tells a process' environment
     const { stdout } = await execute("ps", ["axeww", "-o", "pid=,command="], { maxBuffer: 64 * 1024 * 1024 });
     for (const line of stdout.split("\n").filter((text) => text.includes(`PULUMI_BACKEND_URL=file://${folder}`))) {
         try {
