@@ -272,8 +272,9 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             });
 
             test("gives up with the command when nobody signs, and blames nothing else", async ({ box }) => {
+                box.write("status.json", online);
                 box.write("lock.json", locked);
-                await box.expectRefusal(/still keeps this machine out[^\n]*lock sign nodekey:1a2b tlpub:3c4d[^\n]*\n$/, { TS_JOIN_TIMEOUT: "2" });
+                await box.expectRefusal(/still keeps this machine out[^\n]*lock sign nodekey:1a2b tlpub:3c4d[^\n]*\n$/, { TS_JOIN_TIMEOUT: "8" });
                 expect(box.output).not.toContain("control plane");
             });
 
