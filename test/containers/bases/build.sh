@@ -25,19 +25,18 @@
 #                  without upstream's Ollama, CUDA and Hugging Face Space branches. No build number.
 #   tailscale/*    Only the static binaries `tailscale` and `tailscaled`, for COPY --from: no shell, no
 #                  containerboot, no iptables, and without upstream's Kubernetes build tags.
-#   golang:*       The Go release of the tag on the python:* stand-in: no C compiler, no git.
+#   golang:*       The Go release of the tag, from the Go module proxy, on the python:* stand-in: no C compiler, no git.
 #   moby/buildkit:* Compiled from the Go module of the tag, on the python:* stand-in with Debian's runc: no emulators,
 #                  CNI plugins or git, and without upstream's wrapper that mends cgroup v2 under Kubernetes.
 # Sizes, layers and digests are never those of the real images.
 #
-# Needs for stand-ins: Linux on amd64, root, mmdebstrap, Go >= 1.21. Exits non-zero with one sentence when an image
-# can neither be found, pulled nor imitated.
+# Needs for stand-ins: Linux on amd64, root and mmdebstrap, which is installed where it is missing. Exits non-zero with
+# one sentence when an image can neither be found, pulled nor imitated.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../../.." && pwd)
 LABEL=stand-in
-GO='Go 1.21 or later (https://go.dev/dl)'
 # A reachable registry delivers in a minute or two, an unreachable one fails by itself within 15 s.
 PULL_SECONDS=600
 
@@ -46,12 +45,12 @@ die() {
   exit 1
 }
 
-need() { # COMMAND PACKAGE IMAGE
-  command -v "$1" >/dev/null || die "the stand-in for $3 needs '$1': install $2"
-}
-
 need_python() { # IMAGE
   [ -n "$python" ] || die "the stand-in for $1 is built on a python:* image: name one as well"
+}
+
+need_golang() {
+  docker image inspect "$golang" >/dev/null 2>&1 || ensure "$golang"
 }
 
 # Prints the images that the given Dockerfile starts from or copies from, without its own stages. Knows
@@ -112,7 +111,13 @@ python_stand_in() {
   local image=$1 tag=${1#*:}
   local suite=${tag##*-} version
   version=$(cut -d . -f 1,2 <<<"${tag%%-*}")
-  need mmdebstrap "Debian's package mmdebstrap" "$image"
+  if ! command -v mmdebstrap >/dev/null; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+      die "the stand-in for $image is made by root with Debian's mmdebstrap: reach a registry, or run this as root on Debian"
+    fi
+    echo "bases: installing mmdebstrap with apt-get"
+    logged "$image" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap'
+  fi
   # usr-is-merged: otherwise apt picks usrmerge, which drags 45 MB of Perl along. The dpkg options stay in
   # the image, as in Debian's slim images.
   PYTHON_VERSION=$version logged "$image" mmdebstrap --variant=minbase \
@@ -136,39 +141,26 @@ open_webui_stand_in() {
     --build-arg "PYTHON=$python" --build-arg "VERSION=${version%-slim}" "$here/open-webui"
 }
 
-tailscale_stand_in() {
-  local image=$1 version=${1##*:v}
-  need go "$GO" "$image"
-  # The stamps are what upstream's release build sets; without them the binary calls itself a development build.
-  logged "$image" env CGO_ENABLED=0 GOBIN="$scratch/usr/local/bin" go install -trimpath \
-    -ldflags "-s -w -X tailscale.com/version.longStamp=$version -X tailscale.com/version.shortStamp=$version" \
-    "tailscale.com/cmd/tailscale@v$version" "tailscale.com/cmd/tailscaled@v$version"
-  tar -C "$scratch" -c usr |
-    docker import --change "LABEL $LABEL=$recipe" --change 'CMD ["/usr/local/bin/tailscaled"]' - "$image" >/dev/null
+golang_stand_in() {
+  local image=$1 tag=${1#*:}
+  need_python "$image"
+  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
+    --build-arg "PYTHON=$python" --build-arg "VERSION=${tag%%-*}" "$here/golang"
 }
 
-golang_stand_in() {
-  local image=$1 tag=${1#*:} go_root
-  need_python "$image"
-  need go "$GO" "$image"
-  # The go command fetches the release from the module proxy if it is another one itself.
-  go_root=$(GOTOOLCHAIN=go${tag%%-*} go env GOROOT) || die "Go ${tag%%-*} for the stand-in for $image can't be fetched"
+tailscale_stand_in() {
+  local image=$1 version=${1##*:v}
+  need_golang
   logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
-    --build-arg "PYTHON=$python" --file "$here/golang/Dockerfile" "$go_root"
+    --build-arg "GOLANG=$golang" --build-arg "VERSION=$version" "$here/tailscale"
 }
 
 buildkit_stand_in() {
-  local image=$1 version=${1##*:} source
+  local image=$1 version=${1##*:}
   need_python "$image"
-  need go "$GO" "$image"
-  # Not `go install`, which refuses a module with `exclude` lines.
-  source=$(go mod download -json "github.com/moby/buildkit@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') ||
-    die "BuildKit $version for the stand-in for $image can't be fetched"
-  mkdir "$scratch/buildkit"
-  logged "$image" env CGO_ENABLED=0 go -C "$source" build -trimpath -o "$scratch/buildkit/" \
-    -ldflags "-s -w -X github.com/moby/buildkit/version.Version=$version" ./cmd/buildkitd ./cmd/buildctl
+  need_golang
   logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
-    --build-arg "PYTHON=$python" --file "$here/buildkit/Dockerfile" "$scratch/buildkit"
+    --build-arg "PYTHON=$python" --build-arg "GOLANG=$golang" --build-arg "VERSION=$version" "$here/buildkit"
 }
 
 # Runs a long command quietly; its output appears only when it fails.
@@ -188,6 +180,18 @@ ensure_each() { # NAMES, separated by white space
   for image in $1; do ensure "$image"; done
 }
 
+chains() { # NAMES ...: each list by itself, side by side
+  local names job
+  jobs=
+  set -m # each in a process group of its own
+  for names; do
+    ensure_each "$names" &
+    jobs+=" $!"
+  done
+  set +m
+  for job in $jobs; do wait "$job"; done
+}
+
 # Ends the builders, whole process groups, and waits for them: they clean up inside the folder removed here.
 clean_up() {
   local job
@@ -202,6 +206,8 @@ docker version >/dev/null 2>&1 || die "no Docker engine answers: start Docker, o
 [ $# -gt 0 ] || set -- "$repository"/{hermes,openwebui,test/*}/Dockerfile
 images=$(for name; do case $name in */Dockerfile) images_of "$name" ;; *) echo "$name" ;; esac; done | sort -u)
 python=$(grep -m 1 '^python:' <<<"$images" || true)
+# What the other stand-ins in Go are compiled in.
+golang=$(grep -o -m 1 'golang:[^ ]*' "$repository/test/control/Dockerfile")
 recipe=$(cat "$here"/*.sh "$here"/*/* | cksum | tr ' ' -)
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/bases.XXXXXX")
@@ -211,12 +217,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Two chains: compiling Go takes the processor while Debian and PyPI mostly wait for the network. Python comes first,
-# because other stand-ins are built on its.
-set -m # each chain in a process group of its own
-ensure_each "$(grep '^python:' <<<"$images"; grep -v -e '^python:' -e '^tailscale/' <<<"$images")" &
-jobs=$!
-ensure_each "$(grep '^tailscale/' <<<"$images")" &
-jobs+=" $!"
-set +m
-for job in $jobs; do wait "$job"; done
+# Other stand-ins are built on Python's. Compiling Go takes the processor while PyPI mostly waits for the network.
+chains "$(grep '^python:' <<<"$images")"
+chains "$(grep -v -e '^python:' -e '^golang:' -e '^tailscale/' -e '^moby/' <<<"$images")" \
+  "$(grep '^golang:' <<<"$images"; grep -e '^tailscale/' -e '^moby/' <<<"$images")"
