@@ -36,7 +36,7 @@ readonly SEALED_FOLDERS=(
   plugins          # Python imported at boot
   scripts          # run by cron jobs and webhooks on the gateway
   profiles         # further homes, each with its own config.yaml, .env and hooks
-  pairing platforms/pairing platforms  # lists of chat users that are admitted besides TELEGRAM_ALLOWED_USERS
+  pairing platforms platforms/pairing  # lists of chat users that are admitted besides TELEGRAM_ALLOWED_USERS
   bin              # searched for helpers (uv, bws, tirith)
   node             # put on PATH for subprocesses
   node_modules     # searched for browser helpers
@@ -93,13 +93,14 @@ check_telegram() {
 
 # Hermes goes on answering on a full disk and silently saves nothing.
 check_disk() {
+  local free
   if (($(id -u) != 0)); then
     problems+=("The container must start as root, to seal $DATA before it drops to uid $HERMES_ID; remove the user override.")
   elif ! mountpoint --quiet "$DATA"; then
     problems+=("No disk is mounted at $DATA, so everything would be lost with the next deploy; attach the disk there.")
   elif ! probe_write; then
     problems+=("The disk at $DATA can't be written; attach it read-write and repair or grow it if it is damaged or full.")
-  elif (($(df --output=avail --block-size=1M "$DATA" | tail -n 1) < MIN_FREE_MIB)); then
+  elif ! free=$(df --output=avail --block-size=1M "$DATA" | tail -n 1) || ((free < MIN_FREE_MIB)); then
     problems+=("The disk at $DATA has less than $MIN_FREE_MIB MiB free, and Hermes would silently stop saving; grow the disk.")
   fi
 }
@@ -117,8 +118,8 @@ refuse_if_problems() {
   fi
 }
 
-# rm and the commands below never follow a symlink that the agent left under one of these names, and nothing of the agent
-# runs yet that could put one back between two of them.
+# rm and the commands below never follow a symlink that the agent left under one of these names: a folder is removed before
+# what would be in it, and nothing of the agent runs yet that could put one back between two of them.
 seal_disk() {
   chown "root:$HERMES_ID" "$DATA"
   chmod 1770 "$DATA"
@@ -132,7 +133,8 @@ seal_disk() {
   install -m 0444 "$MANAGED/config.yaml" "$DATA/config.yaml"
   install -m 0444 /dev/stdin "$DATA/auth.json" <<<'{}'
   install -m 0444 /dev/stdin "$DATA/gateway.json" <<<'{}'
-  install -d -m 0555 "${SEALED_FOLDERS[@]/#/$DATA/}"
+  mkdir -- "${SEALED_FOLDERS[@]/#/$DATA/}"
+  chmod 0555 -- "${SEALED_FOLDERS[@]/#/$DATA/}"
 }
 
 start_hermes() {

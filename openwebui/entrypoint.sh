@@ -47,9 +47,10 @@ readonly DATA_DIR=${DATA_DIR:-/app/backend/data}
 readonly STATE_DIR=$DATA_DIR/tailscale
 readonly JOIN_TIMEOUT=${TS_JOIN_TIMEOUT:-300}
 readonly APP_GRACE=50       # seconds; below the platform's own limit of 60
-readonly COMMAND_TIMEOUT=$((JOIN_TIMEOUT < 20 ? JOIN_TIMEOUT : 20)) # seconds for one call of the tailscale CLI
+readonly COMMAND_TIMEOUT=20 # seconds for one call of the tailscale CLI, within JOIN_TIMEOUT
 readonly LOGIN_CHECK=30     # seconds between two looks at the login
 readonly FREE_MB=16         # what the disk must have room for
+readonly TAG=tag:hermes     # what the tailnet's policy grants port 443 of
 readonly ADMIN=https://login.tailscale.com/admin
 
 tailscaled_pid=
@@ -92,6 +93,9 @@ check_environment() {
   elif [[ -n ${WEBUI_URL-} && -n ${TS_HOSTNAME-} && $(webui_host) != "$TS_HOSTNAME".* ]]; then
     problems+=("TS_HOSTNAME is $TS_HOSTNAME but WEBUI_URL is $WEBUI_URL: make TS_HOSTNAME the first part of its host.")
   fi
+  if [[ ! $JOIN_TIMEOUT =~ ^[1-9][0-9]{0,4}$ ]]; then
+    problems+=("TS_JOIN_TIMEOUT is $JOIN_TIMEOUT: make it a whole number of seconds, such as 300, or take it out.")
+  fi
   ((${#problems[@]} == 0)) && return
   for name in "${problems[@]}"; do log "$name"; done
   exit 1
@@ -107,12 +111,16 @@ webui_host() {
 check_disk() {
   local probe=$STATE_DIR/.probe
   mountpoint -q "$DATA_DIR" || die "No disk is mounted at $DATA_DIR: attach one there, accounts, chats and the node's login are kept on it."
+  # A link that an app running without this script may have left.
+  [[ ! -L $STATE_DIR ]] || rm -f "$STATE_DIR"
   install -d -m 700 "$STATE_DIR" || die "The disk at $DATA_DIR can't be written to: attach one that is not read-only."
   head -c "${FREE_MB}M" /dev/zero >"$probe" || {
     rm -f "$probe"
     die "The disk at $DATA_DIR has less than $FREE_MB MB left or can't be written to: enlarge it or delete old files."
   }
   rm -f "$probe"
+  # Whoever had it before, as on a disk that was restored by hand: its owner could read the machine's key.
+  chown -hR 0:0 "$STATE_DIR"
 }
 
 # An empty environment, so that tailscaled sees no secret of the app; the memory
@@ -135,7 +143,7 @@ status() {
 # bounded COMMAND...: a time limit, and `wait` in place of a foreground command,
 # so that a signal is handled at once.
 bounded() {
-  timeout "$COMMAND_TIMEOUT" "$@" &
+  timeout "$((JOIN_TIMEOUT < COMMAND_TIMEOUT ? JOIN_TIMEOUT : COMMAND_TIMEOUT))" "$@" &
   wait "$!"
 }
 
@@ -214,8 +222,10 @@ check_tailnet() {
   name=$(status '.Self.DNSName | rtrimstr(".")')
   # Under another name the pages would load and the chat fail: the app accepts one origin only.
   [[ $name == "$(webui_host)" ]] || die "This machine is called $name but WEBUI_URL says $(webui_host): remove the old machine of that name at $ADMIN/machines and rename this one, or correct WEBUI_URL."
+  # Without it the policy takes the machine for a device of its owner, and grants what it grants those.
+  [[ $(status ".Self.Tags // [] | index(\"$TAG\") != null") == true ]] || die "This machine has no $TAG: set TS_AUTHKEY to an auth key with $TAG, made at $ADMIN/settings/keys, delete this machine at $ADMIN/machines, and start again."
   expiry=$(status '.Self.KeyExpiry // empty')
-  [[ -z $expiry ]] || log "WARNING: this machine's login expires on $expiry, and the UI can't be reached from then on: use an auth key with a tag, or disable key expiry at $ADMIN/machines."
+  [[ -z $expiry ]] || log "WARNING: this machine's login expires on $expiry, and the UI can't be reached from then on: disable key expiry at $ADMIN/machines."
 }
 
 # Publishes the app, and only the app, to the tailnet. What an earlier version
@@ -267,10 +277,12 @@ watch_login() {
 }
 
 supervise() {
-  local rc=0 ended=''
+  local rc=0 ended
   watch_login >/dev/null 2>&1 &
   watcher_pid=$!
-  wait -n -p ended "$tailscaled_pid" "$app_pid" "$watcher_pid" || rc=$?
+  # `wait -n` knows nothing of one that ended while something else was waited for, and goes on without it.
+  for ended in "$tailscaled_pid" "$app_pid" ''; do kill -0 "$ended" 2>/dev/null || break; done
+  if [[ $ended ]]; then wait "$ended" || rc=$?; else wait -n -p ended "$tailscaled_pid" "$app_pid" "$watcher_pid" || rc=$?; fi
   case $ended in
     "$watcher_pid") log "This machine's login has expired or was removed at $ADMIN/machines: stopping the container, the next start logs in with TS_AUTHKEY." ;;
     "$app_pid") log "Open WebUI ended with code $rc: stopping the container." ;;

@@ -133,6 +133,7 @@ describe("refusals", () => {
         ["no disk", { mountpoint: "exit 1" }, /No disk is mounted/],
         ["a read-only disk", { mktemp: "exit 1" }, /can't be written/],
         ["a full disk", { df: "printf 'Avail\\n63\\n'" }, /less than 64 MiB/],
+        ["a disk whose room can't be told", { df: "exit 1" }, /less than 64 MiB/],
     ])("%s", (_, commands, reason) => {
         const { status, refusals, calls } = boot({ env: goodEnv, commands });
         expect(status).toBe(1);
@@ -236,6 +237,14 @@ describe("the seal", () => {
         expect(readFileSync(join(root, "outside/file"), "utf8")).toBe("untouched");
         expect(readdirSync(join(root, "outside/folder"))).toEqual(["file"]);
         expect(lstatSync(join(root, "outside/folder")).mode).toBe(mode);
+    });
+
+    test("deletes nothing behind a link in the place of a folder above a sealed one", () => {
+        plant("outside/pairing/file", "untouched");
+        symlinkSync(join(root, "outside"), join(data, "platforms"));
+        boot({ env: goodEnv });
+        expectSealed();
+        expect(readFileSync(join(root, "outside/pairing/file"), "utf8")).toBe("untouched");
     });
 
     test("replaces folders where files belong, files where folders belong and dangling symlinks", () => {

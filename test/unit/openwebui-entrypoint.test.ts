@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, test as base, vi } from "vitest";
@@ -24,7 +24,7 @@ const environment = {
 };
 const secrets = [authKey, environment.OPENAI_API_KEY, environment.WEBUI_SECRET_KEY, environment.WEBUI_ADMIN_PASSWORD];
 
-const online = { BackendState: "Running", Self: { Online: true, DNSName: `${host}.` }, CertDomains: [host] };
+const online = { BackendState: "Running", Self: { Online: true, DNSName: `${host}.`, Tags: ["tag:hermes"] }, CertDomains: [host] };
 const needsLogin = { BackendState: "NeedsLogin", Self: { Online: false } };
 const published = {
     TCP: { "443": { HTTPS: true } },
@@ -173,6 +173,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             await box.until("app started");
             expect(box.read("sent-key")).toBe(authKey);
             expect(box.events().map((event) => event.replace(/ --(statedir|auth-key)=\S+/g, ""))).toEqual([
+                expect.stringMatching(/^chown -hR 0:0 /),
                 "tailscaled started --tun=userspace-networking --no-logs-no-support",
                 "tailscale up --reset --hostname=open-webui --accept-dns=false --accept-routes=false",
                 "tailscale serve reset",
@@ -246,9 +247,11 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             ["a tailnet without HTTPS", { ...online, CertDomains: null }, /no HTTPS certificates: click Enable HTTPS/],
             [
                 "another name",
-                { ...online, Self: { Online: true, DNSName: "open-webui-1.tail1234.ts.net." } },
+                { ...online, Self: { ...online.Self, DNSName: "open-webui-1.tail1234.ts.net." } },
                 /called open-webui-1\.tail1234\.ts\.net but WEBUI_URL says open-webui\.tail1234\.ts\.net: remove the old machine/,
             ],
+            ["a machine without a tag", { ...online, Self: { ...online.Self, Tags: undefined } }, /has no tag:hermes.*auth key with tag:hermes.*delete this machine/],
+            ["a machine with another tag", { ...online, Self: { ...online.Self, Tags: ["tag:other"] } }, /has no tag:hermes/],
         ])("refuses %s", async ([, status, sentence], { box }) => {
             box.write("online.json", status);
             await box.expectRefusal(sentence);
@@ -370,6 +373,12 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             },
         );
 
+        test.for(["5m", "0", "-1", "08", "1.5"])("refuses TS_JOIN_TIMEOUT=%s", async (seconds, { box }) => {
+            await box.expectRefusal(/TS_JOIN_TIMEOUT .*a whole number of seconds/, { TS_JOIN_TIMEOUT: seconds });
+            expect(box.output.trim().split("\n")).toHaveLength(1);
+            expect(box.events()).toEqual([]);
+        });
+
         test("refuses a host name other than WEBUI_URL's", async ({ box }) => {
             await box.expectRefusal(/TS_HOSTNAME is chat but WEBUI_URL is/, { TS_HOSTNAME: "chat" });
         });
@@ -396,8 +405,18 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             await box.until("app started");
             expect(statSync(box.path("data")).mode & 0o7777).toBe(0o1770);
             expect(statSync(box.path("data/tailscale")).mode & 0o7777).toBe(0o700);
-            expect(box.events("chown -h")).toEqual([`chown -h 10001:10001 ${box.path("data/webui.db")}`]);
+            expect(box.events("chown -h ")).toEqual([`chown -h 10001:10001 ${box.path("data/webui.db")}`]);
             expect(box.events("tailscaled started")[0]).toContain(` --statedir=${box.path("data/tailscale")} `);
+        });
+
+        test("the node's state becomes root's, whoever had it before, and is never a link", async ({ box }) => {
+            mkdirSync(box.path("elsewhere"));
+            symlinkSync(box.path("elsewhere"), box.path("data/tailscale"));
+            void box.start();
+            await box.until("app started");
+            expect(lstatSync(box.path("data/tailscale")).isSymbolicLink()).toBe(false);
+            expect(readdirSync(box.path("elsewhere"))).toEqual([]);
+            expect(box.events("chown").at(0)).toBe(`chown -hR 0:0 ${box.path("data/tailscale")}`);
         });
 
         test("further flags are passed on, word by word", async ({ box }) => {
@@ -444,6 +463,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             expect(Object.keys(box.variables("tailscaled")).sort()).toEqual(
                 expect.arrayContaining(["GOMEMLIMIT", "HOME", "PATH", "SSL_CERT_FILE"]),
             );
+            expect(box.variables("tailscaled").GOMEMLIMIT).toBe("64MiB");
             for (const name of Object.keys(environment)) expect(box.variables("tailscaled")).not.toHaveProperty(name);
         });
 
@@ -466,6 +486,14 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             process.kill(Number(box.read(`${victim}.pid`)), "SIGKILL");
             expect(await exit).toBe(1);
             expect(box.events()).toContain(`${other} stopped`);
+        });
+
+        test("tailscaled that dies before both are watched ends the container, too", async ({ box }) => {
+            box.standIn("setpriv", `kill -KILL $(cat tailscaled.pid); while [[ $1 == --* ]]; do shift; done; exec "$@"`);
+            // Between the two bash may forget whom it started, which it does when it waits for something else.
+            box.standIn("find", "kill -KILL $(cat tailscaled.pid); sleep 0.3");
+            expect(await box.start()).toBe(1);
+            expect(box.output).toMatch(/tailscaled ended with code 137/);
         });
 
         test("an app that ends without an error is an error too", async ({ box }) => {
@@ -502,6 +530,17 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             box.process?.kill(signal);
             expect(await exit).toBe(0);
             expect(box.events().slice(-2)).toEqual(["app stopped", "tailscaled stopped"]);
+        });
+
+        test("the app gets more time to stop than its answers have, and less than the platform gives both", async ({ box }) => {
+            box.standIn("timeout", 'echo "timeout $*" >>events; exec /usr/bin/timeout "$@"');
+            const exit = box.start();
+            await box.until("app started");
+            box.process?.kill("SIGTERM");
+            expect(await exit).toBe(0);
+            const [app, tailscaled] = box.events("timeout").flatMap((event) => /^timeout (\d+) tail /.exec(event)?.[1] ?? []).map(Number);
+            expect(app).toBeGreaterThan(30); // UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN
+            expect(app + tailscaled).toBeLessThan(60); // maxShutdownDelaySeconds
         });
 
         test("tailscaled stays while the app finishes an answer", async ({ box }) => {
