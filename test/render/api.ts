@@ -4,14 +4,14 @@
  * `npm run preflight` and `npm run verify` ask for besides. All of them come here by RENDER_HOST. What a service does when
  * it runs is the runtime's business, see runtime.ts.
  *
- * It checks the bearer and refuses, as Render does: a foreign owner, a second service of the same name, a disk that
+ * It checks the bearer and refuses, as Render does: whatever is to be made in a workspace without a payment card, a foreign owner, a second service of the same name, a disk that
  * shrinks, a registry credential that doesn't exist, an image that the registry doesn't give out with it. A slug always
  * differs from the name, and environment variables are read in pages of 20. A test can have requests fail.
  *
  * The shapes of answers and their status codes are those of the recordings in the provider's tests, and of its types
  * where nothing is recorded: registry credentials, lists of deploys, refusals; those of owners, logs, metrics and custom
- * domains are from Render's API reference. Which status a refusal has is a guess but for 404, its wording is too, and
- * nothing may rely on either.
+ * domains are from Render's API reference. Which status a refusal has is a guess but for 404 and 402, its wording
+ * is too but for 402, and nothing may rely on either.
  *
  * What it does not imitate: any other type of service, builds, several workspaces, projects, secret files, log streams,
  * notification settings, scaling, previews, jobs, snapshots, suspension, rate limits of its own. Deploys wait for each

@@ -92,6 +92,8 @@ export class Workspace {
     readonly logs = new Map<string, string[]>();
     readonly domains = new Map<string, string[]>();
     readonly diskUse = new Map<string, number>();
+    /** Whether the workspace has a payment card. Without one nothing can be made in it. */
+    hasCard = true;
     private readonly runtime: Runtime;
 
     constructor(ownerId: string, runtime: Runtime) {
@@ -110,6 +112,7 @@ export class Workspace {
 
     createCredential(input: CredentialInput): Credential {
         this.checkOwner(input.ownerId);
+        this.checkCard();
         return this.putCredential(newId("rgc"), input);
     }
 
@@ -150,6 +153,7 @@ export class Workspace {
     async createService(input: ServiceInput): Promise<{ service: Service; deploy: Deploy }> {
         refuseUnsupported(input);
         this.checkOwner(input.ownerId);
+        this.checkCard();
         const { plan, region, disk, maxShutdownDelaySeconds } = input.serviceDetails ?? {};
         const name = need(input.name, "name");
         const service: Service = {
@@ -245,6 +249,12 @@ export class Workspace {
 
     private checkOwner(ownerId: string | undefined): void {
         if (need(ownerId, "ownerId") !== this.ownerId) throw new Refusal(400, "invalid ownerId");
+    }
+
+    /** In Render's own words (cloudy-sky-software/pulumi-render#363). */
+    private checkCard(): void {
+        if (this.hasCard) return;
+        throw new Refusal(402, "Payment information is required to complete this request. To add a card, visit https://dashboard.render.com/billing");
     }
 
     private checkName(id: string, name: string): void {

@@ -5,6 +5,21 @@ import {
     lastRelease, newImage, newService, ownerId, read, runtime, secret, statusesOf, token, variables, type ServiceJson,
 } from "./render-client";
 
+describe("a workspace without a payment card", () => {
+    // As seen in cloudy-sky-software/pulumi-render#363.
+    const message = "Payment information is required to complete this request. To add a card, visit https://dashboard.render.com/billing";
+
+    test("refuses the first registry credential and the first service with 402, and takes both with one", async () => {
+        api.workspace.hasCard = false;
+        expect(await ask("POST", "/registrycredentials", credential())).toEqual({ status: 402, body: { message } });
+        expect(await ask("POST", "/services", newService())).toEqual({ status: 402, body: { message } });
+        expect(api.workspace.services.size).toBe(0);
+        api.workspace.hasCard = true;
+        expect((await ask("POST", "/registrycredentials", credential())).status).toBe(200);
+        expect((await ask("POST", "/services", newService())).status).toBe(201);
+    });
+});
+
 describe("requests", () => {
     test.for(["", "another key"])("nothing is done for the bearer %j", async (bearer) => {
         expect(await ask("POST", "/registrycredentials", credential(), { bearer })).toMatchObject({ status: 401 });
