@@ -19,8 +19,8 @@ export const stackName = "rehearsal";
 const execute = promisify(execFile);
 const prefix = "private-hermes-";
 
-/** Left out of the copy: what a checkout has beside the project, what the CLI generates, and the stack whose secrets are in Pulumi ESC. */
-const left = [".git", "node_modules", "sdks", "test", "Pulumi.dev.yaml"];
+/** Left out of the copy: what a checkout has beside the project, what the CLI generates, and the settings of the user's own stacks. */
+const isLeft = (path: string) => [".git", "node_modules", "sdks", "test"].includes(path) || /^Pulumi\..+\.yaml$/.test(path);
 
 /** Version of the user's Pulumi CLI, or of that which `npx pulumi` has fetched; undefined when there is neither. */
 export async function cliVersion(): Promise<string | undefined> {
@@ -115,7 +115,7 @@ export class Pulumi {
     static async create(): Promise<Pulumi> {
         const pulumi = new Pulumi(await mkdtemp(join(tmpdir(), `${prefix}${run}-`)));
         await mkdir(pulumi.folder("state"));
-        await cp(repository, pulumi.folder("project"), { recursive: true, filter: (path) => !left.includes(relative(repository, path)) });
+        await cp(repository, pulumi.folder("project"), { recursive: true, filter: (path) => !isLeft(relative(repository, path)) });
         await pulumi.must("install");
         await pulumi.must("stack", "init", stackName, "--no-select");
         return pulumi;

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import { Commands } from "../checks/commands";
 
@@ -122,6 +123,23 @@ describe("the deployment", () => {
         expect(indexOf(up, "pulumi up")).toBe(indexOf(up, "pulumi preview") + 1);
     });
 
+    test("settings are those of the stack's ESC environment, and a stack file that is committed stays as it is", () => {
+        const folder = mkdtempSync(join(tmpdir(), "deploy-"));
+        onTestFinished(() => { rmSync(folder, { recursive: true }); });
+        const file = join(folder, "Pulumi.dev.yaml");
+        for (const job of [preview, up]) {
+            expect(indexOf(job, "environment:")).toBe(indexOf(job, "pulumi stack select") + 1);
+            const script = scripts(job)[indexOf(job, "environment:")];
+            const write = () => spawnSync("bash", ["-eo", "pipefail", "-c", script], { cwd: folder, env: { PATH: process.env.PATH, STACK: "octo-cat/dev" } }).status;
+            expect(write()).toBe(0);
+            expect(parse(readFileSync(file, "utf8"))).toEqual({ environment: ["private-hermes/dev"] });
+            writeFileSync(file, "config: {}\n");
+            expect(write()).toBe(0);
+            expect(readFileSync(file, "utf8")).toBe("config: {}\n");
+            rmSync(file);
+        }
+    });
+
     test("an `up` is never cut off by the next, and two never run at once", () => {
         expect(concurrency).toEqual({ group: "deploy-${{ inputs.stack }}", "cancel-in-progress": false });
     });
@@ -201,6 +219,19 @@ describe("the deployment", () => {
             expect(stdout).toContain("::error::");
             expect(stdout).toContain(`previewed: ["update ${urn("hermes")} plan"]`);
             expect(stdout).not.toContain("hidden-value");
+        });
+
+        test.each([
+            ["a replacement", [change("create-replacement", "hermes"), change("replace", "hermes", { region: {} }), change("delete-replaced", "hermes")], 1],
+            ["a deletion", [change("update", "hermes", { plan: {} }), change("delete", "open-webui")], 1],
+            ["neither", [change("update", "hermes", { plan: {} }), change("create", "open-webui"), { op: "replace", urn: urn("shared-key").replace(/render.*Service/, "random:index/randomBytes:RandomBytes") }], 0],
+        ])("%s of a service, and its disk with it, waits for an input that is off by default", (_, found, ends) => {
+            const checks = (step: Step) => step.env?.CHANGES_FOUND === "${{ steps.preview.outputs.changes }}";
+            expect(preview.steps.find(checks)).toHaveProperty("if", "${{ !inputs.replace }}");
+            expect(on.workflow_dispatch).toMatchObject({ inputs: { replace: { type: "boolean", default: false } } });
+            previews(found);
+            const { status, stdout } = runStep(preview, checks, { CHANGES_FOUND: previewed().replace(/^changes=(.*)\n$/, "$1") });
+            expect([status, stdout.includes("::error::")]).toEqual([ends, ends === 1]);
         });
 
         test("there is no preview to compare with, or none can be made now: it stops", () => {
