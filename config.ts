@@ -76,6 +76,47 @@ const plan = matches(
 const planHint = "use starter, standard, pro or another paid type of render.com/pricing";
 const boolean = oneOf(["true", "false"]);
 
+const regions = ["oregon", "ohio", "virginia", "frankfurt", "singapore"];
+
+const wholeNumber = (low: number, high: number) => (value: string) =>
+    /^[1-9]\d*$/.test(value) && Number(value) >= low && Number(value) <= high
+        ? undefined
+        : `${JSON.stringify(value)} isn't a whole number from ${low} to ${high}`;
+
+/** Render takes disks of 1 to 1000 GB; it never makes one smaller. */
+const diskGb = { hint: "give the size in GB, such as 10; a disk grows and never shrinks", wrong: wholeNumber(1, 1000) };
+
+/** Hermes takes messages of up to 10 MB (its `MAX_REQUEST_BYTES`), and a photo of 7 MB is 9.8 in one. */
+const maxUploadMb = 7;
+
+/** Memory by the names of plans that don't tell it, in MB (render.com/pricing). */
+const memoryOf: Record<string, number> = { starter: 512, standard: 2048, pro: 4096, pro_plus: 8192, pro_max: 16384, pro_ultra: 32768 };
+
+function memory(ofPlan: string): number {
+    const [, amount, unit] = /-(\d+)(mb|g)$/.exec(ofPlan) ?? [];
+    return amount ? Number(amount) * (unit === "g" ? 1024 : 1) : (memoryOf[ofPlan] ?? 0);
+}
+
+/**
+ * MB that Open WebUI can take in one file: three such files at once leave 30 % of its memory. Measured on 512 MB, it takes
+ * 268 MB and 44 for each MB of the limit (README, "Figures").
+ */
+const uploadMb = (ofPlan: string) => Math.floor((0.7 * memory(ofPlan) - 268) / 44);
+
+/** Hermes looks zones up by their exact name, whereas Intl takes any case. */
+function zone(value: string): string | undefined {
+    const known = [...Intl.supportedValuesOf("timeZone"), "UTC"].find((name) => name.toLowerCase() === value.toLowerCase());
+    if (known === value) return undefined;
+    if (known) return `${JSON.stringify(value)} is written ${known}`;
+    try {
+        new Intl.DateTimeFormat("en", { timeZone: value });
+        if (/^[A-Z]+$|^Etc\/|^[A-Z][a-z]+(\/[A-Z][a-z]+(_[A-Z][a-z]+)*)+$/.test(value)) return undefined; // a second name of a zone, such as Asia/Kolkata
+    } catch {
+        // is refused as well
+    }
+    return `${JSON.stringify(value)} isn't the name of a time zone`;
+}
+
 const rules = {
     ghcrUser: {
         hint: "give the user name alone, as it stands in your profile's URL",
@@ -126,16 +167,17 @@ const rules = {
         hint: "give the name alone, such as tail1234.ts.net, from login.tailscale.com/admin/dns",
         wrong: tailnetName,
     },
-    renderRegion: {
-        hint: "write one of them in lower case",
-        wrong: oneOf(["oregon", "ohio", "virginia", "frankfurt", "singapore"]),
-    },
+    renderRegion: { hint: "write one of them in lower case", wrong: oneOf(regions) },
     modelDefault: {
         hint: "copy the model's id, vendor included, from openrouter.ai/models, such as openai/gpt-5.5",
         wrong: matches(/^~?[A-Za-z0-9._-]+\/[A-Za-z0-9._:-]+$/, "isn't an OpenRouter id of the form vendor/model"),
     },
     hermesPlan: { hint: planHint, wrong: plan },
     webuiPlan: { hint: planHint, wrong: plan },
+    hermesDiskGb: diskGb,
+    webuiDiskGb: diskGb,
+    uploadLimitMb: { hint: "give the size in MB, such as 2; Hermes takes no larger message", wrong: wholeNumber(1, maxUploadMb) },
+    timezone: { hint: "write an IANA name such as Europe/Zurich, or UTC", wrong: zone },
     imageRegistry: {
         hint: "use ghcr.io, docker.io, registry.gitlab.com, <region>-docker.pkg.dev/<project>/<repository> or <account>.dkr.ecr.<region>.amazonaws.com/<prefix>",
         wrong: (value) => (renderRegistry(value) ? undefined : `${JSON.stringify(value)} isn't a registry that Render pulls private images from`),
@@ -151,6 +193,7 @@ const rules = {
     webuiSignup: { hint: "write true or false", wrong: boolean },
     keyRotation: { hint: "any word will do, a date for example" },
     protectData: { hint: "write true or false", wrong: boolean },
+    replaceData: { optional: true, hint: "write the renderRegion that the services are to move to", wrong: oneOf(regions) },
     telegramBotToken: {
         secret: true,
         optional: true,
@@ -219,6 +262,14 @@ export function inspectSettings(config: pulumi.Config) {
             sentence: `telegramBotToken is not set, so telegramAllowedUsers has no effect: ${rules.telegramBotToken.hint}.`,
         });
     }
+    const uploadLimit = Number(config.get("uploadLimitMb"));
+    const webuiPlan = config.get("webuiPlan") ?? "";
+    if (complaints.every(({ key }) => key !== "uploadLimitMb" && key !== "webuiPlan") && uploadLimit > uploadMb(webuiPlan)) {
+        complaints.push({
+            key: "uploadLimitMb",
+            sentence: `uploadLimitMb ${uploadLimit} is more than Open WebUI has memory for: webuiPlan "${webuiPlan}" can hold ${uploadMb(webuiPlan)}, so lower it, or set webuiPlan to a larger one such as standard.`,
+        });
+    }
 
     const values = Object.fromEntries(keys.map((key) => [key, config.get(key) ?? ""])) as Record<SettingName, string>;
     const settings = {
@@ -227,7 +278,11 @@ export function inspectSettings(config: pulumi.Config) {
         ghcrPullToken: config.get("ghcrPullToken") ?? values.ghcrToken,
         // Open WebUI stores it so.
         webuiAdminEmail: values.webuiAdminEmail.toLowerCase(),
+        hermesDiskGb: Number(values.hermesDiskGb),
+        webuiDiskGb: Number(values.webuiDiskGb),
         protectData: values.protectData === "true",
+        // A consent to one region and no other: it has no effect once the services stand there.
+        mayChangeRegion: values.replaceData === values.renderRegion,
         /** What Render's API calls the image registry. */
         renderRegistry: renderRegistry(values.imageRegistry) ?? "",
         /**

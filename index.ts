@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as render from "@pulumi/render";
 import { readSettings } from "./config";
+import { keepDisk, moveRefusal, tellOfNewOwner } from "./data";
 import { refusePublicResources } from "./guard";
 
 const settings = readSettings();
@@ -14,12 +15,16 @@ const stack = pulumi.getStack().toLowerCase();
 const hermesName = `hermes-${stack}`;
 const openWebUiName = `open-webui-${stack}`;
 
-const provider = new render.Provider("render", {
-    apiKey: pulumi.secret(settings.renderApiKey),
-    ownerId: settings.renderOwnerId,
-    // With `true`, a first deploy that fails leaves a service that Pulumi doesn't know and the next `up` collides with.
-    waitForDeployCompletion: false,
-});
+const provider = new render.Provider(
+    "render",
+    {
+        apiKey: pulumi.secret(settings.renderApiKey),
+        ownerId: settings.renderOwnerId,
+        // With `true`, a first deploy that fails leaves a service that Pulumi doesn't know and the next `up` collides with.
+        waitForDeployCompletion: false,
+    },
+    { hooks: { beforeUpdate: [tellOfNewOwner()] } },
+);
 
 // --- Secrets that nobody has to invent ---------------------------------------------------------------------------
 
@@ -86,13 +91,12 @@ const service = {
 };
 const serviceOptions = {
     provider,
-    // A new region replaces the services, and Render refuses a second one of the same name.
+    // A new region replaces the services, and their disks go with them. Render refuses a second one of the same name.
+    ignoreChanges: settings.mayChangeRegion ? [] : ["region"],
     deleteBeforeReplace: true,
-    // Protects the disks, which live and die with their services.
+    hooks: { beforeUpdate: [keepDisk()] },
     protect: settings.protectData,
 };
-
-// The disks below grow and never shrink, and a disk that is taken out of the program is deleted with its data.
 
 /** Render's form of an environment. */
 const env = (variables: Record<string, pulumi.Input<string>>) =>
@@ -108,7 +112,7 @@ const hermes = new render.PrivateService(
         name: hermesName,
         plan: settings.hermesPlan,
         runtimeSource: source(hermesName, hermesImage),
-        disk: { name: "hermes-data", mountPath: "/opt/data", sizeGb: 5 },
+        disk: { name: "hermes-data", mountPath: "/opt/data", sizeGb: settings.hermesDiskGb },
         envVars: env({
             PORT: "8642", // Render's default of 10000 can't be used on the private network.
             API_SERVER_ENABLED: "true",
@@ -117,6 +121,7 @@ const hermes = new render.PrivateService(
             API_SERVER_KEY: sharedKey,
             API_SERVER_MODEL_NAME: modelId,
             HERMES_MODEL: settings.modelDefault,
+            HERMES_TIMEZONE: settings.timezone,
             OPENROUTER_API_KEY: pulumi.secret(settings.openrouterApiKey),
             MODAL_TOKEN_ID: pulumi.secret(settings.modalTokenId),
             MODAL_TOKEN_SECRET: pulumi.secret(settings.modalTokenSecret),
@@ -142,7 +147,7 @@ const openWebUi = new render.PrivateService(
         name: openWebUiName,
         plan: settings.webuiPlan,
         runtimeSource: source(openWebUiName, openWebUiImage),
-        disk: { name: "open-webui-data", mountPath: "/app/backend/data", sizeGb: 5 },
+        disk: { name: "open-webui-data", mountPath: "/app/backend/data", sizeGb: settings.webuiDiskGb },
         envVars: env({
             HOST: "0.0.0.0", // Render wants one port bound on all interfaces; the private network is all there is.
             PORT: "8080",
@@ -190,7 +195,7 @@ const openWebUi = new render.PrivateService(
 
             // Uploads go to the model as text; there is no embedding model here to index them.
             BYPASS_EMBEDDING_AND_RETRIEVAL: "true",
-            RAG_FILE_MAX_SIZE: "2", // In MB. Three texts of 10 MB at once are the end of a container of 512 MB, 5 MB come close to it.
+            RAG_FILE_MAX_SIZE: settings.uploadLimitMb, // In MB.
             OFFLINE_MODE: "true",
             ENABLE_COMMUNITY_SHARING: "false",
 
@@ -203,6 +208,13 @@ const openWebUi = new render.PrivateService(
     },
     { ...serviceOptions, dependsOn: hermes },
 );
+
+// Said once both are known, and by the preview of `up`: nothing has been changed then.
+void pulumi.all([hermes.region, openWebUi.region]).apply(([hermesRegion, openWebUiRegion]) => {
+    const reason = moveRefusal({ [hermesName]: hermesRegion, [openWebUiName]: openWebUiRegion }, settings.renderRegion);
+    // A logged error alone doesn't end `up`, and of one that is thrown here Pulumi would print the stack, if it had one.
+    if (reason) throw Object.assign(new pulumi.RunError(reason), { stack: undefined });
+});
 
 export const openWebUiAdminEmail = settings.webuiAdminEmail;
 export const openWebUiAdminPassword = adminPassword;

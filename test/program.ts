@@ -33,6 +33,8 @@ export interface Resource {
     deleteBeforeReplace: boolean;
     ignoreChanges: string[];
     retainOnDelete: boolean;
+    /** Names of the hooks that run before it is updated. */
+    beforeUpdate: string[];
 }
 
 export interface Program {
@@ -118,6 +120,9 @@ function invent(type: string, name: string, inputs: Record<string, unknown>): Re
             return {};
     }
 }
+
+// The mocks say that they have hooks, and can't register one. None is ever called: there is no engine that updates anything.
+Object.assign(MockMonitor.prototype, { registerResourceHook: (_: unknown, done: (error: null, answer: object) => void) => { done(null, {}); } });
 
 /** The last segment of a URN is the resource's name. */
 const nameOf = (urn: string) => urn.slice(urn.lastIndexOf("::") + 2);
@@ -236,6 +241,7 @@ export async function run(
                 deleteBeforeReplace: request.getDeletebeforereplace(),
                 ignoreChanges: request.getIgnorechangesList(),
                 retainOnDelete: request.getRetainondelete() ?? false,
+                beforeUpdate: request.getHooks()?.getBeforeUpdateList() ?? [],
             });
         }
         return { resources, outputs, secrets, failure };

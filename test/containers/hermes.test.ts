@@ -204,6 +204,12 @@ test("with Modal out of reach no tool call runs on the gateway", async () => {
     expect(await traces()).toBe("");
 });
 
+test("it takes the time zone from the settings, by a name that it knows", async () => {
+    const { HERMES_TIMEZONE } = stack.environment("hermes");
+    // Without the variable, and with a name that it doesn't know, this is None.
+    expect(await output(hermes(), "/opt/hermes/bin/python", "-c", "import hermes_time; print(hermes_time.get_timezone())")).toBe(`${HERMES_TIMEZONE}\n`);
+});
+
 test("its SQLite is one without the WAL-reset bug", async () => {
     const version = await output(hermes(), "/opt/hermes/bin/python", "-c", "import sqlite3; print(sqlite3.sqlite_version)");
     const [major, minor, patch] = version.trim().split(".").map(Number);

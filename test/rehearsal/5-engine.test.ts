@@ -260,13 +260,69 @@ describe("What was changed by hand at Render", () => {
     });
 });
 
-describe("A new region", () => {
-    test("is refused while protectData is on, as `destroy` is, and nothing is touched", async () => {
+describe("A disk", () => {
+    test("grows by its setting, and keeps what is on it", async () => {
+        const before = disks();
+        await deployment.set({ hermesDiskGb: "6" });
+        await deployment.up();
+        expect(deployment.service("hermes").disk).toMatchObject({ id: before[0], sizeGB: 6 });
+        expect(await marks()).toEqual(["hermes\n", "open-webui\n"]);
+    });
+
+    test.for([["hermesDiskGb", "5", "6"], ["webuiDiskGb", "4", "5"]])("doesn't shrink: %s=%s is refused before anything is changed", async ([setting, less, size], { annotate }) => {
+        await deployment.set({ [setting]: less });
+        const { output: said } = await deployment.failingUp();
+        await annotate(reason(said));
+        expect(said).toContain(`${setting} is ${less}, but the disk has ${size} GB and can't shrink`);
+        await deployment.set({ [setting]: size });
+        expect(await deployment.up()).toEqual({ same: 10 });
+        expect(deployment.writes()).toEqual([]);
+    });
+
+    test("that is taken out of the program stays, with what is on it", async () => {
+        onTestFinished(await deployment.pulumi.edit("index.ts", (text) => text.replace(/ {8}disk: \{ name: "hermes-data".*\n/, "")));
+        expect((await deployment.failingUp()).output).toContain("hermes's disk is missing from the program");
+        expect(deployment.writes()).toEqual([]);
+    });
+});
+
+describe("A new region or workspace", () => {
+    test("isn't moved to: `up` says where both services stand, what would be lost and the way out, and touches nothing", async ({ annotate }) => {
+        const before = [...containerIds(), ...disks()];
+        const says = /stand in oregon: .*deletes their disks.*replaceData frankfurt/;
+        await deployment.set({ renderRegion: "frankfurt" });
+        const { output: said } = await deployment.failingUp();
+        await annotate(reason(said));
+        expect(said).toMatch(says);
+        // As after the preview of deploy.yml, and with one service alone.
+        for (const flag of ["--skip-preview", `--target=${urn("render:index/privateService:PrivateService", "hermes")}`]) {
+            const { code, output: again } = await deployment.pulumi.run(["up", "--yes", flag]);
+            expect([code === 0, again]).toEqual([false, expect.stringMatching(says)]);
+        }
+        await deployment.settled();
+        await deployment.set({ renderRegion: "oregon" });
+        expect(await deployment.up()).toEqual({ same: 10 });
+        expect(deployment.writes()).toEqual([]);
+        expect([...containerIds(), ...disks()]).toEqual(before);
+    });
+
+    test("is warned of when it is a workspace: what stands in the old one stays", async () => {
+        const before = [...containerIds(), ...disks()];
+        await deployment.set({ renderOwnerId: "tea-b0b0b0b0b0b0b0b0b0b0" });
+        expect(await deployment.pulumi.must("preview")).toContain("services that stand there stay there, with their disks");
+        expect(await deployment.up()).toEqual({ same: 9, update: 1 });
+        await deployment.set({ renderOwnerId: stack.settings.renderOwnerId });
+        await deployment.up();
+        expect(deployment.writes()).toEqual([]);
+        expect([...containerIds(), ...disks()]).toEqual(before);
+    });
+
+    test("is refused in spite of replaceData while protectData is on, as `destroy` is", async () => {
         await deployment.set({ protectData: "true" });
         await deployment.up();
         deployment.forget();
         const before = containerIds();
-        await deployment.set({ renderRegion: "frankfurt" });
+        await deployment.set({ renderRegion: "frankfurt", replaceData: "frankfurt" });
         expect((await deployment.failingUp()).output).toContain("unable to replace resource");
         const { code, output: said } = await deployment.pulumi.run(["destroy", "--yes"]);
         expect(code).not.toBe(0);
@@ -276,7 +332,7 @@ describe("A new region", () => {
         expect(await marks()).toEqual(["hermes\n", "open-webui\n"]);
     });
 
-    test("replaces both services without a clash of names", async ({ annotate }) => {
+    test("that replaceData names replaces both services without a clash of names", async ({ annotate }) => {
         const before = disks();
         await deployment.set({ protectData: "false" });
         // The new disk has no login, and the old machine would hold the name.
@@ -290,7 +346,7 @@ describe("A new region", () => {
     });
 
     test("cut off after the new service was made: it is deleted by hand, and one more `up` ends the move", async () => {
-        await deployment.set({ renderRegion: "ohio" });
+        await deployment.set({ renderRegion: "ohio", replaceData: "ohio" });
         await stack.tailnet("DELETE", "/machines/open-webui");
         deployment.render.fail(afterCreation);
         await deployment.failingUp();
@@ -433,6 +489,22 @@ describe("Trouble with the first `up`", () => {
         expect([deployment.service("open-webui").id, ...disks()]).toEqual(before);
     });
 
+    test("no payment card, at the registry credential and at a service: one more `up` once there is one", async ({ annotate }) => {
+        const { workspace } = deployment.render;
+        onTestFinished(() => { workspace.hasCard = true; });
+        workspace.hasCard = false;
+        const { output: atCredential } = await deployment.failingUp();
+        await annotate(reason(atCredential));
+        expect(reason(atCredential)).toContain("402");
+        workspace.hasCard = true;
+        void deployment.seen("POST", /^\/registrycredentials$/).then(() => { workspace.hasCard = false; });
+        const { output: atService } = await deployment.failingUp();
+        await annotate(reason(atService));
+        expect(reason(atService)).toContain("Payment information is required");
+        workspace.hasCard = true;
+        await deployment.up();
+    });
+
     test("a 500 in the place of a service: one more `up`", async () => {
         deployment.render.fail({ status: 500, times: 1, method: "POST", path: /^\/services$/ });
         await deployment.failingUp();
@@ -447,6 +519,11 @@ describe("Trouble with the first `up`", () => {
         expect((await preflight()).line("Service names")).toMatch(new RegExp(`^failure: hermes-${stackName} \\(${id}\\) exists .* adopt it`));
         await adopt("hermes");
         await deployment.pulumi.must("refresh", "--clear-pending-creates", "--yes");
+        // An adopted service stays where it is, too.
+        const { region } = deployment.service("hermes");
+        await deployment.set({ renderRegion: "singapore" });
+        expect((await deployment.failingUp()).output).toContain(`but hermes-${stackName} stands in ${region}`);
+        await deployment.set({ renderRegion: region });
         await deployment.up();
         expect(deployment.service("hermes")).toMatchObject({ id, disk: { id: disk?.id } });
     });

@@ -74,6 +74,19 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["webuiHostname", "placeholder", /is a placeholder/],
         ["webuiHostname", "replace-me", /is a placeholder/],
         ["keyRotation", "", /is empty/],
+        ["hermesDiskGb", "0", /from 1 to 1000: .*never shrinks/],
+        ["hermesDiskGb", "1001", /from 1 to 1000/],
+        ["webuiDiskGb", "5.5", /from 1 to 1000/],
+        ["webuiDiskGb", "10GB", /from 1 to 1000/],
+        ["uploadLimitMb", "0", /from 1 to 7/],
+        ["uploadLimitMb", "8", /from 1 to 7: .*Hermes/],
+        ["uploadLimitMb", "3", /webuiPlan "starter" can hold 2, so lower it, or set webuiPlan to .*standard/],
+        ["timezone", "Europe/Zürich", /isn't the name of a time zone: .*Europe\/Zurich/],
+        ["timezone", "Europe/Atlantis", /isn't the name of a time zone/],
+        ["timezone", "+02:00", /isn't the name of a time zone/],
+        ["timezone", "europe/zurich", /is written Europe\/Zurich/],
+        ["timezone", "Asia/KOLKATA", /isn't the name of a time zone/],
+        ["replaceData", "true", /renderRegion that/],
     ])("%s = %s", async ([setting, value, says]) => {
         const said = await complaints({ [setting]: value });
         expect(Object.keys(said)).toEqual([setting]);
@@ -128,6 +141,22 @@ describe("Telegram", () => {
     });
 });
 
+describe("Open WebUI's plan", () => {
+    test.for([["starter", 2], ["0.5c-512mb", 2], ["1c-1g", 7], ["standard", 7]] as const)("%s holds uploads of %i MB", async ([webuiPlan, most]) => {
+        expect((await run({ webuiPlan, uploadLimitMb: String(most) })).failure).toBeUndefined();
+        expect(Object.keys(await complaints({ webuiPlan, uploadLimitMb: String(most + 1) }))).toEqual(["uploadLimitMb"]);
+    });
+
+    test("is named alone when it is wrong", async () => {
+        expect(Object.keys(await complaints({ webuiPlan: "free", uploadLimitMb: "3" }))).toEqual(["webuiPlan"]);
+    });
+});
+
+test.for(["UTC", "Europe/Zurich", "America/Port-au-Prince", "America/Argentina/Buenos_Aires", "Asia/Kolkata", "Europe/Kyiv", "Etc/GMT+1"])(
+    "%s is a time zone",
+    async (timezone) => { expect((await run({ timezone })).failure).toBeUndefined(); },
+);
+
 test("the defaults are the documented ones", () => {
     const defaults = Object.entries(declaredSettings).filter(([, { default: value }]) => value !== undefined);
     expect(Object.fromEntries(defaults.map(([key, { default: value }]) => [key, value]))).toEqual({
@@ -135,6 +164,10 @@ test("the defaults are the documented ones", () => {
         modelDefault: "openai/gpt-5.5",
         hermesPlan: "starter",
         webuiPlan: "starter",
+        hermesDiskGb: 5,
+        webuiDiskGb: 5,
+        uploadLimitMb: 2,
+        timezone: "UTC",
         imageRegistry: "ghcr.io",
         webuiHostname: "open-webui",
         webuiAdminEmail: "admin@example.com",
@@ -188,7 +221,7 @@ describe("the template of the ESC environment", () => {
 
 test("Pulumi.yaml describes every setting", () => {
     for (const [key, { type, description }] of Object.entries(declaredSettings as Record<string, { type: string; description?: string }>)) {
-        expect(type, key).toMatch(/^(string|boolean)$/);
+        expect(type, key).toMatch(/^(string|boolean|integer)$/);
         expect(description ?? "", key).toMatch(/\.$/);
     }
 });

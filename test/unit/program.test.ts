@@ -173,10 +173,25 @@ describe("the services", () => {
         expect(plain(service(program, "open-webui").inputs)).toMatchObject({ ...shared, name: "open-webui-test", plan: "0.5c-512mb" });
     });
 
-    test("both are deleted before they are replaced, and no drift of theirs is ignored", async () => {
-        for (const { deleteBeforeReplace, ignoreChanges } of ofType(await evaluate(), privateService)) {
-            expect({ deleteBeforeReplace, ignoreChanges }).toEqual({ deleteBeforeReplace: true, ignoreChanges: [] });
-        }
+    test("both are deleted before they are replaced", async () => {
+        expect(ofType(await evaluate(), privateService).map(({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual([true, true]);
+    });
+
+    test.for<[replaceData: string | undefined, ignored: string[]]>([
+        [undefined, ["region"]],
+        ["ohio", ["region"]],
+        ["frankfurt", []],
+    ])("with replaceData=%s a new region is ignored but for the one that it names, and no other change is", async ([replaceData, ignored]) => {
+        const program = await evaluate({ renderRegion: "frankfurt", replaceData });
+        expect(ofType(program, privateService).map(({ ignoreChanges }) => ignoreChanges)).toEqual([ignored, ignored]);
+        expect(ofType(program, "pulumi:providers:render").map(({ beforeUpdate }) => beforeUpdate)).toEqual([["tell-of-new-owner"]]);
+    });
+
+    test("each keeps its disk, and its size", async () => {
+        const program = await evaluate({ hermesDiskGb: "10", webuiDiskGb: "20" });
+        expect(ofType(program, privateService).map(({ beforeUpdate }) => beforeUpdate)).toEqual([["keep-disk"], ["keep-disk"]]);
+        expect(plain(service(program, "hermes").inputs.disk)).toMatchObject({ sizeGb: 10 });
+        expect(plain(service(program, "open-webui").inputs.disk)).toMatchObject({ sizeGb: 20 });
     });
 
     test("Open WebUI waits for Hermes", async () => {
@@ -204,6 +219,7 @@ describe("the environments", () => {
             API_SERVER_PORT: "8642",
             API_SERVER_MODEL_NAME: "hermes-agent",
             HERMES_MODEL: "openai/gpt-5.5",
+            HERMES_TIMEZONE: "UTC",
             OPENROUTER_API_KEY: settings.openrouterApiKey,
             MODAL_TOKEN_ID: settings.modalTokenId,
             MODAL_TOKEN_SECRET: settings.modalTokenSecret,
@@ -273,18 +289,21 @@ describe("the environments", () => {
     test("every setting that belongs into an environment reaches it", async () => {
         const program = await evaluate({
             modelDefault: "anthropic/claude-opus-5",
+            timezone: "Europe/Zurich",
+            uploadLimitMb: "1",
             webuiHostname: "chat",
             tailnetDnsName: "cat-crocodile.ts.net",
             webuiSignup: "true",
             webuiAdminEmail: "Owner@Example.org",
         });
-        expect(environment(program, "hermes")).toMatchObject({ HERMES_MODEL: "anthropic/claude-opus-5" });
+        expect(environment(program, "hermes")).toMatchObject({ HERMES_MODEL: "anthropic/claude-opus-5", HERMES_TIMEZONE: "Europe/Zurich" });
         expect(environment(program, "open-webui")).toMatchObject({
             TS_HOSTNAME: "chat",
             WEBUI_URL: "https://chat.cat-crocodile.ts.net",
             CORS_ALLOW_ORIGIN: "https://chat.cat-crocodile.ts.net",
             ENABLE_SIGNUP: "true",
             DEFAULT_USER_ROLE: "pending",
+            RAG_FILE_MAX_SIZE: "1",
             WEBUI_ADMIN_EMAIL: "owner@example.org",
         });
     });

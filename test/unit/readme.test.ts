@@ -26,7 +26,7 @@ test("the configuration table has every other setting, with the program's defaul
     const defaults = Object.entries(declaredSettings)
         .filter(([, { default: value }]) => value !== undefined)
         .map(([key, { default: value }]) => [key, String(value)]);
-    expect(table).toEqual({ ...Object.fromEntries(defaults), ghcrPullToken: "ghcrToken", telegramBotToken: "–", telegramAllowedUsers: "–" });
+    expect(table).toEqual({ ...Object.fromEntries(defaults), ghcrPullToken: "ghcrToken", telegramBotToken: "–", replaceData: "–", telegramAllowedUsers: "–" });
 });
 
 test("every link to a file leads to one", () => {

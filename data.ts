@@ -1,0 +1,63 @@
+/** Keeps the services where they stand, with their disks, which live and die with them. */
+import * as pulumi from "@pulumi/pulumi";
+
+/** What goes with a disk, as the end of a sentence. */
+const loss = "with every chat, account and memory on them";
+
+/**
+ * Why services don't move to the region that the setting names; undefined when they stand there. Until `replaceData` names it,
+ * index.ts has Pulumi ignore a new region, for Render can't move a service: a new one takes its place, and the old one's disk
+ * is deleted.
+ */
+export function moveRefusal(regions: Record<string, string>, renderRegion: string): string | undefined {
+    const elsewhere = Object.keys(regions).filter((name) => regions[name] !== renderRegion);
+    if (elsewhere.length === 0) return undefined;
+    const from = regions[elsewhere[0]];
+    return (
+        `renderRegion is ${renderRegion}, but ${elsewhere.join(" and ")} ${elsewhere.length > 1 ? "stand" : "stands"} in ${from}: ` +
+        `a move replaces them and deletes their disks, ${loss}. ` +
+        `Set renderRegion back to ${from}, or, if all of it may be lost, run \`pulumi config set replaceData ${renderRegion}\`.`
+    );
+}
+
+/**
+ * A hook for the provider: preview and update warn of a new workspace. It replaces nothing, because the provider is updated in
+ * place. It isn't refused either: after an `up` that failed, the right workspace in the place of a wrong one is such a change.
+ */
+export const tellOfNewOwner = () =>
+    new pulumi.ResourceHook(
+        "tell-of-new-owner",
+        ({ oldInputs, newInputs }) => {
+            const [before, now] = [oldInputs, newInputs].map((inputs) => (inputs as { ownerId?: string } | undefined)?.ownerId ?? "");
+            if (before === now) return;
+            void pulumi.log.warn(
+                `renderOwnerId is ${now}, and was ${before}: services that stand there stay there, with their disks, and only what is made from now on ` +
+                    "stands in the new workspace. Set it back, or begin anew there: `pulumi destroy`, which deletes both disks, then `pulumi up`.",
+            );
+        },
+        { onDryRun: true },
+    );
+
+interface WithDisk {
+    disk?: { sizeGb?: number };
+}
+
+/** Why an update of a service may not be: it would delete the disk, or make it smaller, which Render refuses halfway through an update. */
+export function diskRefusal(name: string, { disk: old }: WithDisk = {}, { disk }: WithDisk = {}): string | undefined {
+    if (!old?.sizeGb) return undefined;
+    if (!disk) return `${name}'s disk is missing from the program, and would be deleted ${loss}: put it back.`;
+    if (!disk.sizeGb || disk.sizeGb >= old.sizeGb) return undefined;
+    const setting = name === "hermes" ? "hermesDiskGb" : "webuiDiskGb";
+    return `${setting} is ${disk.sizeGb}, but the disk has ${old.sizeGb} GB and can't shrink: run \`pulumi config set ${setting} ${old.sizeGb}\`.`;
+}
+
+/** A hook for services: stops preview and update with that sentence, before anything of the service is changed. */
+export const keepDisk = () =>
+    new pulumi.ResourceHook(
+        "keep-disk",
+        ({ name, oldOutputs, newInputs }) => {
+            const reason = diskRefusal(name, oldOutputs, newInputs);
+            if (reason) throw new pulumi.RunError(reason);
+        },
+        { onDryRun: true },
+    );
