@@ -18,12 +18,17 @@ export class CommandFailed extends Error {
 
 const execute = promisify(execFile);
 
-/** Runs a command of the user's to its end, without asking anything, and gives what it printed. Rejects with `CommandFailed`. */
-export async function run(command: string, args: string[]): Promise<string> {
+/**
+ * Runs a command of the user's to its end, without asking anything, and gives what it printed; `input` is all that it reads
+ * as its standard input. Rejects with `CommandFailed`.
+ */
+export async function run(command: string, args: string[], input = ""): Promise<string> {
     try {
         const env = { ...process.env, PATH: ownPath(), PULUMI_SKIP_UPDATE_CHECK: "true" };
-        const { stdout } = await execute(command, args, { env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 });
-        return stdout;
+        const running = execute(command, args, { env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 });
+        // A command may end without having read it.
+        running.child.stdin?.on("error", () => undefined).end(input);
+        return (await running).stdout;
     } catch (error) {
         throw new CommandFailed(command, error as NodeJS.ErrnoException);
     }

@@ -8,10 +8,10 @@ import { type Check, failure, type Finding, ok, unchecked } from "./report.mts";
 
 interface Project {
     name: string;
-    config: Record<string, { default?: unknown }>;
+    config: Record<string, { default?: string | boolean; description: string }>;
 }
 
-const project = parse(readFileSync(new URL("../Pulumi.yaml", import.meta.url), "utf8")) as Project;
+export const project = parse(readFileSync(new URL("../Pulumi.yaml", import.meta.url), "utf8")) as Project;
 
 export interface Stack {
     /** As `index.ts` writes it into the names at Render. */
@@ -21,7 +21,8 @@ export interface Stack {
     secrets: string[];
 }
 
-const pulumiCli = (...args: string[]) => run("pulumi", [...args, "--non-interactive"]);
+/** Runs the CLI without questions. Rejects with `CommandFailed`. */
+export const pulumiCli = (...args: string[]) => run("pulumi", [...args, "--non-interactive"]);
 
 /** What is stored for a stack. */
 export interface Stored {

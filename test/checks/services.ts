@@ -154,6 +154,11 @@ export class Services {
         return services;
     }
 
+    /** For SERVICES_URL of loopback-only.mjs: where each host is found in a folder of its name. */
+    get url(): string {
+        return `http://127.0.0.1:${(this.http.address() as AddressInfo).port}`;
+    }
+
     /** For MODAL_SERVER_URL. */
     get modalUrl(): string {
         return this.world.failing["api.modal.com"] === 0 ? nothing : `http://127.0.0.1:${this.modalPort}`;
@@ -163,7 +168,7 @@ export class Services {
         const { protocol, host, pathname, search } = new URL(url);
         if (protocol === "http:") return this.fetch(url, init); // a stand-in of its own
         if (!(host in hosts) || this.world.failing[host] === 0) return unknownHost(host);
-        return this.fetch(`http://127.0.0.1:${(this.http.address() as AddressInfo).port}/${host}${pathname}${search}`, init);
+        return this.fetch(`${this.url}/${host}${pathname}${search}`, init);
     }
 
     async close(): Promise<void> {
