@@ -135,7 +135,7 @@ const rules = {
     },
     renderApiKey: {
         secret: true,
-        hint: "make a Render key in its dashboard, Account Settings, API Keys",
+        hint: "make a Render key in its dashboard, Account Settings, API Keys (it has no scopes; the workspace needs a payment card)",
         wrong: startsWith("rnd_"),
     },
     renderOwnerId: {
@@ -149,17 +149,17 @@ const rules = {
     },
     modalTokenId: {
         secret: true,
-        hint: "make the pair, an id with ak- and a secret with as-, at modal.com/settings/tokens",
+        hint: "make the pair, an id with ak- and a secret with as-, at modal.com/settings/tokens, in a workspace of its own with a budget",
         wrong: startsWith("ak-"),
     },
     modalTokenSecret: {
         secret: true,
-        hint: "make the pair, an id with ak- and a secret with as-, at modal.com/settings/tokens",
+        hint: "make the pair, an id with ak- and a secret with as-, at modal.com/settings/tokens, in a workspace of its own with a budget",
         wrong: startsWith("as-"),
     },
     tailscaleAuthKey: {
         secret: true,
-        hint: "generate an auth key (reusable, pre-approved, tag:hermes) at login.tailscale.com/admin/settings/keys",
+        hint: "generate an auth key (reusable, pre-approved, tag:hermes, not ephemeral) at login.tailscale.com/admin/settings/keys",
         // Signed in advance for Tailnet Lock it ends in a signature and a key of 64 bytes (tailscale.com/ipn/ipnlocal, TailnetLockWrapPreauthKey).
         wrong: (value) => (value.includes("--TL") && !/--TL[\w+/]+-[\w+/]{86}$/.test(value) ? "is cut off" : startsWith("tskey-auth-")(value)),
     },

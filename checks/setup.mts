@@ -17,7 +17,7 @@ import { type SettingName, settingRules } from "../config.ts";
 import { getCli } from "./cli.mts";
 import { CommandFailed } from "./command.mts";
 import { credentialChecks } from "./credentials.mts";
-import { type Check, failure, format, runAll } from "./report.mts";
+import { type Check, failure, format, type Line, runAll } from "./report.mts";
 import { project, pulumiCli, readStored, stackOf, type Stored, unreadable } from "./stack.mts";
 import { openStore, readBackend, readStacks, type Store } from "./store.mts";
 import { tailscaleChecks } from "./tailscale.mts";
@@ -72,11 +72,22 @@ function withValues({ name, values, secretKeys }: Stored, given: Partial<Record<
     };
 }
 
+const capitalised = (sentence: string) => `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}.`;
+
+/** Lines no longer than the terminal has room for beside the guide. */
+function wrapped(sentence: string): string {
+    const lines = [""];
+    for (const word of sentence.split(" ")) {
+        if (lines[lines.length - 1].length + word.length > process.stdout.columns - 6) lines.push("");
+        lines[lines.length - 1] += `${lines[lines.length - 1] === "" ? "" : " "}${word}`;
+    }
+    return lines.join("\n");
+}
+
 /** Where a value comes from and what it is for, as a sentence. */
 function about(key: SettingName): string {
     const { hint, optional } = settingRules[key];
-    const sentence = `${hint.charAt(0).toUpperCase()}${hint.slice(1)}.`;
-    return isRequired(key) || optional ? sentence : `${project.config[key].description} ${sentence}`;
+    return isRequired(key) || optional ? capitalised(hint) : `${project.config[key].description} ${capitalised(hint)}`;
 }
 
 /** Asks for one setting until its form is right; undefined when the user keeps what is there. */
@@ -85,7 +96,7 @@ async function ask(stored: Stored, key: SettingName): Promise<string | undefined
     const fallback = defaultOf(key);
     const keeps = present !== undefined ? " (Enter keeps the present one)" : fallback !== undefined ? ` (Enter keeps ${fallback})` : settingRules[key].optional ? " (Enter leaves it out)" : "";
     const complaint = (value: string | undefined) => stackOf(value === undefined ? stored : withValues(stored, { [key]: value })).complaints.find((each) => each.key === key)?.sentence;
-    log.info(about(key));
+    log.info(wrapped(about(key)));
     const message = `${key}${keeps}`;
     const validate = (typed = "") => complaint(typed.trim() || present);
     const typed = (settingRules[key].secret ? await secretly(message, validate) : await line(message, validate)).trim();
@@ -94,50 +105,51 @@ async function ask(stored: Stored, key: SettingName): Promise<string | undefined
     return complaint(undefined) ? present : undefined;
 }
 
-/** Runs the checks of some settings and shows what they found. Gives whether none has failed. */
-async function judged(candidate: Stored, keys: SettingName[]): Promise<boolean> {
+/** Runs the checks of some settings and shows what they found. Gives what has failed. */
+async function refusals(candidate: Stored, keys: SettingName[]): Promise<Line[]> {
     const stack = stackOf(candidate);
     const checks = [...credentialChecks(stack), ...tailscaleChecks(stack)].filter((check) => check.about?.some((key) => keys.includes(key)));
-    const lines = await runAll(checks, stack.secrets, (found) => { log.message(format(found), { spacing: 0 }); });
-    return lines.every(({ status }) => status !== "failure");
+    const lines = await runAll(checks, stack.secrets, (found) => { log.message(wrapped(format(found)), { spacing: 0 }); });
+    return lines.filter(({ status }) => status === "failure");
 }
 
 /** Asks for the settings of a step that are missing or wrong, or for all of them; checks and stores them. Gives what is stored then. */
 async function take(keys: SettingName[], store: Store, stored: Stored, all = false): Promise<Stored> {
     let given: Partial<Record<SettingName, string>> = {};
-    let wanted = all ? keys : undefined;
-    for (;;) {
-        const complaints = stackOf(withValues(stored, given)).complaints.filter(({ key }) => keys.includes(key));
-        if (!wanted) for (const { key, sentence } of complaints) if (fullKey(key) in stored.values) log.warn(sentence);
-        for (const key of wanted ?? keys.filter((each) => complaints.some((complaint) => complaint.key === each))) {
+    const isThere = (key: SettingName) => fullKey(key) in withValues(stored, given).values;
+    /** Whether something was typed; undefined when the user leaves the step out. */
+    const askFor = async (wanted: SettingName[]): Promise<boolean | undefined> => {
+        let typed = false;
+        for (const key of wanted) {
             const value = await ask(withValues(stored, given), key);
-            if (value !== undefined) given = { ...given, [key]: value };
-            else if (settingRules[key].optional && !(fullKey(key) in withValues(stored, given).values)) return stored;
+            if (value === undefined && settingRules[key].optional && !isThere(key)) return undefined;
+            if (value === undefined) continue;
+            given = { ...given, [key]: value };
+            typed = true;
         }
-        const candidate = withValues(stored, given);
-        // One setting may be wrong because of another.
-        if (stackOf(candidate).complaints.some(({ key }) => keys.includes(key))) {
-            wanted = undefined;
-            continue;
-        }
-        if (!(await judged(candidate, keys))) {
-            const next = await answer(select({
-                message: "What now?",
-                options: [
-                    { value: "type", label: "Type it again" },
-                    { value: "check", label: "Check again: it is put right at the service" },
-                    { value: "go", label: "Go on with it as it is: `npm run preflight` will say it again" },
-                ],
-            }));
-            if (next !== "go") {
-                wanted = next === "type" ? keys : [];
-                continue;
-            }
-        }
-        for (const [key, value] of Object.entries(given)) await store.put(key as SettingName, value);
-        if (Object.keys(given).length > 0) log.success(`Stored ${Object.keys(given).join(" and ")}.`);
-        return candidate;
+        return typed;
+    };
+    const wrong = () => stackOf(withValues(stored, given)).complaints.filter(({ key }) => keys.includes(key));
+    for (const { key, sentence } of wrong()) if (isThere(key) && !all) log.warn(wrapped(sentence));
+    if (all && (await askFor(keys)) === undefined) return stored;
+    // One setting may be wrong because of another.
+    for (let left = wrong(); left.length > 0; left = wrong()) await askFor(left.map(({ key }) => key));
+    for (let failed = await refusals(withValues(stored, given), keys); failed.length > 0; failed = await refusals(withValues(stored, given), keys)) {
+        // The sentence names the settings that it is about, if it can be put right here.
+        const named = keys.filter((key) => failed.some(({ says, wayOut }) => `${says} ${wayOut ?? ""}`.includes(key)));
+        if (await askFor(named)) continue;
+        const again = await answer(select({
+            message: "What now?",
+            options: [
+                { value: true, label: "Check again: it is put right at the service" },
+                { value: false, label: "Go on with it as it is: npm run preflight will say it again" },
+            ],
+        }));
+        if (!again) break;
     }
+    for (const [key, value] of Object.entries(given)) await store.put(key as SettingName, value);
+    if (Object.keys(given).length > 0) log.success(`Stored ${Object.keys(given).join(" and ")}.`);
+    return withValues(stored, given);
 }
 
 const hasPassphrase = () => process.env.PULUMI_CONFIG_PASSPHRASE !== undefined || process.env.PULUMI_CONFIG_PASSPHRASE_FILE !== undefined;
@@ -183,11 +195,11 @@ async function readAll(): Promise<Stored> {
 async function askAll(): Promise<void> {
     const backend = await readBackend();
     await selectStack(backend.cloud);
-    const store = await openStore(backend, (sentence) => { log.success(`${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}.`); });
+    const store = await openStore(backend, (sentence) => { log.success(capitalised(sentence)); });
     let stored = await readAll();
     const isStored = (key: SettingName) => fullKey(key) in stored.values;
     const present = names.filter(isStored);
-    log.info(`Settings go to ${store.where}.${present.length > 0 ? ` There already: ${present.join(", ")}.` : ""}`);
+    log.info(wrapped(`Settings go to ${store.where}.${present.length > 0 ? ` There already: ${present.join(", ")}.` : ""}`));
     for (const keys of steps) {
         // The registry stands in front of its user, and is asked for with it the first time.
         if (keys.some((key) => isRequired(key) || isStored(key))) stored = await take(keys, store, stored, keys.some(isRequired) && !keys.some(isStored));

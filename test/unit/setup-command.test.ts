@@ -113,11 +113,10 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
         first.type(`github_pat_${"1A".repeat(20)}${enter}`);
         await first.sees("ghcrToken is a fine-grained GitHub token");
         first.type(refused + enter);
-        await first.answer("✗ Registry, push: ghcr.io doesn't take ghcrToken", "");
+        await first.sees("✗ Registry, push: ghcr.io doesn't take ghcrToken");
+        // Asked again at once, and only for what was refused; nothing of it is stored yet.
         expect(state().environments).toEqual({ "octo/private-hermes/dev": {} });
-        await first.answer("imageRegistry", "");
-        await first.answer("ghcrUser (Enter keeps the present one)", "");
-        await first.answer("ghcrToken (Enter keeps the present one)", settings.ghcrToken);
+        await first.answer("◆  ghcrToken (Enter keeps the present one)", settings.ghcrToken);
         await first.sees("✓ Registry, push: ghcrToken may push");
         await first.sees("Stored ghcrUser and ghcrToken.");
         await first.answer("renderApiKey", settings.renderApiKey);
