@@ -169,7 +169,7 @@ async function selectStack(cloud: boolean): Promise<void> {
     }
     const name = await line("Name of the new stack", (typed = "") => (/^[A-Za-z0-9][A-Za-z0-9_-]{0,50}$/.test(typed) ? undefined : "Use letters, digits, - and _."), "dev");
     if (!cloud && !hasPassphrase()) {
-        log.info("Outside Pulumi Cloud a passphrase encrypts the secrets. Pulumi asks for it at every command; without it the secrets are lost.");
+        log.info(wrapped("Outside Pulumi Cloud a passphrase encrypts the secrets. Pulumi asks for it at every command; without it they are lost."));
         const phrase = await secretly("A passphrase for the stack", (typed) => (typed ? undefined : "Give at least one character."));
         await secretly("The same once more", (typed) => (typed === phrase ? undefined : "That is another one."));
         process.env.PULUMI_CONFIG_PASSPHRASE = phrase;

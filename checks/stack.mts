@@ -38,7 +38,9 @@ export interface Stored {
 export async function readStored(): Promise<Stored> {
     const name = (await pulumiCli("stack", "--show-name")).trim().toLowerCase();
     const stored = JSON.parse(await pulumiCli("config", "--json", "--show-secrets")) as Record<string, { value?: string; secret: boolean }>;
-    const given = Object.entries(stored).flatMap(([key, { value }]) => (value === undefined ? [] : [[key, value]]));
+    const defaultOf = (key: string) => (project.config as Partial<Project["config"]>)[key.slice(key.indexOf(":") + 1)]?.default?.toString();
+    // The CLI gives the project's defaults, too, as if they were stored.
+    const given = Object.entries(stored).flatMap(([key, { value }]) => (value === undefined || value === defaultOf(key) ? [] : [[key, value]]));
     return { name, values: Object.fromEntries(given) as Record<string, string>, secretKeys: Object.keys(stored).filter((key) => stored[key].secret) };
 }
 

@@ -1,11 +1,12 @@
 /**
  * Plays the Pulumi CLI for the tests of `npm run setup`: stacks, their configuration and ESC environments, kept in the JSON file
  * that is its first argument, with each command line and what came over standard input. The command lines and what they print
- * are those of pulumi/pulumi (pkg/cmd/pulumi: whoami, stack, config) and of pulumi/esc (cmd/esc/cli: env ls, env init, env set).
+ * are those of pulumi/pulumi (pkg/cmd/pulumi: whoami, stack, config; seen of 3.260.0 as well) and of pulumi/esc (cmd/esc/cli: env ls, env init, env set).
  *
  * What it does not imitate: encryption, organizations beside the user's own, environments that import others, everything else.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { parse } from "yaml";
 
 const [file, ...line] = process.argv.slice(2);
 const state = JSON.parse(readFileSync(file, "utf8"));
@@ -40,7 +41,11 @@ function config() {
     needsStack();
     if (!state.cloud && imports().length > 0) fail("backend file does not support environments");
     const parts = imports().map((name) => state.environments[full(name)] ?? fail(`[404] Not Found: environment ${name} not found`));
-    return Object.assign({}, ...parts, state.config);
+    // The CLI gives the project's defaults as if they were stored.
+    const { config } = parse(readFileSync("Pulumi.yaml", "utf8"));
+    const defaults = Object.entries(config).filter(([, { default: value }]) => value !== undefined);
+    const given = defaults.map(([key, { default: value }]) => [`private-hermes:${key}`, { value: String(value), secret: false }]);
+    return Object.assign(Object.fromEntries(given), ...parts, state.config);
 }
 
 const commands = {
