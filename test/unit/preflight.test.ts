@@ -348,7 +348,7 @@ test("without a network it says what it couldn't check, and that is no failure",
     expect(code).toBe(0);
 });
 
-describe("as a command", () => {
+describe("as a command", { timeout: 30_000 }, () => {
     const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
 
     /** What `npm run preflight` runs, with Node.js as the only other command: nothing may leave this machine. */

@@ -165,7 +165,7 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
     });
 });
 
-test("without a terminal it says so in one sentence, and does nothing", () => {
+test("without a terminal it says so in one sentence, and does nothing", { timeout: 30_000 }, () => {
     keep({});
     const { status, stdout, stderr } = spawnSync("npm", ["run", "--silent", "setup"], { cwd: folder, env: environment(), encoding: "utf8", input: "" });
     expect(stdout).toBe("");
