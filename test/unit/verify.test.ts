@@ -244,7 +244,7 @@ describe("without a deployment it says so in one line", () => {
     });
 });
 
-test("as a command it prints the report and ends with 1 when something is wrong", () => {
+test("as a command it prints the report and ends with 1 when something is wrong", { timeout: 30_000 }, () => {
     const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
     commands.uninstall("pulumi");
     symlinkSync(process.execPath, join(commands.folder, "node"));
