@@ -52,25 +52,25 @@ const tailnetName = (value: string) => {
     if (value.includes("://")) return `${said} carries a scheme`;
     if (value.includes("/")) return `${said} carries a path`;
     if (!value.endsWith(".ts.net")) return `${said} doesn't end in .ts.net`;
-    return /^[a-z0-9-]+\.ts\.net$/.test(value) ? undefined : `${said} isn't a tailnet's name but a machine's, or is mistyped`;
+    return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?\.ts\.net$/.test(value) ? undefined : `${said} isn't a tailnet's name but a machine's, or is mistyped`;
 };
 
 /**
  * Registries that Render pulls private images from (render.com/docs/deploy-an-image), with the name that its API has
- * for each. The last two want the repository's path as well.
+ * for each. GitLab wants the project's path as well (docs.gitlab.com, "Container registry"), Google the repository's. Amazon's
+ * is left out: its passwords last twelve hours, and Render pulls at each later start, too.
  */
 const registries: [pattern: RegExp, name: string][] = [
     [/^ghcr\.io$/, "GITHUB"],
-    [/^registry\.gitlab\.com$/, "GITLAB"],
+    [/^registry\.gitlab\.com(\/[a-z0-9._-]+){2,}$/, "GITLAB"],
     [/^docker\.io$/, "DOCKER"],
     [/^[a-z0-9-]+-docker\.pkg\.dev(\/[a-z0-9._-]+){2}$/, "GOOGLE_ARTIFACT"],
-    [/^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\/[a-z0-9._-]+)+$/, "AWS_ECR"],
 ];
 
 const renderRegistry = (imageRegistry: string) => registries.find(([pattern]) => pattern.test(imageRegistry))?.[1];
 
 const plan = matches(
-    /^(starter|standard|pro|pro_plus|pro_max|pro_ultra|[\d.]+c-\d+(mb|g))$/,
+    /^(starter|standard|pro|pro_plus|pro_max|pro_ultra|\d+(\.\d+)?c-\d+(mb|g))$/,
     "isn't a Render instance type that can have a disk",
 );
 const planHint = "use starter, standard, pro or another paid type of render.com/pricing";
@@ -120,17 +120,17 @@ function zone(value: string): string | undefined {
 const rules = {
     ghcrUser: {
         hint: "give the user name alone, as it stands in your profile's URL",
-        wrong: matches(/^[A-Za-z0-9._-]+$/, "isn't a user name"),
+        wrong: matches(/^[A-Za-z0-9._+-]+$/, "isn't a user name"), // GitLab's deploy tokens have gitlab+deploy-token-1
     },
     ghcrToken: {
         secret: true,
-        hint: "make a classic token with write:packages at github.com/settings/tokens",
+        hint: "make a classic token at github.com/settings/tokens/new?scopes=write:packages, with no other scope",
         wrong: registryToken,
     },
     ghcrPullToken: {
         secret: true,
         optional: true,
-        hint: "make a classic token with only read:packages at github.com/settings/tokens",
+        hint: "make a classic token at github.com/settings/tokens/new?scopes=read:packages, with no other scope",
         wrong: registryToken,
     },
     renderApiKey: {
@@ -170,7 +170,8 @@ const rules = {
     renderRegion: { hint: "write one of them in lower case", wrong: oneOf(regions) },
     modelDefault: {
         hint: "copy the model's id, vendor included, from openrouter.ai/models, such as openai/gpt-5.5",
-        wrong: matches(/^~?[A-Za-z0-9._-]+\/[A-Za-z0-9._:-]+$/, "isn't an OpenRouter id of the form vendor/model"),
+        // The same in hermes/entrypoint.sh. With ~ in front OpenRouter has the newest of a family (its API reference, ModelAliasTarget).
+        wrong: matches(/^~?[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*(:[A-Za-z0-9._-]+)?(@preset\/[A-Za-z0-9._-]+)?$/, "isn't an OpenRouter id of the form vendor/model"),
     },
     hermesPlan: { hint: planHint, wrong: plan },
     webuiPlan: { hint: planHint, wrong: plan },
@@ -179,7 +180,7 @@ const rules = {
     uploadLimitMb: { hint: "give the size in MB, such as 2; Hermes takes no larger message", wrong: wholeNumber(1, maxUploadMb) },
     timezone: { hint: "write an IANA name such as Europe/Zurich, or UTC", wrong: zone },
     imageRegistry: {
-        hint: "use ghcr.io, docker.io, registry.gitlab.com, <region>-docker.pkg.dev/<project>/<repository> or <account>.dkr.ecr.<region>.amazonaws.com/<prefix>",
+        hint: "use ghcr.io, docker.io, registry.gitlab.com/<namespace>/<project> or <region>-docker.pkg.dev/<project>/<repository>",
         wrong: (value) => (renderRegistry(value) ? undefined : `${JSON.stringify(value)} isn't a registry that Render pulls private images from`),
     },
     webuiHostname: {
@@ -212,7 +213,9 @@ export type SettingName = keyof typeof rules;
 /** What is known of each setting, in the order in which they are asked for. */
 export const settingRules: Readonly<Record<SettingName, Rule>> = rules;
 
-const placeholder = /x{5,}|\.{3}|…|^<.*>|^your[-_ ]|change[-_ ]?me|placeholder|replace[-_ ]?me/i;
+/** Words that stand in templates; "exchangemedia" and "your-agent" are names. */
+const placeholder =
+    /x{5,}|\.{3}|…|<[^>]*>|(?<![a-z])((change|replace)[-_ ]?me|placeholder)(?![a-z])|^your[-_ ]([a-z]+[-_ ])*(key|token|id|user(name)?|secret|e?mail|tailnet|name|password|value|here)(?![a-z])/i;
 
 /** What is wrong with a value whatever the setting: these mistakes come from copying. */
 function copiedBadly(value: string, secret: boolean): string | undefined {

@@ -22,6 +22,12 @@ async function renderOwner({ settings: { renderApiKey, renderOwnerId } }: Stack)
     return ok(`the key opens the workspace “${(body as { name: string }).name}”`);
 }
 
+/** Render's API doesn't tell whether a workspace can pay; it takes a service of one that can. */
+async function paymentCard(): Promise<Finding> {
+    if ((await serviceIds()).length > 0) return ok("the workspace has one, for this stack's services run there");
+    return unchecked("Render doesn't tell whether the workspace has one, and refuses everything with 402 until it has", "add one under Billing in its dashboard");
+}
+
 interface ServiceItem {
     service: { id: string; name: string };
 }
@@ -44,8 +50,8 @@ async function serviceNames({ name, settings: { renderApiKey, renderOwnerId } }:
     );
 }
 
-const pushHint = "make a classic token with write:packages at github.com/settings/tokens";
-const pullHint = "make a classic token with only read:packages at github.com/settings/tokens";
+const pushHint = "make a classic token at github.com/settings/tokens/new?scopes=write:packages";
+const pullHint = "make a classic token at github.com/settings/tokens/new?scopes=read:packages";
 
 /** The way out at GHCR; elsewhere tokens are made in other places, and rights have other names. */
 const at = (registry: string, hint: string, right: string) => (registry === "ghcr.io" ? hint : `give it the right to ${right} at ${registry.split("/")[0]}`);
@@ -60,7 +66,9 @@ async function push({ name, settings }: Stack): Promise<Finding> {
     if (owner.toLowerCase() !== user.toLowerCase()) {
         return warning(`ghcrToken belongs to ${owner} and the images go to ${user}`, `set ghcrUser to ${owner}, unless ${user} is an organization that lets ${owner} push`);
     }
-    return ok(`ghcrToken may push to ${settings.imageBase}`);
+    const more = verdict.rights.more.filter((right) => right !== "push" && right !== "write:packages");
+    if (more.length > 0) return warning(`ghcrToken may do more than push (${more.join(", ")})`, at(registry, pushHint, "push only"));
+    return ok(`ghcrToken may push to ${settings.imageBase}, and nothing more`);
 }
 
 async function pull({ name, settings }: Stack): Promise<Finding> {
@@ -80,6 +88,8 @@ interface OpenRouterKey {
     limit_remaining: number | null;
     limit_reset?: string | null;
     is_free_tier?: boolean;
+    /** ISO 8601; null for a key that doesn't expire. */
+    expires_at?: string | null;
     is_management_key?: boolean;
     is_provisioning_key?: boolean;
 }
@@ -105,9 +115,15 @@ function openRouterChecks({ settings: { openrouterApiKey, modelDefault } }: Stac
         key: async () => {
             const key = await askForKey();
             if (!key) return failure("OpenRouter doesn't take openrouterApiKey", `make a key, with a spending limit, at ${openRouterKeys}`);
-            return key.is_management_key || key.is_provisioning_key
-                ? failure("openrouterApiKey is a management key, which can't be used for chats", `make an ordinary one at ${openRouterKeys}`)
-                : ok("openrouterApiKey is valid");
+            if (key.is_management_key || key.is_provisioning_key) {
+                return failure("openrouterApiKey is a management key, which can't be used for chats", `make an ordinary one at ${openRouterKeys}`);
+            }
+            if (!key.expires_at) return ok("openrouterApiKey is valid");
+            const days = Math.floor((Date.parse(key.expires_at) - Date.now()) / (24 * 60 * 60 * 1000));
+            const says = `openrouterApiKey ${days < 0 ? "has expired" : "expires"} on ${key.expires_at.slice(0, 10)}`;
+            const wayOut = `make another, with a spending limit, at ${openRouterKeys}`;
+            if (days < 0) return failure(says, wayOut);
+            return days < 30 ? warning(`${says}, and no chat is answered from then on`, wayOut) : ok(says);
         },
         limit: async () => {
             const { limit, limit_remaining: left, limit_reset: reset } = await validKey();
@@ -122,6 +138,7 @@ function openRouterChecks({ settings: { openrouterApiKey, modelDefault } }: Stac
                 const { total_credits: bought, total_usage: used } = (body as { data: { total_credits: number; total_usage: number } }).data;
                 return bought > used ? ok(`$${(bought - used).toFixed(2)} left`) : failure("the account's credit is used up", buy);
             }
+            if (is_free_tier && modelDefault.endsWith(":free")) return ok("none bought, which a free model doesn't need");
             if (is_free_tier) return failure("the account has never bought credit, which all but the free models need", buy);
             // OpenRouter tells the balance to management keys only.
             return ok("the account has bought some; what is left of it stands at openrouter.ai/settings/credits");
@@ -142,7 +159,9 @@ function openRouterChecks({ settings: { openrouterApiKey, modelDefault } }: Stac
 }
 
 async function modal({ settings: { modalTokenId, modalTokenSecret } }: Stack): Promise<Finding> {
-    return (await askModal(modalTokenId, modalTokenSecret))
+    const verdict = await askModal(modalTokenId, modalTokenSecret);
+    if (verdict === "outdated") return failure("Modal doesn't take the version of its client that is in the Hermes image any more", "take a newer release of this project, or lock a newer modal in hermes/requirements.in");
+    return verdict === "taken"
         ? ok("modalTokenId and modalTokenSecret are a valid pair")
         : failure("Modal doesn't take modalTokenId with modalTokenSecret", "make a new pair at modal.com/settings/tokens and set both");
 }
@@ -187,6 +206,7 @@ export function credentialChecks(stack: Stack): Check[] {
     const registry: SettingName[] = ["ghcrUser", "imageRegistry"];
     return [
         { name: "Render", about: render, run: whenRight(stack, render, () => renderOwner(stack)) },
+        { name: "Payment card", run: paymentCard },
         { name: "Service names", run: whenRight(stack, render, () => serviceNames(stack)) },
         { name: "Registry, push", about: ["ghcrUser", "ghcrToken"], run: whenRight(stack, [...registry, "ghcrToken"], () => push(stack)) },
         { name: "Registry, pull", about: ["ghcrPullToken"], run: whenRight(stack, [...registry, "ghcrToken", "ghcrPullToken"], () => pull(stack)) },

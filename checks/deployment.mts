@@ -26,6 +26,8 @@ export interface Deployment {
     ownerId: string;
     /** Of the two services, by what the report calls them. */
     services: Record<string, string>;
+    /** Is told what is waited for, at the beginning and at each change. */
+    progress?: (what: string) => void;
     /** Seconds between two looks at a deploy that is under way, and until it is given up. */
     poll: { every: number; within: number };
 }
@@ -50,7 +52,10 @@ async function allServices(apiKey: string, ownerId: string): Promise<Service[]> 
     return services;
 }
 
-/** The last thing that a service has said, preferring what its entrypoint says when it refuses. */
+/**
+ * The last thing that a service has said. The entrypoint ends with its reason; where it only says which process ended, that
+ * one's last error is the reason.
+ */
 async function lastWords({ apiKey, ownerId }: Deployment, id: string): Promise<string | undefined> {
     const query = new URLSearchParams({ ownerId, resource: id, direction: "backward", limit: "50" });
     const { status, body } = await askRender(apiKey, `/logs?${query.toString()}`);
@@ -59,12 +64,18 @@ async function lastWords({ apiKey, ownerId }: Deployment, id: string): Promise<s
         .toSorted((a, b) => a.timestamp.localeCompare(b.timestamp))
         .map(({ message }) => message.trim())
         .filter((message) => message !== "");
-    return messages.findLast((message) => message.startsWith("entrypoint: ")) ?? messages.at(-1);
+    const said = messages.filter((message) => !message.startsWith("==> ")); // Render's own lines
+    const last = said.findLastIndex((message) => message.startsWith("entrypoint: "));
+    if (last < 0 || !said[last].includes(" ended with code ")) return said[last] ?? said.at(-1);
+    const before = said.slice(0, last).filter((message) => !message.startsWith("entrypoint: "));
+    return before.findLast((message) => /error\b.*: |exception: |can't /i.test(message)) ?? before.at(-1) ?? said[last];
 }
 
 /** Waits for a service's newest deploy to end. */
 async function deployed(deployment: Deployment, id: string): Promise<Finding> {
-    const { apiKey, poll } = deployment;
+    const { apiKey, poll, progress } = deployment;
+    const name = Object.entries(deployment.services).find(([, each]) => each === id)?.[0] ?? id;
+    let seen = "";
     const wayOut = "put right what its log says, then pulumi up; if that changes nothing, Manual Deploy in Render's dashboard";
     for (let waited = 0; ; waited += poll.every) {
         const answer = await askRender(apiKey, `/services/${id}/deploys?limit=1`);
@@ -80,6 +91,8 @@ async function deployed(deployment: Deployment, id: string): Promise<Finding> {
             const words = await lastWords(deployment, id).catch(() => undefined);
             return failure(`its last deploy is ${status}${words ? `, the last word of its log is “${words}”` : ""}`, wayOut);
         }
+        if (status !== seen) progress?.(`${name}: waiting for its deploy, ${status} since ${new Date().toLocaleTimeString()}`);
+        seen = status;
         if (waited >= poll.within) return unchecked(`its deploy is still ${status} after ${Math.round(waited / 60)} minutes`, "look at its log in Render's dashboard");
         await sleep(poll.every * 1000);
     }

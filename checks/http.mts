@@ -16,11 +16,12 @@ export interface Credentials {
 /** For a service that answers slowly; one that doesn't answer at all shouldn't hold up the report. */
 const timeoutMs = 20_000;
 
-/** The reason in an error of fetch, of a socket or of a command: the code where there is one. */
+/** The reason in an error of fetch, of a socket or of a command: the code where there is one, and words for a time-out. */
 export function reasonOf(error: unknown): string {
     const { code, name, message, cause } = error as NodeJS.ErrnoException;
     if (cause !== undefined) return reasonOf(cause);
-    return code ?? (name === "TimeoutError" ? "no answer in time" : message);
+    // A DOMException, whose code of 23 tells nobody anything.
+    return name === "TimeoutError" ? "no answer in time" : (code ?? message);
 }
 
 /** Text as JSON, or as it is. */

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { run } from "./command.mts";
 import { ask, unexpected } from "./http.mts";
 import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.mts";
-import { type Stack, whenRight } from "./stack.mts";
+import { serviceIds, type Stack, whenRight } from "./stack.mts";
 
 /** A machine, as `tailscale status --json` shows it (pkg.go.dev/tailscale.com/ipn/ipnstate, PeerStatus). */
 interface Node {
@@ -41,6 +41,7 @@ export function tailscaleChecks(stack: Stack): Check[] {
     const { tailnetDnsName: name } = stack.settings;
     const tailnet = readTailnet();
     const admin = "login.tailscale.com/admin/dns";
+    const machines = "login.tailscale.com/admin/machines";
     return [
         {
             name: "Tailnet name",
@@ -63,7 +64,20 @@ export function tailscaleChecks(stack: Stack): Check[] {
         {
             name: "Tailscale auth key",
             about: ["tailscaleAuthKey"],
-            run: whenRight(stack, ["tailscaleAuthKey"], () => ok("tailscaleAuthKey is an auth key by its form; Tailscale judges the rest when it is first used")),
+            run: whenRight(stack, ["tailscaleAuthKey"], () => unchecked("tailscaleAuthKey is an auth key by its form, and Tailscale judges the rest when it is first used")),
+        },
+        {
+            name: "Machine name",
+            about: ["webuiHostname"],
+            run: whenRight(stack, ["tailnetDnsName", "webuiHostname"], async () => {
+                const status = await tailnet;
+                if (status?.CurrentTailnet?.MagicDNSSuffix !== name) return unchecked(`this device isn't on ${name}`);
+                const host = `${stack.settings.webuiHostname}.${name}`;
+                const taken = Object.values(status.Peer ?? {}).some(({ DNSName }) => DNSName === `${host}.`);
+                if (!taken) return ok(`this device sees no machine ${host}`);
+                if ((await serviceIds()).length > 0) return ok(`${host} is there, and so are this stack's services`);
+                return failure(`a machine ${host} is in the tailnet already, so the one of this stack would get another name and be refused`, `delete the old one at ${machines}, or set webuiHostname to another name`);
+            }),
         },
     ];
 }
@@ -111,7 +125,7 @@ export function machineOnTailnetChecks(host: string): { connected: Promise<boole
         },
         {
             name: "Tag",
-            run: on(({ Tags = [] }) => Tags.length > 0 ? ok(Tags.join(", ")) : failure(`${host} has no tag, so the policy treats it as a device of yours`, "tag it under Machines, and make a new auth key with tag:hermes")),
+            run: on(({ Tags = [] }) => Tags.includes("tag:hermes") ? ok(Tags.join(", ")) : failure(`${host} has no tag:hermes, which the policy grants port 443 of`, "tag it under Machines, and make a new auth key with tag:hermes")),
         },
         {
             name: "Key expiry",

@@ -49,7 +49,8 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
 
     const password = process.env.OPENWEBUI_PASSWORD ?? openWebUiAdminPassword;
     const { renderApiKey: apiKey, renderOwnerId: ownerId } = stack.settings;
-    const { deploys, others } = deploymentChecks({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll });
+    const progress = process.stderr.isTTY ? (what: string) => { console.error(what); } : undefined;
+    const { deploys, others } = deploymentChecks({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll, progress });
     const { connected, checks: machine } = machineOnTailnetChecks(new URL(url).hostname);
     const running = [...others, ...machine, ...pageChecks({ url, email, password, connected }, { modal })];
     return report([deploys, running], { json, secrets: [...stack.secrets, openWebUiAdminPassword, password] });

@@ -78,8 +78,10 @@ check_api_key() {
   fi
 }
 
+# The same rule as modelDefault's in config.ts.
 check_model() {
-  if [[ ! ${HERMES_MODEL:-} =~ ^[[:alnum:]~][[:alnum:]._-]*/[[:alnum:]][[:alnum:]._:@/-]*$ ]]; then
+  local LC_ALL=C word='[A-Za-z0-9][A-Za-z0-9._-]*' name='[A-Za-z0-9._-]+'
+  if [[ ! ${HERMES_MODEL:-} =~ ^~?$word/$word(:$name)?(@preset/$name)?$ ]]; then
     problems+=("HERMES_MODEL must be an OpenRouter model id with its vendor, e.g. openai/gpt-5.5.")
   fi
 }

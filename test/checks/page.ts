@@ -13,6 +13,8 @@ import { join } from "node:path";
 
 export interface PageState {
     password: string;
+    /** Status of the answer to a wrong password (400). */
+    refusal?: number;
     /** Status of /health. */
     health: number;
     models: string[];
@@ -85,7 +87,7 @@ export class Page {
         if (call === "GET /health") return { status: this.state.health, body: { status: this.state.health === 200 } };
         if (call === "POST /api/v1/auths/signin") {
             const { email, password } = JSON.parse(text) as { email: string; password: string };
-            if (email !== "admin@example.com" || password !== this.state.password) return { status: 400, body: { detail: "incorrect" } };
+            if (email !== "admin@example.com" || password !== this.state.password) return { status: this.state.refusal ?? 400, body: { detail: "incorrect" } };
             const token = `token-${this.tokens.length}`;
             this.tokens.push(token);
             return { status: 200, body: { token } };

@@ -1,6 +1,6 @@
 /**
  * Plays the services that `npm run preflight` and `npm run verify` ask, Render apart (test/render/api.ts): GitHub, registries
- * that hand out tokens as Docker Hub and GitLab do, ECR's kind that doesn't, OpenRouter, Telegram, a public DNS resolver, and Modal.
+ * that hand out tokens as Docker Hub and GitLab do, a kind that doesn't, OpenRouter, Telegram, a public DNS resolver, and Modal.
  * While it runs, `fetch` reaches these hosts here; every other host of the internet is unknown.
  *
  * Each checks the credential that it is given. The shapes of answers are those of the services' API references. What it
@@ -16,16 +16,20 @@ import { type Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js"
 export interface World {
     /** Scopes and owner of a token. */
     github: Record<string, { login: string; scopes: string }>;
-    /** Actions that a token is granted on every repository; `opaque` gives tokens that say nothing, `whole` refuses a question that it can't grant whole. */
-    registry: { tokens: Record<string, string[]>; opaque: boolean; whole: boolean };
+    /** Actions that a token is granted on every repository; `opaque` gives tokens that say nothing, `whole` refuses a question that it can't grant whole, `star` grants what wasn't asked for. */
+    registry: { tokens: Record<string, string[]>; opaque: boolean; whole: boolean; star?: boolean };
     /** Tokens that are taken by HTTP Basic authentication. */
-    ecr: string[];
+    basic: string[];
     openRouter: Record<string, Record<string, unknown>>;
     /** Answer to the question for credits; without one it takes management keys only. */
     credits?: { total_credits: number; total_usage: number };
     models: { id: string; supported_parameters: string[] }[];
     /** Token secret by token id. */
     modal: Record<string, string>;
+    /** gRPC status that Modal answers with, whoever asks. */
+    modalSays?: number;
+    /** Versions of its client that Modal has been asked with. */
+    modalClients?: string[];
     /** Name and users who have pressed Start, by a bot's token. */
     telegram: Record<string, { username: string; users: string[] }>;
     /** Public addresses by host name. */
@@ -62,9 +66,9 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
     "registry.gitlab.com": (world, request, { pathname }) =>
         pathname === "/v2/" ? { status: 401, headers: { "www-authenticate": 'Bearer realm="https://gitlab.com/jwt/auth",service="container_registry"' } } : undefined,
     "gitlab.com": (world, request, url) => grant(world, request, url),
-    "123456789012.dkr.ecr.us-east-1.amazonaws.com": ({ ecr }, request, { pathname }) => {
+    "europe-docker.pkg.dev": (world, request, { pathname }) => {
         if (pathname !== "/v2/") return undefined;
-        return ecr.includes(passwordOf(request)) ? json({}) : { status: 401, headers: { "www-authenticate": 'Basic realm="https://ecr",service="ecr.amazonaws.com"' } };
+        return world.basic.includes(passwordOf(request)) ? json({}) : { status: 401, headers: { "www-authenticate": 'Basic realm="https://europe-docker.pkg.dev"' } };
     },
     "openrouter.ai": ({ openRouter, credits, models }, request, { pathname }) => {
         if (pathname === "/api/v1/models") return json({ data: models });
@@ -98,11 +102,11 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
 const elsewhere = { type: "repository", name: "somebody/else", actions: ["pull", "push", "delete"] };
 
 /** A token of the registry protocol. */
-function grant({ registry: { tokens, opaque, whole } }: World, request: IncomingMessage, { searchParams }: URL): Reply {
+function grant({ registry: { tokens, opaque, whole, star } }: World, request: IncomingMessage, { searchParams }: URL): Reply {
     const actions = (tokens as Partial<Record<string, string[]>>)[passwordOf(request)];
     if (!actions) return refused;
     const [, name, wanted] = (searchParams.get("scope") ?? "").split(":");
-    const granted = wanted.split(",").filter((action) => actions.includes(action));
+    const granted = star ? actions : wanted.split(",").filter((action) => actions.includes(action));
     if (whole && granted.length < wanted.split(",").length) return { status: 403, body: {} };
     return json({ token: opaque ? "opaque" : `${part({})}.${part({ access: [elsewhere, ...(granted.length > 0 ? [{ type: "repository", name, actions: granted }] : [])] })}.signature` });
 }
@@ -134,8 +138,10 @@ export class Services {
         this.grpc.addService({ ClientHello: hello }, {
             ClientHello: ({ metadata }: { metadata: Metadata }, answer: (error: object | null, body?: Buffer) => void) => {
                 const sent = (name: string) => String(metadata.get(`x-modal-${name}`)[0] ?? "");
+                (world.modalClients ??= []).push(sent("client-version"));
                 // Modal turns away who doesn't say what client it is.
                 if (!sent("client-version") || sent("client-type") !== "1") answer({ code: status.FAILED_PRECONDITION });
+                else if (world.modalSays) answer({ code: world.modalSays });
                 else if (world.failing["api.modal.com"]) answer({ code: status.INTERNAL });
                 else if (world.modal[sent("token-id")] !== sent("token-secret")) answer({ code: status.UNAUTHENTICATED });
                 else answer(null, Buffer.alloc(0));

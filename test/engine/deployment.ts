@@ -77,7 +77,7 @@ export class Deployment {
         // After the installation, which has to reach more than the registry.
         pulumi.use({ ...(await registry.environment(pulumi.folder("docker"))), RENDER_HOST: render.url });
         const deployment = new Deployment(stack, registry, pulumi, render);
-        await deployment.set({ ...stack.settings, imageRegistry: Registry.host });
+        await deployment.set({ ...stack.settings, imageRegistry: `${Registry.host}/family/agent` });
         return deployment;
     }
 

@@ -142,7 +142,7 @@ describe("The engine, from nothing", () => {
         const pushed = await registry.contents();
         for (const name of serviceNames) {
             const { imagePath, credentialId = "" } = deployment.service(name);
-            const path = `octo-cat/${name}-${stackName}`;
+            const path = `family/agent/${name}-${stackName}`;
             expect(imagePath).toBe(`${Registry.host}/${path}@${pushed.find((found) => found.name === path)?.tags.latest}`);
             expect(render.workspace.credentials.get(credentialId)).toMatchObject({ registry: "GITLAB", username, authToken });
             expect(await registry.has(imagePath, { username, authToken })).toBe(true);
@@ -454,7 +454,7 @@ describe("`pulumi destroy`", () => {
 
     test("what stays: in the registry, and on the tailnet", async ({ annotate }) => {
         const repositories = await deployment.registry.contents();
-        expect(repositories.map(({ name }) => name).toSorted()).toEqual(serviceNames.map((name) => `octo-cat/${name}-${stackName}`));
+        expect(repositories.map(({ name }) => name).toSorted()).toEqual(serviceNames.map((name) => `family/agent/${name}-${stackName}`));
         for (const { name, digests } of repositories) await annotate(`${Registry.host}/${name}: ${digests.length} versions`);
         expect((await stack.machines()).map(({ Name }) => Name)).toContain(new URL(stack.url).hostname);
         await annotate(`the machine ${new URL(stack.url).hostname}`);

@@ -32,6 +32,8 @@ export interface Disk {
 
 export type DeployStatus =
     | "queued"
+    | "pre_deploy_in_progress"
+    | "pre_deploy_failed"
     | "build_in_progress"
     | "build_failed"
     | "update_in_progress"

@@ -51,8 +51,14 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["ghcrUser", "octo/cat", /user name alone/],
         ["ghcrUser", "octo@example.com", /user name alone/],
         ["ghcrUser", "@octo", /user name alone/],
+        ["tailnetDnsName", "-.ts.net", /mistyped/],
+        ["hermesPlan", "..c-1g", /instance type/],
+        ["hermesPlan", "1.c-1g", /instance type/],
         ["hermesPlan", "free", /instance type/],
         ["webuiPlan", "Standard", /instance type/],
+        ["imageRegistry", "registry.gitlab.com", /registry\.gitlab\.com\/<namespace>\/<project>/],
+        ["imageRegistry", "registry.gitlab.com/family", /<namespace>\/<project>/],
+        ["imageRegistry", "123456789012.dkr.ecr.us-east-1.amazonaws.com/me", /isn't a registry/],
         ["imageRegistry", "quay.io", /ghcr\.io/],
         ["imageRegistry", "https://ghcr.io", /ghcr\.io/],
         ["imageRegistry", "europe-west1-docker.pkg.dev", /<project>/],
@@ -71,6 +77,9 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["modalTokenId", "ak-...", /is a placeholder/],
         ["modalTokenId", "ak-…", /is a placeholder/],
         ["webuiHostname", "change-me", /is a placeholder/],
+        ["tailnetDnsName", "your-tailnet.ts.net", /is a placeholder/],
+        ["webuiAdminEmail", "your-email@example.com", /is a placeholder/],
+        ["ghcrUser", "please_change_me", /is a placeholder/],
         ["webuiHostname", "placeholder", /is a placeholder/],
         ["webuiHostname", "replace-me", /is a placeholder/],
         ["keyRotation", "", /is empty/],
@@ -96,6 +105,13 @@ describe("a bad value is refused with a sentence that names it", () => {
     test("an auth key that is signed in advance for Tailnet Lock is fine", async () => {
         const tailscaleAuthKey = `tskey-auth-${"a1".repeat(10)}--TL${"Ab+/".repeat(40)}-${"Z".repeat(86)}`;
         expect(Object.keys(await complaints({ tailscaleAuthKey, protectData: "TRUE" }))).toEqual(["protectData"]);
+    });
+
+    test("names that only look like placeholders are fine, and so is the user of a deploy token", async () => {
+        const fine = { ghcrUser: "exchangemedia", webuiAdminEmail: "bob@exchangemedia.com", webuiHostname: "your-agent", hermesPlan: "0.5c-512mb", imageRegistry: "registry.gitlab.com/family/agent" };
+        for (const [setting, value] of [...Object.entries(fine), ["ghcrUser", "gitlab+deploy-token-1"]]) {
+            expect(Object.keys(await complaints({ [setting]: value, protectData: "TRUE" })), value).toEqual(["protectData"]);
+        }
     });
 
     test.for(Object.keys(requiredSettings()))("%s missing, empty, blank, or with a line break", async (setting) => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { run } from "../program";
 
 const entrypoint = fileURLToPath(new URL("../../hermes/entrypoint.sh", import.meta.url));
 
@@ -146,6 +147,18 @@ describe("refusals", () => {
         const { status, output } = boot({ env: Object.fromEntries(names.map((name) => [name, "canary\ncanary"])) });
         expect(status).toBe(1);
         expect(output).not.toContain("canary");
+    });
+});
+
+describe("a model's id is judged here as by the program", () => {
+    test.for<[id: string, right: boolean]>([
+        ["openai/gpt-5.5", true], ["meta-llama/llama-3.3-70b-instruct:free", true], ["~anthropic/claude-sonnet-latest", true],
+        ["openai/gpt-5.5@preset/careful", true], ["openai/gpt-5.5:nitro@preset/careful", true],
+        ["gpt-5.5", false], ["/gpt-5.5", false], ["openai/", false], ["openai/-x", false], ["-openai/x", false], ["~/x", false], ["openai/~x", false],
+        ["openai/gpt-5.5@preset", false], ["openai/gpt-5.5@other/x", false], ["openrouter/openai/gpt-5.5", false], ["openai/gpt-5.5:", false], ["openäi/x", false],
+    ])("%s", async ([id, right]) => {
+        expect(boot({ env: { ...goodEnv, HERMES_MODEL: id } }).status).toBe(right ? 7 : 1);
+        expect((await run({ modelDefault: id })).failure).toEqual(right ? undefined : expect.objectContaining({ message: expect.stringContaining("modelDefault") as string }));
     });
 });
 

@@ -3,6 +3,7 @@ import { statfs } from "node:fs/promises";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { status as grpc } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { preflight } from "../../checks/preflight.mts";
 import type { Line } from "../../checks/report.mts";
@@ -24,6 +25,7 @@ const tailnet = (changes = {}) => JSON.stringify({
     BackendState: "Running", CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" }, CertDomains: ["laptop.tail1234.ts.net"], Peer: null, ...changes,
 });
 
+const day = 24 * 60 * 60 * 1000;
 const botToken = `123456789:${"Ab1-".repeat(9)}`;
 
 let settings: Record<string, string> & { ghcrPullToken: string };
@@ -54,7 +56,7 @@ beforeEach(async () => {
             [settings.ghcrPullToken]: { login: "octo-cat", scopes: "read:packages" },
         },
         registry: { tokens: { [settings.ghcrToken]: ["pull", "push"], [settings.ghcrPullToken]: ["pull"] }, opaque: false, whole: false },
-        ecr: [settings.ghcrToken],
+        basic: [settings.ghcrToken],
         openRouter: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, limit_reset: "monthly", is_free_tier: false } },
         models: [{ id: "openai/gpt-5.5", supported_parameters: ["tools"] }, { id: "openai/no-tools", supported_parameters: [] }],
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
@@ -105,13 +107,15 @@ async function run(): Promise<{ code: number; lines: Line[]; line: (check: strin
 }
 
 const names = [
-    "Node.js", "Pulumi CLI", "Docker", "Image builder", "Disk space", "Stack", "Settings", "Render", "Service names", "Registry, push",
-    "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key",
+    "Node.js", "Pulumi CLI", "Docker", "Image builder", "Disk space", "Stack", "Settings", "Render", "Payment card", "Service names", "Registry, push",
+    "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key", "Machine name",
 ];
+/** What no service tells beforehand. */
+const unknowable = ["Payment card", "Tailscale auth key"];
 
-test("with everything in order each check has one line, and all are fine", async () => {
+test("with everything in order each check has one line, and all that can be known is fine", async () => {
     const { code, lines } = await run();
-    expect(lines.map(({ check, status }) => `${check}: ${status}`)).toEqual(names.map((name) => `${name}: ok`));
+    expect(lines.map(({ check, status }) => `${check}: ${status}`)).toEqual(names.map((name) => `${name}: ${unknowable.includes(name) ? "unchecked" : "ok"}`));
     expect(code).toBe(0);
 });
 
@@ -131,7 +135,7 @@ test("for people it prints a line for each, with a mark and the way out", async 
     expect(lines).toContainEqual(expect.stringMatching(/^! Spending limit: .*openrouter\.ai\/settings\/keys\.$/));
     expect(lines).toContainEqual(expect.stringMatching(/^! Registry, push: couldn't be checked, api\.github\.com doesn't answer \(ENOTFOUND\)\.$/));
     expect(lines).toContainEqual(expect.stringMatching(/^✗ Modal: .*modal\.com\/settings\/tokens.*\.$/));
-    expect(lines.at(-1)).toBe("15 fine, 1 to think about, 2 not checked, 1 wrong");
+    expect(lines.at(-1)).toBe("15 fine, 1 to think about, 4 not checked, 1 wrong");
     expect(code).toBe(1);
 });
 
@@ -200,15 +204,15 @@ describe("the stack", () => {
             expect.stringMatching(/^failure tailnetDnsName is not set: .*admin\/dns/),
         ]);
         expect(lines.filter(({ status }) => status === "unchecked").map(({ check }) => check)).toEqual([
-            "Render", "Service names", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key",
+            "Render", "Payment card", "Service names", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key", "Machine name",
         ]);
     });
 
     test("a secret in plain text isn't printed either", async () => {
         const plainText = ["ghcrToken", "modalTokenSecret"];
-        commands.install("pulumi", { ...pulumiSays({ settings, plainText }), "stack export --non-interactive": { error: `error: bad token ${settings.ghcrToken}` } });
+        commands.install("pulumi", { ...pulumiSays({ settings, plainText }), "stack export --non-interactive": { error: `error: bad token ${settings.ghcrToken} or ${settings.modalTokenSecret}` } });
         const { lines, line } = await run();
-        expect(line("Service names").says).toMatch(/bad token \[secret\]/);
+        expect(line("Service names").says).toMatch(/bad token \[secret\] or \[secret\]/);
         expect(lines.filter(({ check, status }) => check === "Settings" && status === "failure")).toHaveLength(2);
     });
 
@@ -253,6 +257,10 @@ describe("credentials", () => {
         ["a pull token that may push", () => { world.github[settings.ghcrPullToken].scopes = "write:packages"; }, "Registry, pull", "warning", /more than pull \(write:packages\)/],
         ["a pull token that may delete, too", () => { world.github[settings.ghcrPullToken].scopes = "read:packages, delete:packages"; }, "Registry, pull", "warning", /delete:packages/],
 
+        ["a push token that may do more", () => { world.github[settings.ghcrToken].scopes = "write:packages, read:packages, repo, gist"; }, "Registry, push", "warning", /more than push \(repo, gist\).*scopes=write:packages/],
+        ["a push token that may read, too", () => { world.github[settings.ghcrToken].scopes = "write:packages, read:packages"; }, "Registry, push", "ok", /nothing more/],
+        ["a registry that grants everything", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrToken] = ["*"]; world.registry.star = true; }, "Registry, push", "warning", /more than push \(\*\)/],
+        ["GitHub has an outage", () => { world.failing["api.github.com"] = 500; }, "Registry, push", "unchecked", /answers 500, try again later/],
         ["GitHub sends us elsewhere", () => { world.failing["api.github.com"] = 302; }, "Registry, push", "unchecked", /api\.github\.com answers 302/],
 
         ["Docker Hub", () => { set({ imageRegistry: "docker.io" }); }, "Registry, push", "ok", /docker\.io\/octo-cat/],
@@ -261,20 +269,25 @@ describe("credentials", () => {
         ["Docker Hub, a token that can't push", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrToken] = ["pull"]; }, "Registry, push", "failure", /may not push.*docker\.io/],
         ["Docker Hub, a pull token that may push", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrPullToken] = ["pull", "push"]; }, "Registry, pull", "warning", /more than pull \(push\)/],
         ["Docker Hub, a pull token without rights", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrPullToken] = []; }, "Registry, pull", "failure", /may not pull/],
-        ["GitLab refuses the whole question, push", () => { set({ imageRegistry: "registry.gitlab.com" }); world.registry.whole = true; world.registry.tokens[settings.ghcrToken] = ["pull"]; }, "Registry, push", "failure", /may not push/],
-        ["GitLab refuses the whole question, pull", () => { set({ imageRegistry: "registry.gitlab.com" }); world.registry.whole = true; }, "Registry, pull", "ok", /nothing more/],
-        ["GitLab refuses all, pull", () => { set({ imageRegistry: "registry.gitlab.com" }); world.registry.whole = true; world.registry.tokens[settings.ghcrPullToken] = []; }, "Registry, pull", "failure", /doesn't take ghcrPullToken/],
-        ["a registry whose tokens say nothing", () => { set({ imageRegistry: "registry.gitlab.com" }); world.registry.opaque = true; }, "Registry, push", "unchecked", /doesn't say/],
-        ["a registry without tokens", () => { set({ imageRegistry: "123456789012.dkr.ecr.us-east-1.amazonaws.com/hermes" }); }, "Registry, push", "unchecked", /takes ghcrToken but doesn't say/],
-        ["a registry without tokens, wrong password", () => { set({ imageRegistry: "123456789012.dkr.ecr.us-east-1.amazonaws.com/hermes" }); world.ecr = []; }, "Registry, push", "failure", /doesn't take ghcrToken/],
+        ["GitLab refuses the whole question, push", () => { set({ imageRegistry: "registry.gitlab.com/family/agent" }); world.registry.whole = true; world.registry.tokens[settings.ghcrToken] = ["pull"]; }, "Registry, push", "failure", /may not push/],
+        ["GitLab refuses the whole question, pull", () => { set({ imageRegistry: "registry.gitlab.com/family/agent" }); world.registry.whole = true; }, "Registry, pull", "ok", /nothing more/],
+        ["GitLab refuses all, pull", () => { set({ imageRegistry: "registry.gitlab.com/family/agent" }); world.registry.whole = true; world.registry.tokens[settings.ghcrPullToken] = []; }, "Registry, pull", "failure", /doesn't take ghcrPullToken/],
+        ["a registry whose tokens say nothing", () => { set({ imageRegistry: "registry.gitlab.com/family/agent" }); world.registry.opaque = true; }, "Registry, push", "unchecked", /doesn't say/],
+        ["a registry without tokens", () => { set({ imageRegistry: "europe-docker.pkg.dev/project/images" }); }, "Registry, push", "unchecked", /takes ghcrToken but doesn't say/],
+        ["a registry without tokens, wrong password", () => { set({ imageRegistry: "europe-docker.pkg.dev/project/images" }); world.basic = []; }, "Registry, push", "failure", /doesn't take ghcrToken/],
 
         ["an OpenRouter key that isn't one", () => { world.openRouter = {}; }, "OpenRouter", "failure", /doesn't take openrouterApiKey.*openrouter\.ai\/settings\/keys/],
         ["its limit then", () => { world.openRouter = {}; }, "Spending limit", "unchecked", /put right first/],
         ["a management key", () => { openRouterKey().is_management_key = true; }, "OpenRouter", "failure", /management key/],
+        ["a provisioning key", () => { openRouterKey().is_provisioning_key = true; }, "OpenRouter", "failure", /management key/],
+        ["a key that has expired", () => { openRouterKey().expires_at = "2020-01-02T00:00:00Z"; }, "OpenRouter", "failure", /has expired on 2020-01-02.*settings\/keys/],
+        ["a key that expires soon", () => { openRouterKey().expires_at = new Date(Date.now() + 10 * day).toISOString(); }, "OpenRouter", "warning", /expires on 20\d\d-.*settings\/keys/],
+        ["a key that expires in a year", () => { openRouterKey().expires_at = new Date(Date.now() + 365 * day).toISOString(); }, "OpenRouter", "ok", /expires on/],
         ["no spending limit", () => { openRouterKey().limit = null; }, "Spending limit", "warning", /no spending limit.*openrouter\.ai\/settings\/keys/],
         ["a limit that is used up", () => { openRouterKey().limit_remaining = 0; }, "Spending limit", "failure", /\$50 is used up/],
         ["a limit", () => undefined, "Spending limit", "ok", /^\$50 monthly, \$20 of it left/],
         ["no credit ever", () => { openRouterKey().is_free_tier = true; }, "Credit", "failure", /never bought credit.*credits/],
+        ["no credit ever, for a free model", () => { openRouterKey().is_free_tier = true; set({ modelDefault: "openai/gpt-5.5:free" }); }, "Credit", "ok", /free model/],
         ["credit that is used up", () => { world.credits = { total_credits: 10, total_usage: 10 }; }, "Credit", "failure", /used up/],
         ["credit", () => { world.credits = { total_credits: 10, total_usage: 2.5 }; }, "Credit", "ok", /\$7\.50 left/],
         ["a model that isn't there", () => { set({ modelDefault: "openai/gpt-0" }); }, "Model", "failure", /no model openai\/gpt-0.*openrouter\.ai\/models/],
@@ -282,6 +295,8 @@ describe("credentials", () => {
         ["a model without tools", () => { set({ modelDefault: "openai/no-tools" }); }, "Model", "failure", /can't call tools/],
 
         ["a Modal pair that doesn't belong together", () => { world.modal[settings.modalTokenId] = "as-another"; }, "Modal", "failure", /doesn't take modalTokenId with modalTokenSecret.*modal\.com/],
+        ["a Modal pair without permission", () => { world.modalSays = grpc.PERMISSION_DENIED; }, "Modal", "failure", /doesn't take modalTokenId/],
+        ["a Modal client that is too old", () => { world.modalSays = grpc.FAILED_PRECONDITION; }, "Modal", "failure", /version of its client.*requirements\.in/],
         ["Modal out of reach", () => { world.failing["api.modal.com"] = 0; }, "Modal", "unchecked", /doesn't answer/],
         ["Modal has a bad moment", () => { world.failing["api.modal.com"] = 500; }, "Modal", "unchecked", /INTERNAL/],
 
@@ -294,6 +309,15 @@ describe("credentials", () => {
         ["a bot without users", () => { set({ telegramBotToken: botToken }); }, "Settings", "failure", /telegramAllowedUsers is not set/],
 
         ["another tailnet", () => { commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) }); }, "Tailnet name", "warning", /is tail1234\.ts\.net and this device is on tail9\.ts\.net/],
+        ["an auth key, of which nothing can be known", () => undefined, "Tailscale auth key", "unchecked", /by its form.*when it is first used/],
+        ["a machine of this name", () => { commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) }); }, "Machine name", "failure", /is in the tailnet already.*admin\/machines/],
+        ["a machine of another name", () => { commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui-1.tail1234.ts.net." } } }) }); }, "Machine name", "ok", /sees no machine/],
+        ["this stack's own machine", () => {
+            stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] });
+            commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) });
+        }, "Machine name", "ok", /so are this stack's services/],
+        ["no payment card, as far as anybody can tell", () => undefined, "Payment card", "unchecked", /402.*Billing/],
+        ["a payment card", () => { stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] }); }, "Payment card", "ok", /has one/],
         ["no Tailscale here", () => { commands.uninstall("tailscale"); }, "Tailnet name", "ok", /looks right/],
         ["Tailscale is stopped", () => { commands.install("tailscale", { "status --json": tailnet({ BackendState: "Stopped" }) }); }, "Tailnet name", "ok", /looks right/],
         ["no Tailscale here, HTTPS", () => { commands.uninstall("tailscale"); }, "Tailnet HTTPS", "unchecked", /isn't on tail1234/],
@@ -336,15 +360,27 @@ describe("which CLI", () => {
     });
 });
 
+test("a secret that contains another one is hidden whole", async () => {
+    settings.renderApiKey = `rnd_${settings.ghcrToken}`;
+    commands.install("pulumi", { ...pulumiSays({ settings }), "stack export --non-interactive": { error: `error: bad token ${settings.renderApiKey}.` } });
+    expect((await run()).line("Service names").says).toMatch(/bad token \[secret\]$/);
+});
+
+test("Modal is asked with the version of its client that the Hermes image has", async () => {
+    await run();
+    expect(readFileSync("hermes/requirements.txt", "utf8")).toContain(`\nmodal==${world.modalClients?.[0]} `);
+});
+
 test("without a network it says what it couldn't check, and that is no failure", async () => {
     for (const host of ["api.github.com", "registry-1.docker.io", "openrouter.ai", "api.modal.com"]) world.failing[host] = 0;
     vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1");
     const { code, lines } = await run();
     const left = lines.filter(({ status }) => status === "unchecked");
     expect(left.map(({ check }) => check)).toEqual([
-        "Image builder", "Render", "Service names", "Registry, push", "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal",
+        "Image builder", "Render", "Payment card", "Service names", "Registry, push", "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal",
+        "Tailscale auth key",
     ]);
-    for (const { says } of left) expect(says).toMatch(/doesn't answer/);
+    for (const { says } of left.filter(({ check }) => !unknowable.includes(check))) expect(says).toMatch(/doesn't answer/);
     expect(code).toBe(0);
 });
 

@@ -87,9 +87,8 @@ describe("what the stack consists of", () => {
 
     test.for([
         ["docker.io", "DOCKER", "docker.io/octo-cat"],
-        ["registry.gitlab.com", "GITLAB", "registry.gitlab.com/octo-cat"],
+        ["registry.gitlab.com/family/agent", "GITLAB", "registry.gitlab.com/family/agent"],
         ["europe-west1-docker.pkg.dev/project/images", "GOOGLE_ARTIFACT", "europe-west1-docker.pkg.dev/project/images"],
-        ["123456789012.dkr.ecr.us-east-1.amazonaws.com/me", "AWS_ECR", "123456789012.dkr.ecr.us-east-1.amazonaws.com/me"],
     ])("%s is %s to Render", async ([imageRegistry, name, base]) => {
         const program = await evaluate({ imageRegistry });
         expect(plain(ofType(program, credential)[0].inputs.registry)).toBe(name);

@@ -62,7 +62,7 @@ beforeEach(async () => {
     world = {
         github: { [settings.ghcrToken]: { login: "octo-cat", scopes: "write:packages" } },
         registry: { tokens: {}, opaque: false, whole: false },
-        ecr: [],
+        basic: [],
         openRouter: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, is_free_tier: false } },
         models: [{ id: "openai/gpt-5.5", supported_parameters: ["tools"] }],
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },

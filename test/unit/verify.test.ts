@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setDefaultCACertificates } from "node:tls";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Line } from "../../checks/report.mts";
 import { verify } from "../../checks/verify.mts";
 import { Commands } from "../checks/commands";
@@ -51,7 +51,7 @@ beforeEach(async () => {
     vi.stubEnv("PATH", commands.folder);
     vi.stubEnv("PULUMI_HOME", commands.folder);
     services = await Services.start({
-        github: {}, registry: { tokens: {}, opaque: false, whole: false }, ecr: [], openRouter: {}, models: [], modal: {}, telegram: {}, dns: {}, failing: {},
+        github: {}, registry: { tokens: {}, opaque: false, whole: false }, basic: [], openRouter: {}, models: [], modal: {}, telegram: {}, dns: {}, failing: {},
     });
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     vi.stubEnv("RENDER_HOST", render.url);
@@ -136,6 +136,19 @@ test("a deploy that is under way is waited for, and all else comes after it", as
     expect(lines.filter(({ status }) => status !== "ok")).toEqual([]);
 });
 
+test("on a terminal it says what it waits for, at each change", async () => {
+    become(openWebUi, "update_in_progress");
+    const { isTTY } = process.stderr;
+    process.stderr.isTTY = true;
+    const said = vi.spyOn(console, "error").mockReturnValue();
+    onTestFinished(() => { process.stderr.isTTY = isTTY; said.mockRestore(); });
+    const running = run();
+    await vi.waitFor(() => { expect(said.mock.calls.flat().join("\n")).toMatch(/Open WebUI: waiting for its deploy, update_in_progress since \d/); });
+    become(openWebUi, "live");
+    await running;
+    expect(said.mock.calls.flat().filter((line) => String(line).includes("update_in_progress"))).toHaveLength(1);
+});
+
 describe("each failure has its line", () => {
     const byHand = (id: string, change: object) => Object.assign(render.workspace.service(id), { byHand: change });
     const other = (change: object) => render.workspace.others.push({ id: "srv-other", name: "site", type: "web_service", serviceDetails: {}, ...change });
@@ -150,6 +163,19 @@ describe("each failure has its line", () => {
             become(openWebUi, "build_failed");
             render.workspace.logs.set(openWebUi, ["pulling", "unauthorized", ""]);
         }, "Open WebUI, deploy", "failure", /build_failed, .*“unauthorized”/],
+        ["an app that ended, by its own last error", () => {
+            become(openWebUi, "update_failed");
+            render.workspace.logs.set(openWebUi, [
+                "entrypoint: Open WebUI is published at https://x, for the tailnet only.", "INFO: starting", "alembic.util.exc.CommandError: Can't locate revision identified by 'c0ffee'",
+                "Exiting.", "entrypoint: Open WebUI ended with code 3: stopping the container.", "==> Exited with status 1",
+            ]);
+        }, "Open WebUI, deploy", "failure", /“alembic\.util\.exc\.CommandError: Can't locate revision/],
+        ["an app that ended without a word", () => {
+            become(openWebUi, "update_failed");
+            render.workspace.logs.set(openWebUi, ["entrypoint: Open WebUI ended with code 3: stopping the container."]);
+        }, "Open WebUI, deploy", "failure", /“entrypoint: Open WebUI ended with code 3/],
+        ["a deploy whose preparation takes long", () => { become(hermes, "pre_deploy_in_progress"); }, "Hermes, deploy", "unchecked", /still pre_deploy_in_progress/],
+        ["a deploy whose preparation failed", () => { become(hermes, "pre_deploy_failed"); }, "Hermes, deploy", "failure", /is pre_deploy_failed/],
         ["a failed deploy without a log", () => { become(hermes, "canceled"); }, "Hermes, deploy", "failure", /is canceled: put right/],
         ["a deploy that doesn't end", () => { become(hermes, "build_in_progress"); }, "Hermes, deploy", "unchecked", /still build_in_progress.*dashboard/],
         ["no deploy", () => { service(hermes).deploys.length = 0; }, "Hermes, deploy", "failure", /never deployed/],
@@ -160,6 +186,7 @@ describe("each failure has its line", () => {
 
         ["a service of a public type", () => byHand(openWebUi, { type: "web_service" }), "Open WebUI, privacy", "failure", /web_service.*internet/],
         ["a public URL", () => byHand(hermes, { serviceDetails: { url: "https://hermes.onrender.com" } }), "Hermes, privacy", "failure", /public URL, https:\/\/hermes\.onrender\.com/],
+        ["a public host without a scheme", () => byHand(hermes, { serviceDetails: { url: "hermes.onrender.com:443" } }), "Hermes, privacy", "failure", /public URL/],
         ["a custom domain", () => render.workspace.domains.set(openWebUi, ["chat.example.com"]), "Open WebUI, privacy", "failure", /custom domain, chat\.example\.com/],
         ["a public service with the credential", () => other({ registryCredential: { id: service(hermes).credentialId } }), "Public services", "failure", /site, a web_service, uses the registry credential of this stack/],
         ["a public service with the disk", () => other({ serviceDetails: { disk: { id: service(openWebUi).disk?.id } } }), "Public services", "failure", /uses the disk/],
@@ -181,6 +208,8 @@ describe("each failure has its line", () => {
         ["a machine of another name", () => { tailnet(node({ DNSName: "open-webui-1.tail1234.ts.net." })); }, "Machine on the tailnet", "failure", /sees no machine/],
         ["a machine that is offline", () => { tailnet(node({ Online: false })); }, "Machine on the tailnet", "failure", /is offline/],
         ["a machine without a tag", () => { tailnet(node({ Tags: undefined })); }, "Tag", "failure", /no tag.*tag:hermes/],
+        ["a machine with another tag", () => { tailnet(node({ Tags: ["tag:server"] })); }, "Tag", "failure", /no tag:hermes.*auth key with tag:hermes/],
+        ["a tailnet whose name ends like this one's", () => { tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "l1234.ts.net" } }); }, "Key expiry", "unchecked", /isn't on its tailnet/],
         ["a key that expires", () => { tailnet(node({ KeyExpiry: "2027-05-23T10:00:00Z" })); }, "Key expiry", "failure", /2027-05-23.*Disable key expiry/],
         ["Funnel", () => { services.world.dns[host] = ["203.0.113.7"]; }, "Funnel", "failure", /203\.0\.113\.7.*Funnel.*nodeAttrs/],
         ["Funnel over IPv6", () => { services.world.dns[host] = ["2001:db8::7"]; }, "Funnel", "failure", /2001:db8::7/],
@@ -199,6 +228,9 @@ describe("each failure has its line", () => {
         ["a certificate", () => undefined, "Certificate", "ok", /Rehearsal Authority, and ends in (89|90) days/],
 
         ["a password that was changed", () => { page.state.password = "another"; }, "Chat", "failure", /refuses the sign-in of admin@example\.com.*OPENWEBUI_PASSWORD/],
+        ["a password that was changed, told by 401", () => { page.state.password = "another"; page.state.refusal = 401; }, "Chat", "failure", /refuses the sign-in/],
+        ["a password that was changed, told by 403", () => { page.state.password = "another"; page.state.refusal = 403; }, "Chat", "failure", /refuses the sign-in/],
+        ["a proxy that is named in lower case", () => { vi.stubEnv("ALL_PROXY", undefined); vi.stubEnv("all_proxy", page.proxyUrl); }, "Page", "ok", /answers/],
         ["a password that was given", () => { page.state.password = "another"; vi.stubEnv("OPENWEBUI_PASSWORD", "another"); }, "Chat", "ok", /ready/],
         ["no model", () => { page.state.models = []; }, "Chat", "failure", /offers no model.*Hermes is out of reach/],
         ["the model's provider fails", () => { page.state.answer = () => completion("API call failed: 402", "error"); }, "Chat", "failure", /API call failed: 402.*preflight/],
