@@ -138,7 +138,7 @@ interface Metric {
 }
 
 /** How full a service's disk is, where Render has figures for it. */
-async function diskSpace({ apiKey }: Deployment, id: string): Promise<Finding> {
+async function diskSpace({ apiKey, services }: Deployment, id: string): Promise<Finding> {
     const newest = async (metric: string) => {
         const { status, body } = await askRender(apiKey, `/metrics/${metric}?resource=${id}`);
         const values = status === 200 ? (body as Metric[]).flatMap((series) => series.values) : [];
@@ -147,7 +147,8 @@ async function diskSpace({ apiKey }: Deployment, id: string): Promise<Finding> {
     const [used, capacity] = await Promise.all([newest("disk-usage"), newest("disk-capacity")]);
     if (used === undefined || !capacity) return unchecked("Render has no figures for its disk", "look under Disks in its dashboard");
     const share = Math.round((100 * used) / capacity);
-    const wayOut = "raise sizeGb in index.ts (it can't shrink again), then pulumi up";
+    const setting = services.Hermes === id ? "hermesDiskGb" : "webuiDiskGb";
+    const wayOut = `raise ${setting} (it can't shrink again), then pulumi up`;
     if (share >= 95) return failure(`its disk is ${share} % full`, wayOut);
     return share >= 80 ? warning(`its disk is ${share} % full`, wayOut) : ok(`its disk is ${share} % full`);
 }

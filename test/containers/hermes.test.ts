@@ -1,8 +1,8 @@
 /** The Hermes image against a hostile disk, an unreachable Modal, and its own wrong settings. */
-import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { randomBytes, randomUUID } from "node:crypto";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { handleOf, output, runToEnd, type ContainerSpec } from "./docker";
-import { Stack } from "./stack";
+import { Stack, words } from "./stack";
 
 let stack: Stack;
 
@@ -208,6 +208,60 @@ test("it takes the time zone from the settings, by a name that it knows", async 
     const { HERMES_TIMEZONE } = stack.environment("hermes");
     // Without the variable, and with a name that it doesn't know, this is None.
     expect(await output(hermes(), "/opt/hermes/bin/python", "-c", "import hermes_time; print(hermes_time.get_timezone())")).toBe(`${HERMES_TIMEZONE}\n`);
+});
+
+describe("what the page sends", () => {
+    const photo = (kilobytes: number) => `data:image/jpeg;base64,${randomBytes(kilobytes * 750).toString("base64")}`;
+    const message = (text: string, ...urls: string[]) => ({
+        role: "user", content: [{ type: "text", text }, ...urls.map((url) => ({ type: "image_url", image_url: { url } }))],
+    });
+    /** The chat request that asks about a text: all of its messages, as one text. */
+    const sentTo = async (text: string) => (await stack.asked(text)).map(({ messages }) => JSON.stringify(messages));
+
+    beforeAll(async () => { if (!stack.services.hermes) await stack.start("hermes"); });
+    beforeEach(() => stack.forgetCalls());
+
+    test("a question behind the text of a large file reaches the model, with all of the text", async () => {
+        const [question, last] = [words("What is in it?"), words("The last line.")];
+        await stack.ask(`${"All work and no play. ".repeat(14_000)}${last}\n${question}`);
+        const [sent] = await sentTo(question);
+        expect(sent).toContain(last);
+        expect(sent.length).toBeGreaterThan(300_000);
+    });
+
+    test("a photo reaches the model as a picture", async () => {
+        const [question, url] = [words("What is on it?"), photo(100)];
+        await stack.chat([message(question, url)]);
+        expect((await sentTo(question))[0]).toContain(JSON.stringify({ type: "image_url", image_url: { url } }));
+    });
+
+    test("a chat with ten photos still answers: the newest are sent, and the model is told of the others", async () => {
+        const [question, photos] = [words("And on this one?"), Array.from({ length: 10 }, () => photo(2000))];
+        const history = photos.slice(0, 9).flatMap((url, index) => [message(`Photo ${index}`, url), { role: "assistant", content: "Nice." }]);
+        expect(await stack.chat([...history, message(question, photos[9])])).toContain(question);
+        const [sent] = await sentTo(question);
+        expect(photos.map((url) => sent.includes(url))).toEqual([...Array<boolean>(7).fill(false), true, true, true]);
+        expect(sent.match(/picture stood here and was left out/g)).toHaveLength(7);
+        for (let index = 0; index < 9; index++) expect(sent).toContain(`Photo ${index}`);
+    });
+
+    test("without the key nothing of a message is read", async () => {
+        // Otherwise the length of it would be refused first.
+        const { status } = await stack.hermes("POST", "/v1/chat/completions", { body: { messages: [message("x".repeat(10_100_000))] } });
+        expect(status).toBe(401);
+    });
+
+    test("text without an end is refused with a sentence", async () => {
+        await expect(stack.ask("x".repeat(10_100_000))).rejects.toThrow(/413.*over 10 MB.*new chat/);
+    });
+
+    test("the model is told that the page renders Markdown", async () => {
+        const question = words("Which markup?");
+        await stack.ask(question);
+        const [sent] = await sentTo(question);
+        expect(sent).toContain("Open WebUI");
+        expect(sent).not.toMatch(/assume plain text|no markdown/i);
+    });
 });
 
 test("its SQLite is one without the WAL-reset bug", async () => {

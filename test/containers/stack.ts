@@ -10,7 +10,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, requiredSettings, serviceNames, type Program, type ServiceName } from "../program";
-import { connect, createNetwork, createVolume, createOpenNetwork, isRunning, logOf, output, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
+import { connect, createNetwork, createVolume, createOpenNetwork, isRunning, logOf, output, outputOf, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
 
 const domain = "tail1234.ts.net";
 /** Under this name both networks find the control plane. */
@@ -373,10 +373,15 @@ export class Stack {
     }
 
     /** Asks Hermes directly, as Open WebUI does; gives the text of its answer. */
-    async ask(content: string): Promise<string> {
+    ask(content: string): Promise<string> {
+        return this.chat([{ role: "user", content }]);
+    }
+
+    /** As `ask`, with all that was said before, and with pictures. */
+    async chat(messages: { role: string; content: unknown }[]): Promise<string> {
         const { status, body } = await this.hermes("POST", "/v1/chat/completions", {
             bearer: this.environment("hermes").API_SERVER_KEY,
-            body: { model: this.environment("hermes").API_SERVER_MODEL_NAME, messages: [{ role: "user", content }] },
+            body: { model: this.environment("hermes").API_SERVER_MODEL_NAME, messages },
         });
         if (status !== 200) throw new Error(`Hermes answered ${status}: ${JSON.stringify(body)}`);
         return (body as { choices: { message: { content: string } }[] }).choices[0].message.content;
@@ -469,7 +474,7 @@ export async function requestFrom(
     { bearer, headers, body }: RequestOptions = {},
 ): Promise<Answer> {
     const call = { method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, body };
-    const result = JSON.parse(await output(container, "python3", "/client.py", JSON.stringify(call))) as {
+    const result = JSON.parse(await outputOf(container, ["python3", "/client.py"], JSON.stringify(call))) as {
         error?: string;
         status: number;
         headers: Record<string, string>;

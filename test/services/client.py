@@ -1,6 +1,6 @@
 """Sends one HTTP request from inside the private network and prints what came back, for `docker exec`.
 
-Argument: {"method", "url", "headers", "body"} as JSON; a body is sent as JSON. Prints {"status", "headers", "body"}, or
+Standard input: {"method", "url", "headers", "body"} as JSON; a body is sent as JSON. Prints {"status", "headers", "body"}, or
 {"error"} when there was no answer. A request to upgrade to a websocket ends with the answer's headers.
 """
 
@@ -9,7 +9,7 @@ import json
 import sys
 from urllib.parse import urlsplit
 
-call = json.loads(sys.argv[1])
+call = json.load(sys.stdin)
 url = urlsplit(call["url"])
 data = None if call.get("body") is None else json.dumps(call["body"])
 connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)

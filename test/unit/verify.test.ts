@@ -198,8 +198,8 @@ describe("each failure has its line", () => {
             for (let count = 0; count < 120; count++) other({ id: `srv-${count}` });
             other({ name: "last", registryCredential: { id: service(hermes).credentialId } });
         }, "Public services", "failure", /last, a web_service/],
-        ["a disk that fills", () => render.workspace.diskUse.set(hermes, 0.85), "Hermes, disk", "warning", /85 % full.*sizeGb/],
-        ["a full disk", () => render.workspace.diskUse.set(openWebUi, 0.96), "Open WebUI, disk", "failure", /96 % full/],
+        ["a disk that fills", () => render.workspace.diskUse.set(hermes, 0.85), "Hermes, disk", "warning", /85 % full.*raise hermesDiskGb/],
+        ["a full disk", () => render.workspace.diskUse.set(openWebUi, 0.96), "Open WebUI, disk", "failure", /96 % full.*raise webuiDiskGb/],
         ["a disk without figures", () => { render.workspace.diskUse.clear(); }, "Hermes, disk", "unchecked", /no figures/],
 
         ["no Tailscale here", () => { commands.uninstall("tailscale"); }, "Machine on the tailnet", "unchecked", /isn't on its tailnet.*connect/],

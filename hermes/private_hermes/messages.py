@@ -1,0 +1,117 @@
+"""Takes long messages and chats with many pictures, which Hermes 0.19.0 cuts or refuses.
+
+Texts: Hermes cuts each text part at 65,536 characters (`MAX_NORMALIZED_TEXT_LENGTH` in gateway/platforms/api_server.py). Open
+WebUI puts the text of an upload first and the question last, so the question was what went. Here the limit of a whole
+request is the only one.
+
+Pictures: Open WebUI sends all pictures of a chat again with each message, and Hermes refuses a request above 10 MB
+(`MAX_REQUEST_BYTES`), so that a chat with enough of them never answered again. Here the older pictures are left out while the
+request is read, which also bounds the memory that it takes; the model is told so in the picture's place.
+"""
+
+from collections import deque
+
+from aiohttp import web
+from gateway.platforms import api_server
+
+from . import Unexpected, replace
+
+# Bytes of pictures, in base64, that one request keeps: four photos of the largest size that an upload has on the smallest plan.
+# One that is larger by itself is left out, too.
+KEPT_PICTURES = 8_000_000
+# What a request has besides pictures.
+MAX_TEXT = api_server.MAX_REQUEST_BYTES
+
+# The beginning of a JSON string that is a picture; no such string has an escaped quotation mark in it.
+PICTURE = b'"data:image/'
+LEFT_OUT = "data:image/left-out,"
+NOTE = {
+    "type": "text",
+    "text": "[A picture stood here and was left out, because the pictures of this chat are too large together. If it is needed, ask for it again.]",
+}
+
+
+class TooLong(Exception):
+    """A request has more than `MAX_TEXT` bytes besides its pictures."""
+
+
+async def read_without_old_pictures(chunks):
+    """Reads a request from an async iterator of bytes; gives it with `LEFT_OUT` in the place of the pictures that are too many.
+
+    Raises `TooLong`.
+    """
+    segments, kept, kept_bytes, text_bytes = [], deque(), 0, 0
+    waiting, picture = bytearray(), None
+
+    def add_text(data):
+        nonlocal text_bytes
+        text_bytes += len(data)
+        if text_bytes > MAX_TEXT:
+            raise TooLong
+        segments.append(bytes(data))
+
+    async for chunk in chunks:
+        waiting += chunk
+        while True:
+            if picture is None:
+                at = waiting.find(PICTURE)
+                if at < 0:
+                    # The mark may come in two pieces.
+                    ready = max(0, len(waiting) - len(PICTURE) + 1)
+                    add_text(waiting[:ready])
+                    del waiting[:ready]
+                    break
+                add_text(waiting[: at + 1])
+                del waiting[: at + 1]
+                picture = bytearray()
+            end = waiting.find(b'"')
+            # One that is too large by itself is not even collected.
+            if len(picture) <= KEPT_PICTURES:
+                picture += waiting if end < 0 else waiting[:end]
+            del waiting[: len(waiting) if end < 0 else end]
+            if end < 0:
+                break
+            if len(picture) > KEPT_PICTURES:
+                segments.append(LEFT_OUT.encode())
+            else:
+                kept.append(len(segments))
+                kept_bytes += len(picture)
+                segments.append(bytes(picture))
+            picture = None
+            while kept_bytes > KEPT_PICTURES:
+                oldest = kept.popleft()
+                kept_bytes -= len(segments[oldest])
+                segments[oldest] = LEFT_OUT.encode()
+    add_text(waiting if picture is None else picture + waiting)
+    return b"".join(segments)
+
+
+def without_left_out(content):
+    """The parts of a message with a note in the place of each picture that was left out."""
+    if not isinstance(content, list):
+        return content
+    return [NOTE if isinstance(part, dict) and LEFT_OUT in str(part.get("image_url", ""))[:80] else part for part in content]
+
+
+def install():
+    if api_server.MAX_NORMALIZED_TEXT_LENGTH != 65_536 or api_server.MAX_REQUEST_BYTES != 10_000_000:
+        raise Unexpected("the limits of a request are other ones")
+    api_server.MAX_NORMALIZED_TEXT_LENGTH = MAX_TEXT
+
+    @web.middleware
+    async def limit(request, handler):
+        if request.method != "POST" or not request.path.endswith("/chat/completions"):
+            return await body_limit(request, handler)
+        # Nobody without the key has this process read anything; the handler asks for it too late.
+        if refusal := request.app["api_server_adapter"]._check_auth(request):
+            return refusal
+        try:
+            # Where aiohttp keeps a body that was read (Request.read in its web_request.py).
+            request._read_bytes = await read_without_old_pictures(request.content.iter_any())
+        except TooLong:
+            message = f"The text of this chat is over {MAX_TEXT // 1_000_000} MB. Begin a new chat, or leave files out."
+            return web.json_response(api_server._openai_error(message, code="body_too_large"), status=413)
+        return await handler(request)
+
+    body_limit = replace(api_server, "body_limit_middleware", limit, "(request, handler)")
+    normalize = replace(api_server, "_normalize_multimodal_content", lambda content: normalize(without_left_out(content)), "(content: Any) -> Any")
