@@ -264,6 +264,12 @@ describe("what the page sends", () => {
     });
 });
 
+test("the image offers an intruder little", async () => {
+    const absent = ["git", "gcc", "cc", "make", "curl", "wget", "ssh", "sudo", "nc", "docker"];
+    expect(await output(hermes(), "sh", "-c", `for name in ${absent.join(" ")}; do command -v $name || true; done`)).toBe("");
+    expect(await output(hermes(), "getent", "passwd", "10000")).toMatch(/:\/usr\/sbin\/nologin\n$/);
+});
+
 test("its SQLite is one without the WAL-reset bug", async () => {
     const version = await output(hermes(), "/opt/hermes/bin/python", "-c", "import sqlite3; print(sqlite3.sqlite_version)");
     const [major, minor, patch] = version.trim().split(".").map(Number);

@@ -12,6 +12,7 @@ interface Rule {
 }
 
 interface Config {
+    customManagers: { managerFilePatterns: string[]; matchStrings: string[]; datasourceTemplate: string; depNameTemplate: string }[];
     packageRules: Rule[];
     "pip-compile": { managerFilePatterns: string[] };
 }
@@ -71,6 +72,25 @@ test("Node.js is of one release on every system, of the oldest major that packag
     const major = parseInt(engines.node.replace(">=", ""));
     expect(allowedVersions).toBe(`<${major + 1}`);
     expect(parseInt(packages[0][1])).toBe(major);
+});
+
+test("a release of Hermes that isn't on PyPI is noticed", () => {
+    const manager = config.customManagers.find(({ depNameTemplate }) => depNameTemplate === "NousResearch/hermes-agent");
+    const [file] = matching(manager?.managerFilePatterns ?? []);
+    const found = new RegExp(manager?.matchStrings[0] ?? "").exec(readFileSync(file, "utf8"));
+    // Upstream's tags are dates (github.com/NousResearch/hermes-agent/releases).
+    expect(found?.groups?.currentValue).toMatch(/^v20\d\d\.\d+\.\d+$/);
+    expect(manager?.datasourceTemplate).toBe("github-releases");
+});
+
+test("the lock has what is overridden in it", () => {
+    const lock = readFileSync("hermes/requirements.txt", "utf8");
+    const overrides = [...readFileSync("hermes/uv.toml", "utf8").matchAll(/^ {2}"(\w+)>=([\d.]+)",$/gm)];
+    expect(overrides).toHaveLength(3);
+    for (const [, name, least] of overrides) {
+        const [, version] = new RegExp(`^${name}==(\\S+) `, "m").exec(lock) ?? [];
+        expect(version.localeCompare(least, "en", { numeric: true }), name).toBeGreaterThanOrEqual(0);
+    }
 });
 
 test("Renovate understands the command at the head of the lock", () => {
