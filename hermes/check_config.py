@@ -110,9 +110,11 @@ def check_models(config):
     from gateway.run import _resolve_gateway_model
     from hermes_cli.config import DEFAULT_CONFIG
     from hermes_cli.fallback_config import get_fallback_chain
+    from hermes_cli.timeouts import get_provider_stale_timeout
 
     expect("model of chats", _resolve_gateway_model(), MODEL)
     expect("model of cron jobs", _resolve_default_model_snapshot(), MODEL)
+    expect("seconds of patience with a model", get_provider_stale_timeout("openrouter", MODEL), 900)
     expect("fallback providers", get_fallback_chain(config), [])
     expect("auxiliary.title_generation.enabled", _auto_title_enabled(), False)
     for task, defaults in DEFAULT_CONFIG["auxiliary"].items():

@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Stack } from "./stack";
+import { output } from "./docker";
+import { Stack, words } from "./stack";
 
 let stack: Stack;
 
@@ -34,6 +35,53 @@ describe("a message", () => {
         expect(await stack.models(token)).toEqual([stack.environment("hermes").API_SERVER_MODEL_NAME]);
         const { body: config } = await stack.webui("GET", "/api/config", { bearer: token });
         expect((config as { default_models: string }).default_models).toBe(stack.environment("hermes").API_SERVER_MODEL_NAME);
+    });
+});
+
+describe("a failure of the model", () => {
+    const mark = "No answer from the model";
+    let token: string;
+    beforeAll(async () => { ({ token } = await stack.signIn()); }); // once: Open WebUI refuses a sixteenth sign-in within three minutes
+
+    test.for<[status: number, words: string, says: RegExp, calls: number]>([
+        [402, "Insufficient credits", /credit is used up.*settings\/credits.*“Insufficient credits”/, 1],
+        [403, "Key limit exceeded (total limit)", /spending limit of the key.*settings\/keys/, 1],
+        [401, "User not found", /doesn't take the key.*openrouterApiKey/, 1],
+        [403, "Your input was flagged", /refuses this message.*“Your input was flagged”/, 1],
+        [404, "No endpoints found matching your data policy", /privacy settings.*settings\/privacy/, 1],
+        [404, "No endpoints found that support tool use", /can't call tools.*modelDefault/, 1],
+        [404, "No such model", /doesn't have this model.*modelDefault/, 1],
+        [429, "Rate limit exceeded", /too much to do.*Try again/, 3],
+        [502, "Provider returned error", /out of order.*Try again/, 3],
+        [200, "", /answered with nothing.*Try again/, 4],
+    ])("%i (%s) is told in the place of the answer, and stays there", async ([status, said, reason, calls]) => {
+        await stack.forgetCalls();
+        const stored = await stack.sendFromPage(token, `FAIL ${status} ${said}`);
+        expect(stored).toMatch(reason);
+        expect(stored.split(mark)).toHaveLength(2);
+        for (const secret of ["Bearer", stack.environment("hermes").OPENROUTER_API_KEY, "Traceback", stack.address("hermes")]) expect(stored).not.toContain(secret);
+        expect(await stack.calls()).toHaveLength(calls);
+    });
+
+    test("keeps what was written before it", async () => {
+        const stored = await stack.sendFromPage(token, "BREAK Upstream hung up");
+        expect(stored).toMatch(/^The first words.*\n\n.*No answer from the model/s);
+    });
+
+    test("isn't what the model has said, and the next message is answered", async () => {
+        const failed = await stack.sendFromPage(token, "FAIL 402 Insufficient credits");
+        const question = words("And now?");
+        await stack.forgetCalls();
+        const history = [{ role: "user", content: "Hello" }, { role: "assistant", content: failed }, { role: "user", content: "Again" }, { role: "assistant", content: `Half of it.\n\n${failed}` }];
+        expect(await stack.chat([...history, { role: "user", content: question }])).toBe(`Echo: ${question}`);
+        const [sent] = (await stack.calls()).map(({ messages }) => JSON.stringify(messages));
+        expect(sent).not.toContain(mark);
+        expect(sent).toContain("got no answer");
+        expect(sent).toContain("Half of it.");
+    });
+
+    test("leaves no copy of the chat on the disk", async () => {
+        expect(await output(stack.running("hermes"), "sh", "-c", "find /opt/data -name 'request_dump_*'")).toBe("");
     });
 });
 

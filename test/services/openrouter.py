@@ -6,6 +6,8 @@ that it has in production.
 The answer is told by the last message of the user:
   CALL <tool> <JSON object>   one call of that tool; the next answer then begins with "Tool said: "
   SLOW <n>                    n words, one a second
+  FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word
+  BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
   anything else               "Echo: " and the message
 
 GET /calls on port 8000 lists the chat requests so far as JSON, DELETE /calls forgets them. Port 8000 answers on
@@ -13,8 +15,8 @@ loopback only: it is for `docker exec`.
 
 Port 8642 serves the same API without TLS under /v1: in Hermes' place, it shows what Open WebUI sends.
 
-What it does not imitate: a model, token counts, prices and credit, rate limits, routing between providers, the errors
-of providers, and every endpoint besides /chat/completions and /models. A bearer is required; which one is not checked.
+What it does not imitate: a model, token counts, prices and credit, rate limits, routing between providers, errors of
+providers other than these two forms (openrouter.ai/docs, "Errors and Debugging"), comment lines, and every endpoint besides /chat/completions and /models. A bearer is required; which one is not checked.
 """
 
 import json
@@ -72,7 +74,13 @@ class OpenRouter(Handler):
                 "authorization": self.headers["Authorization"], "bytes": len(body.encode()), "model": request["model"],
                 "messages": request["messages"], "tools": [tool["function"]["name"] for tool in request.get("tools") or []],
             })
+        said = next(text_of(message) for message in reversed(request["messages"]) if message["role"] == "user")
+        failure = re.search(r"FAIL (\d+) ?(.*)", said)
+        if failure and failure[1] != "200":
+            return self.send_json(int(failure[1]), {"error": {"code": int(failure[1]), "message": failure[2]}})
         words, call = answer(request["messages"])
+        if failure:
+            words = ""
         pause = 1 if "SLOW" in json.dumps(request["messages"][-1]) else 0
         common = {"id": "gen-1", "model": request["model"], "created": int(time.time())}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
@@ -95,6 +103,12 @@ class OpenRouter(Handler):
             self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
             self.wfile.flush()
 
+        # Hermes asks to go on with words of its own.
+        asked = "\n".join(text_of(message) for message in request["messages"] if message["role"] == "user")
+        if broken := re.search(r"BREAK (.*)", asked):
+            send({"role": "assistant", "content": "The first words"})
+            error = {"code": 502, "message": broken[1]}
+            return send({"content": ""}, "error", error=error)
         if call:
             send({"role": "assistant", "tool_calls": tool_calls})
         for word in words.split(" "):

@@ -1,0 +1,111 @@
+"""Has a failure of the model say what it is, in the place of the answer.
+
+Hermes 0.19.0 ends a streamed answer that failed with a chunk that has the reason beside an empty choice
+(`_write_sse_chat_completion` in gateway/platforms/api_server.py). Open WebUI reads a reason only of a chunk without choices,
+and stores a blank answer. Here the reason is written into the answer itself, below what was written before, as one sentence
+with the way out.
+
+The sentence is not the model's: it begins with `MARK`, by which it is taken out of the history of later requests. A note stands
+in the place of an answer that has nothing else, for some providers refuse two messages of the user in a row.
+
+A failed request is not copied to the disk either, with all that its chat carries (`_dump_api_request_debug` in run_agent.py).
+"""
+
+import asyncio
+import logging
+import re
+
+from gateway.platforms import api_server
+from gateway.platforms.api_server import APIServerAdapter
+from run_agent import AIAgent
+
+from . import replace
+
+MARK = "⚠️ **No answer from the model.**"
+NO_ANSWER = "[This message got no answer: the service of the model failed.]"
+
+# By what Hermes says of the failure, "HTTP 402: …" with the provider's words for the most part (AIAgent._summarize_api_error);
+# the first that fits. The statuses are those of openrouter.ai/docs, "Errors and Debugging".
+REASONS = [
+    (r"HTTP 402|insufficient credits", "OpenRouter refuses: the credit is used up. Add some at https://openrouter.ai/settings/credits."),
+    (r"HTTP 403.*limit|key limit", "OpenRouter refuses: the spending limit of the key is reached. Raise it at https://openrouter.ai/settings/keys."),
+    (r"HTTP 401", "OpenRouter doesn't take the key. Put a valid one into the setting openrouterApiKey, then run pulumi up."),
+    (r"data policy|guardrail", "No provider of this model fits the privacy settings of the account. Change them at https://openrouter.ai/settings/privacy, or set modelDefault to another model."),
+    (r"tool use|support tools?\b", "This model can't call tools, and the agent works by them. Set modelDefault to another model, then run pulumi up."),
+    (r"HTTP 403", "OpenRouter refuses this message. Say it in other words, or set modelDefault to another model."),
+    (r"context.{0,20}(length|window)|too (large|long)|HTTP 413|payload", "This chat is too long for the model. Begin a new one, or leave files out."),
+    (r"HTTP 404", "OpenRouter doesn't have this model. Set modelDefault to another one, then run pulumi up."),
+    (r"HTTP 429|rate.?limit", "The model has too much to do at the moment. Try again in a minute."),
+    (r"truncat", "The answer is longer than the model may write at once. Ask it to go on."),
+    (r"empty|no response|invalid api response", "The model answered with nothing. Try again, or set modelDefault to another model."),
+    (r"HTTP 5\d\d|timed? ?out|connect|stale|overloaded", "The model is out of order or out of reach. Try again in a minute; https://status.openrouter.ai tells whether others have it, too."),
+    (r"HTTP 400", "OpenRouter doesn't understand the request for this model. Set modelDefault to another model, if it happens again."),
+]
+
+
+def sentence(error):
+    """What a person reads of a failure: one reason with the way out, and the provider's own words where there are some."""
+    text = api_server._redact_api_error_text(error or "")
+    reason = next((said for pattern, said in REASONS if re.search(pattern, text, re.IGNORECASE)), "The service of the model failed. Try again in a minute.")
+    words = re.match(r"HTTP \d+: (.{1,200})", text)
+    return f"{MARK} {reason}" + (f" It says: “{words[1].strip().rstrip('.')}”." if words else "")
+
+
+def without_sentences(history):
+    """The messages before this one, without the sentences that were put into answers."""
+    cleaned = []
+    for message in history or []:
+        content = message.get("content")
+        if message.get("role") == "assistant" and isinstance(content, str) and MARK in content:
+            message = {**message, "content": content.split(MARK)[0].rstrip() or NO_ANSWER}
+        cleaned.append(message)
+    return cleaned
+
+
+def install():
+    async def run_agent(self, user_message, conversation_history, *arguments, stream_delta_callback=None, **more):
+        written = False
+
+        def on_delta(delta):
+            nonlocal written
+            written = written or bool(delta and delta.strip())
+            stream_delta_callback(delta)
+
+        callback = on_delta if stream_delta_callback else None
+        try:
+            result, usage = await original(self, user_message, without_sentences(conversation_history), *arguments, stream_delta_callback=callback, **more)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # What broke is in the log, and may carry what nobody should read.
+            logging.getLogger(__name__).exception("The agent failed")
+            result, usage = {"failed": True}, {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+        error, answer = result.get("error"), (result.get("final_response") or "").strip()
+        if not error and not written and not result.get("interrupted"):
+            # After an answer without a word Hermes asks again, and in the end gives none as if that were one, or words of its
+            # own (agent/turn_finalizer.py).
+            if answer in ("", "(empty)") or result.get("turn_exit_reason") == "empty_response_exhausted":
+                result, error = {**result, "failed": True}, "empty"
+            elif callback:
+                # One that came whole, and was not streamed.
+                callback(answer)
+        # As Hermes itself tells a failure.
+        if result.get("failed") or (error and not result.get("completed", True)):
+            said = sentence(error)
+            # A person reads it once, whatever Hermes would add.
+            result = {**result, "completed": False, "failed": True, "error": said.removeprefix(f"{MARK} "), "final_response": said}
+            if callback:
+                stream_delta_callback(f"\n\n{said}" if written else said)
+        return result, usage
+
+    original = replace(APIServerAdapter, "_run_agent", run_agent, RUN_AGENT)
+    replace(AIAgent, "_dump_api_request_debug", lambda self, *arguments, **more: None, DUMP)
+
+
+RUN_AGENT = (
+    "(self, user_message: str, conversation_history: List[Dict[str, str]], ephemeral_system_prompt: Optional[str] = None, "
+    "session_id: Optional[str] = None, stream_delta_callback=None, tool_progress_callback=None, tool_start_callback=None, "
+    "tool_complete_callback=None, agent_ref: Optional[list] = None, gateway_session_key: Optional[str] = None, "
+    "route: Optional[Dict[str, Any]] = None) -> tuple"
+)
+DUMP = "(self, api_kwargs: Dict[str, Any], *, reason: str, error: Optional[Exception] = None) -> Optional[pathlib.Path]"
