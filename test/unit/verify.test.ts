@@ -276,11 +276,11 @@ describe("without a deployment it says so in one line", () => {
     });
 });
 
-test("as a command it prints the report and ends with 1 when something is wrong", { timeout: 30_000 }, () => {
+test("as a command it knows --modal, prints the report and ends with 1 when something is wrong", { timeout: 30_000 }, () => {
     const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
     commands.uninstall("pulumi");
     symlinkSync(process.execPath, join(commands.folder, "node"));
-    const { stdout, status } = spawnSync("/bin/sh", ["-c", scripts.verify], { encoding: "utf8", env: { ...process.env, PATH: commands.folder } });
+    const { stdout, status } = spawnSync("/bin/sh", ["-c", `${scripts.verify} --modal`], { encoding: "utf8", env: { ...process.env, PATH: commands.folder } });
     expect(stdout).toMatch(/^✗ Stack: .*isn't installed/);
     expect(status).toBe(1);
 });
