@@ -1,9 +1,11 @@
 """Proves, while the image is built, that Hermes takes the managed scope as meant; exits 1 naming each setting that isn't.
 
 Hermes ignores a managed file that it can't parse and setting names that it doesn't know, and a new release may add tools.
-So the questions go to Hermes' own loaders and resolvers, with a home folder that tries to override the answers.
+So the questions go to Hermes' own loaders and resolvers, with a home folder that tries to override the answers. Each check
+runs whatever comes of the others, so that a new release tells all that it changes at once.
 """
 
+import importlib.util
 import json
 import os
 import sys
@@ -55,6 +57,13 @@ HOSTILE_JOB = {
 }
 
 failures = []
+checks = []
+
+
+def check(function):
+    """Has a function run as one of the checks, in the order in which they stand here."""
+    checks.append(function)
+    return function
 
 
 def expect(what, actual, wanted):
@@ -78,57 +87,120 @@ def prepare_home(home):
     )
 
 
-def check_runtime():
+def config():
+    from hermes_cli.config import load_config
+
+    return load_config()
+
+
+@check
+def start():
+    """Not a promise: what the gateway begins with, so that the others find it as in the gateway."""
+    from hermes_cli.env_loader import load_hermes_dotenv
+
+    load_hermes_dotenv()
+    import gateway.run  # noqa: F401
+
+
+@check
+def sqlite():
     import hermes_state
 
     version = hermes_state.sqlite3.sqlite_version_info
     if version < (3, 51, 3):
         failures.append(f"Hermes uses SQLite {version}, which can corrupt a WAL database")
+
+
+@check
+def threads():
     with ThreadPoolExecutor() as pool:
         expect("threads of the default pool", pool._max_workers, 32)
 
 
-def check_settings(config):
-    expect("model.provider", config["model"].get("provider"), "openrouter")
-    expect("model.default", config["model"].get("default"), MODEL)
-    expect("model.supports_vision", config["model"].get("supports_vision"), True)
-    expect("terminal.backend", config["terminal"].get("backend"), "modal")
-    expect("security.tirith_enabled", config["security"].get("tirith_enabled"), False)
-    expect("security.allow_lazy_installs", config["security"].get("allow_lazy_installs"), False)
-    expect("skills.inline_shell", config["skills"].get("inline_shell"), False)
-    expect("kanban.dispatch_in_gateway", config["kanban"].get("dispatch_in_gateway"), False)
-    expect("lsp.enabled", config["lsp"].get("enabled"), False)
-    expect("hooks", config["hooks"], [])
-    hint = config["platform_hints"]["api_server"].get("replace", "")
-    expect("Markdown in platform_hints.api_server", "Markdown is rendered" in hint, True)
+@check
+def settings():
+    for name, wanted in {
+        "model.provider": "openrouter",
+        "model.default": MODEL,
+        "model.supports_vision": True,
+        "terminal.backend": "modal",
+        "security.tirith_enabled": False,
+        "security.allow_lazy_installs": False,
+        "skills.inline_shell": False,
+        "kanban.dispatch_in_gateway": False,
+        "lsp.enabled": False,
+        "hooks": [],
+    }.items():
+        actual = config()
+        for key in name.split("."):
+            actual = actual.get(key)
+        expect(name, actual, wanted)
 
 
-def check_models(config):
-    from agent.auxiliary_client import _resolve_task_provider_model
-    from agent.title_generator import _auto_title_enabled
-    from cron.jobs import _resolve_default_model_snapshot
+@check
+def markdown():
+    expect("Markdown in platform_hints.api_server", "Markdown is rendered" in config()["platform_hints"]["api_server"].get("replace", ""), True)
+
+
+@check
+def model_of_chats():
     from gateway.run import _resolve_gateway_model
-    from hermes_cli.config import DEFAULT_CONFIG
-    from hermes_cli.fallback_config import get_fallback_chain
-    from hermes_cli.timeouts import get_provider_stale_timeout
 
     expect("model of chats", _resolve_gateway_model(), MODEL)
+
+
+@check
+def model_of_jobs():
+    from cron.jobs import _resolve_default_model_snapshot
+
     expect("model of cron jobs", _resolve_default_model_snapshot(), MODEL)
+
+
+@check
+def patience():
+    from hermes_cli.timeouts import get_provider_stale_timeout
+
     expect("seconds of patience with a model", get_provider_stale_timeout("openrouter", MODEL), 900)
-    expect("fallback providers", get_fallback_chain(config), [])
+
+
+@check
+def fallbacks():
+    from hermes_cli.fallback_config import get_fallback_chain
+
+    expect("fallback providers", get_fallback_chain(config()), [])
+
+
+@check
+def titles():
+    from agent.title_generator import _auto_title_enabled
+
     expect("auxiliary.title_generation.enabled", _auto_title_enabled(), False)
+
+
+@check
+def side_tasks():
+    from agent.auxiliary_client import _resolve_task_provider_model
+    from hermes_cli.config import DEFAULT_CONFIG
+
     for task, defaults in DEFAULT_CONFIG["auxiliary"].items():
         if isinstance(defaults, dict):
             provider, model, base_url, _, _ = _resolve_task_provider_model(task)
             expect(f"auxiliary.{task}", (provider, model, base_url), ("openrouter", MODEL, None))
 
 
-def check_replacements():
-    """Whether each can be put in its place; and the jobs as the scheduler gets them."""
+@check
+def replacements():
+    """Whether each can be put in its place."""
     import private_hermes
-    from cron.jobs import get_due_jobs
 
     failures.extend(private_hermes.install())
+
+
+@check
+def jobs():
+    """As the scheduler gets them."""
+    from cron.jobs import get_due_jobs
+
     due = get_due_jobs()
     expect("due jobs", [job.get("id") for job in due], [HOSTILE_JOB["id"]])
     for job in due:
@@ -136,69 +208,126 @@ def check_replacements():
         expect("model choice of a job", {key: value for key, value in chosen.items() if value}, {})
 
 
-def check_gateway():
-    """gateway.run copies settings into the environment when it is imported; the tools read them there."""
-    from gateway.config import Platform, load_gateway_config
-    from gateway.platforms.api_server import APIServerAdapter
-    from gateway.run import GatewayRunner
-    from gateway.slash_access import policy_from_extra
+@check
+def questions():
+    """Where one goes, with which key and model, whatever is asked for."""
+    import asyncio
 
-    expect("TERMINAL_ENV", os.environ.get("TERMINAL_ENV"), "modal")
-    expect("TERMINAL_MODAL_MODE", os.environ.get("TERMINAL_MODAL_MODE"), "direct")
-    expect("gateway.strict", os.environ.get("HERMES_MEDIA_DELIVERY_STRICT"), "1")
-    expect("gateway.trust_recent_files", os.environ.get("HERMES_MEDIA_TRUST_RECENT_FILES"), "0")
+    import httpx
+    from openai import AsyncOpenAI, OpenAI
+
+    sent = []
+
+    def answer(request):
+        body = json.loads(request.content)
+        sent.append((str(request.url), request.headers["authorization"], body["model"], body.get("models")))
+        return httpx.Response(200, json={})
+
+    async def ask_async():
+        await AsyncOpenAI(http_client=httpx.AsyncClient(transport=httpx.MockTransport(answer)), **other).chat.completions.create(**question)
+
+    other = {"api_key": "other", "base_url": "https://example.org/v1"}
+    question = {"model": "other/model", "messages": [], "extra_body": {"model": "other/model", "models": ["other/model"]}}
+    client = OpenAI(http_client=httpx.Client(transport=httpx.MockTransport(answer)), **other)
+    client.chat.completions.create(**question)
+    client.with_options(**other).chat.completions.create(**question)
+    asyncio.run(ask_async())
+    expect("questions to a model", set(sent), {("https://openrouter.ai/api/v1/chat/completions", "Bearer build-check", MODEL, None)})
+    client.base_url = other["base_url"]
+    try:
+        client.chat.completions.create(**question)
+        failures.append("a client that was led elsewhere later asks there")
+    except PermissionError:
+        pass
+
+
+@check
+def other_clients():
+    """Those that Hermes has a package of its own for must not be there; private_hermes.choices refuses the rest."""
+    expect("packages of other providers", [name for name in ("anthropic", "boto3") if importlib.util.find_spec(name)], [])
+
+
+@check
+def environment():
+    """gateway.run copies settings into it when it is imported; the tools read them there."""
+    for name, wanted in {
+        "TERMINAL_ENV": "modal",
+        "TERMINAL_MODAL_MODE": "direct",
+        "HERMES_MEDIA_DELIVERY_STRICT": "1",
+        "HERMES_MEDIA_TRUST_RECENT_FILES": "0",
+    }.items():
+        expect(name, os.environ.get(name), wanted)
+
+
+@check
+def concurrency():
+    from gateway.platforms.api_server import APIServerAdapter
+
     expect("gateway.api_server.max_concurrent_runs", APIServerAdapter._resolve_max_concurrent_runs(), 64)
+
+
+@check
+def shutdown():
+    from gateway.run import GatewayRunner
+
     drain = GatewayRunner._load_restart_drain_timeout()
     if not 0 < drain <= SHUTDOWN_SECONDS - 15:
         failures.append(f"agent.restart_drain_timeout: {drain} s doesn't fit {SHUTDOWN_SECONDS} s with 15 s to shut down")
-    telegram = load_gateway_config().platforms.get(Platform.TELEGRAM)
-    expect("telegram.require_mention", telegram and telegram.extra.get("require_mention"), True)
+
+
+@check
+def telegram():
+    from gateway.config import Platform, load_gateway_config
+    from gateway.slash_access import policy_from_extra
+
+    settings = load_gateway_config().platforms.get(Platform.TELEGRAM)
+    expect("telegram.require_mention", settings and settings.extra.get("require_mention"), True)
     for scope in ("dm", "group"):
-        policy = policy_from_extra(telegram.extra if telegram else {}, scope)
+        policy = policy_from_extra(settings.extra if settings else {}, scope)
         may = [command for command in ("stop", "debug", "model", "goal", "update", "yolo") if policy.can_run("1", command)]
         expect(f"commands in a {scope} of telegram", may, ["stop"])
 
 
-def check_tools(config):
-    from cron.scheduler import _resolve_cron_disabled_toolsets
-    from hermes_cli.tools_config import PLATFORMS, _get_platform_tools
+def offered(enabled, disabled):
     from model_tools import get_tool_definitions
+
+    return {t["function"]["name"] for t in get_tool_definitions(enabled, disabled, quiet_mode=True)}
+
+
+@check
+def tools_of_chats():
+    from hermes_cli.tools_config import _get_platform_tools
+
+    for platform in ("api_server", "telegram", "discord", "slack"):
+        enabled = sorted(_get_platform_tools(config(), platform))
+        expect(f"tools of {platform}", offered(enabled, config()["agent"]["disabled_toolsets"]), ALLOWED_TOOLS)
+
+
+@check
+def tools_of_jobs():
+    from cron.scheduler import _resolve_cron_disabled_toolsets
+    from hermes_cli.tools_config import _get_platform_tools
+
+    expect("tools of cron", offered(sorted(_get_platform_tools(config(), "cron")), _resolve_cron_disabled_toolsets(config())), CRON_TOOLS)
+
+
+@check
+def all_tools():
+    """By name only, so that a tool which merely lacks its credentials here can't hide: a cron job names its own tool sets,
+    and a platform that isn't configured gets Hermes' defaults."""
     from toolsets import resolve_toolset
 
-    def offered(enabled, disabled):
-        return {t["function"]["name"] for t in get_tool_definitions(enabled, disabled, quiet_mode=True)}
-
-    disabled = config["agent"]["disabled_toolsets"]
-    for platform in ("api_server", "telegram", "discord", "slack"):
-        expect(f"tools of {platform}", offered(sorted(_get_platform_tools(config, platform)), disabled), ALLOWED_TOOLS)
-    cron_disabled = _resolve_cron_disabled_toolsets(config)
-    expect("tools of cron", offered(sorted(_get_platform_tools(config, "cron")), cron_disabled), CRON_TOOLS)
-
-    # By name only, so that a tool which merely lacks its credentials here can't hide: a cron job names its own tool sets,
-    # and a platform that isn't configured gets Hermes' defaults.
-    removed = set().union(*(resolve_toolset(name) for name in disabled))
+    removed = set().union(*(resolve_toolset(name) for name in config()["agent"]["disabled_toolsets"]))
     expect("tools of all tool sets together", set(resolve_toolset("all")) - removed - DESKTOP_TOOLS, ALLOWED_TOOLS)
 
 
-def main(home):
-    prepare_home(home)
-    from hermes_cli.env_loader import load_hermes_dotenv
-
-    load_hermes_dotenv()
-    import gateway.run  # noqa: F401, its import is what the gateway starts with
-    from hermes_cli.config import load_config
-
-    config = load_config()
-    check_runtime()
-    check_settings(config)
-    check_models(config)
-    check_replacements()
-    check_gateway()
-    check_tools(config)
-    if failures:
-        sys.exit("\n".join(failures))
-    print("check_config: the managed scope holds")
-
-
 with tempfile.TemporaryDirectory() as folder:
-    main(Path(folder))
+    prepare_home(Path(folder))
+    for function in checks:
+        try:
+            function()
+        except Exception as error:
+            failures.append(f"{function.__name__}: {type(error).__name__}: {error}")
+if failures:
+    sys.exit("\n".join(failures))
+print(f"check_config: the managed scope holds, by {len(checks)} checks")

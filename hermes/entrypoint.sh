@@ -46,6 +46,8 @@ readonly SEALED_FOLDERS=(
 readonly REMOVED=(
   .managed         # switches to the rules of a NixOS host
   .container-mode  # makes the hermes command look for a container to run in
+  .drain_request.json         # has every chat refused for as long as it is there
+  .gateway-planned-stop.json  # ends the gateway
 )
 
 problems=()

@@ -14,18 +14,18 @@ class Unexpected(Exception):
     """Hermes isn't what a module of this package was written for."""
 
 
-def replace(owner, name, replacement, signature):
+def replace(owner, name, replacement, signature=None):
     """Puts `replacement` in the place of `owner.name` and gives what was there.
 
-    `signature` is what `inspect.signature` printed for it in the release that this was written for. Raises `Unexpected`
-    when it is missing or another.
+    `signature` is what `inspect.signature` printed for it in the release that this was written for; without one, any will do.
+    Raises `Unexpected` when what is replaced is missing or another.
     """
     found = getattr(owner, name, None)
     place = f"{getattr(owner, '__name__', owner)}.{name}"
     if found is None:
         raise Unexpected(f"{place} is gone")
     actual = str(inspect.signature(found))
-    if actual != signature:
+    if signature not in (None, actual):
         raise Unexpected(f"{place} has the signature {actual}, written for was {signature}")
     setattr(owner, name, replacement)
     return found

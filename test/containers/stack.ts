@@ -325,6 +325,12 @@ export class Stack {
         await this.inVolumes({ [disk]: "/disk" }, script);
     }
 
+    /** A volume beside the disks, with what a script puts into /disk. */
+    async addVolume(name: string, script: string): Promise<void> {
+        await createVolume(this.volume(name));
+        await this.onDisk(name, script);
+    }
+
     /** Keeps what is on a service's disk, as Render's snapshot of a day does; gives what puts it back. */
     async snapshot(service: ServiceName): Promise<() => Promise<void>> {
         const [disk, copy] = [this.declarations[service].disk.name, unique()];

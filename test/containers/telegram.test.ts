@@ -1,6 +1,7 @@
 /** The agent on Telegram: who gets an answer and who doesn't, and scheduled jobs that report there. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startWatched, unknownOnDisk } from "./disk";
 import { logOf } from "./docker";
 import { Stack, words } from "./stack";
 import { Telegram } from "./telegram";
@@ -24,7 +25,7 @@ beforeAll(async () => {
         `echo '${approved}' | tee /disk/pairing/telegram-approved.json >/disk/platforms/pairing/telegram-approved.json`,
         "chown -R 10000:10000 /disk",
     ].join("\n"));
-    await stack.start("hermes");
+    await startWatched(stack);
 });
 afterAll(() => stack.remove());
 
@@ -114,6 +115,10 @@ describe("a scheduled job", () => {
         await expectSaid(owner, new RegExp(`^(?!Tool said)[^]*${home}`), 200);
         await expectSaid(partner, new RegExp(`^(?!Tool said)[^]*${origin}`), 60);
     });
+});
+
+test("it looks on the disk for nothing that is neither sealed nor the agent's own", async () => {
+    expect(await unknownOnDisk(stack)).toEqual([]);
 });
 
 describe("a restart", () => {
