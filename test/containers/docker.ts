@@ -4,6 +4,9 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,6 +20,8 @@ export const run = (process.env.PRIVATE_HERMES_RUN ??= String(process.pid));
 export const ownsRun = () => run === String(process.pid);
 
 const label = "private-hermes.run";
+/** Label of a stand-in of a base image, and of what is built on one. */
+const standIn = "stand-in";
 const labels = { [label]: run };
 
 /** The folder that each image is built from; all of them stand at the start of every run. */
@@ -65,12 +70,32 @@ export async function buildImage(name: ImageName): Promise<void> {
 
 /** As `buildImage`, from another folder under another of `imageOfRun`'s names. */
 export async function buildFrom(context: string, tag: string, called = context, args: Record<string, string> = {}): Promise<void> {
+    const copy = await mkdtemp(join(tmpdir(), "private-hermes-context-"));
     try {
-        const builder = GenericContainer.fromDockerfile(context).withPlatform("linux/amd64").withBuildkit().withBuildArgs(args);
+        await cp(context, copy, { recursive: true });
+        await takeImitatedDigests(copy);
+        const builder = GenericContainer.fromDockerfile(copy).withPlatform("linux/amd64").withBuildkit().withBuildArgs(args);
         await builder.build(tag, { deleteOnExit: false });
     } catch (cause) {
         throw new Error(`The image can't be built: \`docker build ${called}\` shows why.`, { cause });
+    } finally {
+        await rm(copy, { recursive: true });
     }
+}
+
+/** Takes the digests out of a folder's Dockerfile that `withoutImitatedDigests` takes out. */
+export async function takeImitatedDigests(folder: string): Promise<void> {
+    const path = join(folder, "Dockerfile");
+    await writeFile(path, await withoutImitatedDigests(await readFile(path, "utf8")));
+}
+
+/** A Dockerfile without the digest of each image that is here as a stand-in only (bases/build.sh): no stand-in is found by one. */
+export async function withoutImitatedDigests(dockerfile: string): Promise<string> {
+    let text = dockerfile;
+    for (const [pinned, name] of dockerfile.matchAll(/([^\s=]+:[^\s=]+)@sha256:[0-9a-f]{64}/g)) {
+        if (!(await labelsOf(pinned)) && (await labelsOf(name))?.[standIn]) text = text.replaceAll(pinned, name);
+    }
+    return text;
 }
 
 /** What is needed of a container to reach it. */
@@ -93,8 +118,18 @@ export async function imageSize(name: ImageName): Promise<number> {
 
 /** Whether an image stands on a stand-in of its base rather than on the real one. */
 export async function onStandIn(name: ImageName): Promise<boolean> {
-    const { Config } = await (await engine()).getImage(tagOf(name)).inspect();
-    return Boolean(Config.Labels["stand-in"]);
+    return Boolean((await labelsOf(tagOf(name)))?.[standIn]);
+}
+
+/** An image's labels; undefined when the engine doesn't have it. */
+async function labelsOf(image: string): Promise<Record<string, string> | undefined> {
+    try {
+        const { Labels } = (await (await engine()).getImage(image).inspect()).Config as { Labels: Record<string, string> | null };
+        return Labels ?? {};
+    } catch (error) {
+        if ((error as { statusCode?: number }).statusCode === 404) return undefined;
+        throw error;
+    }
 }
 
 /**

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { contexts, engine, imageOfRun, repository } from "./docker";
+import { contexts, engine, imageOfRun, repository, takeImitatedDigests } from "./docker";
 
 function temporaryFolder(): string {
     const folder = mkdtempSync(join(tmpdir(), "private-hermes-windows-"));
@@ -29,6 +29,7 @@ test("a clone by Git for Windows, with its default of core.autocrlf=true, has no
 test.for(["hermes", "openWebUi"] as const)("a build of %s from files with Windows line ends is refused with a sentence", async (name) => {
     const folder = temporaryFolder();
     cpSync(join(repository, contexts[name]), folder, { recursive: true });
+    await takeImitatedDigests(folder);
     const script = join(folder, "entrypoint.sh");
     writeFileSync(script, readFileSync(script, "utf8").replaceAll("\n", "\r\n"));
     rmSync(join(folder, ".dockerignore"), { force: true }); // dockerode would keep the Dockerfile back, too

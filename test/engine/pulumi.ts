@@ -11,7 +11,7 @@ import { delimiter, dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { ownPath } from "../../checks/cli.mts";
 import { reasonOf } from "../../checks/http.mts";
-import { isDue, repository, run } from "../containers/docker.ts";
+import { contexts, isDue, repository, run, takeImitatedDigests } from "../containers/docker.ts";
 
 /** Name of the stack. */
 export const stackName = "rehearsal";
@@ -116,6 +116,7 @@ export class Pulumi {
         const pulumi = new Pulumi(await mkdtemp(join(tmpdir(), `${prefix}${run}-`)));
         await mkdir(pulumi.folder("state"));
         await cp(repository, pulumi.folder("project"), { recursive: true, filter: (path) => !isLeft(relative(repository, path)) });
+        for (const folder of [contexts.hermes, contexts.openWebUi]) await takeImitatedDigests(pulumi.file(folder));
         await pulumi.must("install");
         await pulumi.must("stack", "init", stackName, "--no-select");
         return pulumi;

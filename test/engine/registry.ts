@@ -27,6 +27,7 @@ import {
     repository,
     runToEnd,
     start,
+    withoutImitatedDigests,
     type Container,
 } from "../containers/docker";
 
@@ -260,9 +261,10 @@ async function pushBases(address: string, credential: Credential): Promise<void>
     }
 }
 
-/** What the program's images are built from: names with a tag. One by digest comes from its own registry only. */
+/** What the program's images are built from: names with a tag. A real one by digest comes from its own registry only. */
 async function programBases(): Promise<string[]> {
-    const dockerfiles = await Promise.all([contexts.hermes, contexts.openWebUi].map((folder) => readFile(join(repository, folder, "Dockerfile"), "utf8")));
+    const pinned = await Promise.all([contexts.hermes, contexts.openWebUi].map((folder) => readFile(join(repository, folder, "Dockerfile"), "utf8")));
+    const dockerfiles = await Promise.all(pinned.map(withoutImitatedDigests));
     const names = dockerfiles.flatMap((dockerfile) => [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, name]) => name));
     return names.filter((name) => name.includes(":") && !name.includes("@"));
 }

@@ -11,22 +11,26 @@
 # For each image, in this order: one that is here already is kept; otherwise it is pulled; otherwise a
 # stand-in of the same name is built from packages (Debian, PyPI, the Go module proxy). A stand-in carries
 # the label `stand-in`; the next run that reaches a registry replaces it by the real image, and a run after
-# a change of the recipe (any file in this folder) builds it again. One line per image says what it is now.
+# a change of its recipe (the files in its folder here) builds it again. One line per image says what it is now.
+#
+# Of an image with a digest (NAME:TAG@sha256:...) the stand-in has the name and tag only, and a line says so. Docker finds
+# no stand-in under a digest: whoever builds the Dockerfile takes the digest off (withoutImitatedDigests in ../docker.ts).
 #
 # A stand-in proves that our own layers build and work on the same interpreter, distribution and application
 # version. What it does not imitate:
-#   python:*       Python is Debian's build of the minor version in the tag (a venv at /usr/local, so that
-#                  paths, `pip` and `python -m venv` are as in the official image): another patch level, pip
-#                  and set of compiled-in options, no IDLE or headers. The host's own certificate
-#                  authorities are trusted, by pip too (/etc/pip.conf), because a network without a
-#                  registry usually inspects TLS.
-#   */open-webui:* Built from the PyPI wheel of the version in the tag with its own requirements-slim.txt:
-#                  direct dependencies have upstream's versions, indirect ones the newest. Own start.sh
-#                  without upstream's Ollama, CUDA and Hugging Face Space branches. No build number.
+#   python:*       Python is Debian's build of the minor version in the tag (a venv at /usr/local, so that paths, `pip` and
+#                  `python -m venv` are as in the official image): another patch level, pip and set of compiled-in
+#                  options, no IDLE or headers. In the place of 3.12, which no Debian has had, stands Debian 12's 3.11,
+#                  on Debian 13 all the same. The host's own certificate authorities are trusted, by pip too
+#                  (/etc/pip.conf), because a network without a registry usually inspects TLS.
+#   */open-webui:* Built from the PyPI wheel of the version in the tag with its own requirements-slim.txt, on the
+#                  python:* stand-in of upstream's Python and Debian: direct dependencies have upstream's versions,
+#                  indirect ones the newest. Own start.sh without upstream's Ollama, CUDA and Hugging Face Space
+#                  branches. Of upstream's Debian packages only curl and jq. No build number.
 #   tailscale/*    Only the static binaries `tailscale` and `tailscaled`, for COPY --from: no shell, no
 #                  containerboot, no iptables, and without upstream's Kubernetes build tags.
-#   golang:*       The Go release of the tag, from the Go module proxy, on the python:* stand-in: no C compiler, no git.
-#   moby/buildkit:* Compiled from the Go module of the tag, on the python:* stand-in with Debian's runc: no emulators,
+#   golang:*       The Go release of the tag, from the Go module proxy, on a python:* stand-in: no C compiler, no git.
+#   moby/buildkit:* Compiled from the Go module of the tag, on a python:* stand-in with Debian's runc: no emulators,
 #                  CNI plugins or git, and without upstream's wrapper that mends cgroup v2 under Kubernetes.
 # Sizes, layers and digests are never those of the real images.
 #
@@ -37,6 +41,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../../.." && pwd)
 LABEL=stand-in
+# What upstream's Dockerfile of the slim image starts from.
+OPEN_WEBUI_PYTHON=python:3.12-slim-trixie
 # A reachable registry delivers in a minute or two, an unreachable one fails by itself within 15 s.
 PULL_SECONDS=600
 
@@ -45,12 +51,21 @@ die() {
   exit 1
 }
 
-need_python() { # IMAGE
-  [ -n "$python" ] || die "the stand-in for $1 is built on a python:* image: name one as well"
+# Makes sure of an image that a stand-in is built on.
+need() { # IMAGE
+  docker image inspect "$1" >/dev/null 2>&1 || ensure "$1"
 }
 
-need_golang() {
-  docker image inspect "$golang" >/dev/null 2>&1 || ensure "$golang"
+# What makes a stand-in what it is: the folders whose files get into it.
+recipe_of() { # IMAGE
+  local folders
+  case $1 in
+    python:*) folders=python ;;
+    */open-webui:*) folders="python open-webui" ;;
+    moby/buildkit:*) folders="python buildkit" ;;
+    *) folders=${1%%[:/]*} ;;
+  esac
+  (cd "$here" && for folder in $folders; do cat "$folder"/*; done) | cksum | tr ' ' -
 }
 
 # Prints the images that the given Dockerfile starts from or copies from, without its own stages. Knows
@@ -81,35 +96,41 @@ pull() {
 }
 
 ensure() {
-  local image=$1 found reason started=$SECONDS
+  local image=$1 found recipe reason started=$SECONDS
   if found=$(recipe_in "$image") && [ -z "$found" ]; then
     echo "bases: $image: here"
+    return
   elif reason=$(pull "$image"); then
     echo "bases: $image: pulled"
-  elif [ "$found" = "$recipe" ]; then
+    return
+  elif [[ $image == *@* ]]; then
+    echo "bases: $image: the digest is taken off, because it can't be pulled: ${reason##*$'\n'}"
+    ensure "${image%@*}"
+    return
+  fi
+  recipe=$(recipe_of "$image")
+  if [ "$found" = "$recipe" ]; then
     echo "bases: $image: stand-in, here"
   else
     echo "bases: $image: building a stand-in, because it can't be pulled: ${reason##*$'\n'}"
-    stand_in "$image"
+    stand_in "$image" "$recipe"
     echo "bases: $image: stand-in, built in $((SECONDS - started)) s"
   fi
 }
 
-stand_in() {
+stand_in() { # IMAGE RECIPE
   case $1 in
-    *@sha256:*) die "the digest of $1 can't be imitated: reach a registry, or give a tag only" ;;
-    python:*-slim-*) python_stand_in "$1" ;;
-    */open-webui:v*-slim) open_webui_stand_in "$1" ;;
-    tailscale/tailscale:v*) tailscale_stand_in "$1" ;;
-    golang:*) golang_stand_in "$1" ;;
-    moby/buildkit:v*) buildkit_stand_in "$1" ;;
+    python:*-slim-*) python_stand_in "$@" ;;
+    */open-webui:v*-slim) open_webui_stand_in "$@" ;;
+    tailscale/tailscale:v*) tailscale_stand_in "$@" ;;
+    golang:*) golang_stand_in "$@" ;;
+    moby/buildkit:v*) buildkit_stand_in "$@" ;;
     *) die "there is no recipe for a stand-in for $1 in test/containers/bases" ;;
   esac
 }
 
 python_stand_in() {
-  local image=$1 tag=${1#*:}
-  local suite=${tag##*-} version
+  local image=$1 recipe=$2 tag=${1#*:} version root
   version=$(cut -d . -f 1,2 <<<"${tag%%-*}")
   if ! command -v mmdebstrap >/dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -118,57 +139,52 @@ python_stand_in() {
     echo "bases: installing mmdebstrap with apt-get"
     logged "$image" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap'
   fi
-  # usr-is-merged: otherwise apt picks usrmerge, which drags 45 MB of Perl along. The dpkg options stay in
-  # the image, as in Debian's slim images.
-  PYTHON_VERSION=$version logged "$image" mmdebstrap --variant=minbase \
-    --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
-    --include=usr-is-merged,ca-certificates,netbase,tzdata,python3,python3-venv \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook="$here/python/customize.sh" \
-    "$suite" "$scratch/python.tar"
+  root=$(mktemp "$scratch/python.XXXXXX.tar")
+  logged "$image" "$here/python/build.sh" "$version" "${tag##*-}" "$root"
   docker import --change "LABEL $LABEL=$recipe" \
     --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
     --change 'ENV LANG=C.UTF-8' --change 'CMD ["python3"]' \
-    "$scratch/python.tar" "$image" >/dev/null
+    "$root" "$image" >/dev/null
 }
 
 open_webui_stand_in() {
-  local image=$1 version=${1##*:v}
-  need_python "$image"
-  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
-    --build-arg "PYTHON=$python" --build-arg "VERSION=${version%-slim}" "$here/open-webui"
+  local version=${1##*:v}
+  need "$OPEN_WEBUI_PYTHON"
+  dockerfile_stand_in "$@" open-webui "PYTHON=$OPEN_WEBUI_PYTHON" "VERSION=${version%-slim}"
 }
 
 golang_stand_in() {
-  local image=$1 tag=${1#*:}
-  need_python "$image"
-  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
-    --build-arg "PYTHON=$python" --build-arg "VERSION=${tag%%-*}" "$here/golang"
+  local tag=${1#*:}
+  need "$python"
+  dockerfile_stand_in "$@" golang "PYTHON=$python" "VERSION=${tag%%-*}"
 }
 
 tailscale_stand_in() {
-  local image=$1 version=${1##*:v}
-  need_golang
-  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
-    --build-arg "GOLANG=$golang" --build-arg "VERSION=$version" "$here/tailscale"
+  need "$golang"
+  dockerfile_stand_in "$@" tailscale "GOLANG=$golang" "VERSION=${1##*:v}"
 }
 
 buildkit_stand_in() {
-  local image=$1 version=${1##*:}
-  need_python "$image"
-  need_golang
-  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" \
-    --build-arg "PYTHON=$python" --build-arg "GOLANG=$golang" --build-arg "VERSION=$version" "$here/buildkit"
+  need "$python"
+  need "$golang"
+  dockerfile_stand_in "$@" buildkit "PYTHON=$python" "GOLANG=$golang" "VERSION=${1##*:}"
+}
+
+dockerfile_stand_in() { # IMAGE RECIPE FOLDER ARGUMENT=VALUE ...
+  local image=$1 recipe=$2 folder=$3 argument arguments=()
+  shift 3
+  for argument; do arguments+=(--build-arg "$argument"); done
+  logged "$image" docker build --tag "$image" --label "$LABEL=$recipe" "${arguments[@]}" "$here/$folder"
 }
 
 # Runs a long command quietly; its output appears only when it fails.
 logged() { # IMAGE COMMAND ...
-  local image=$1 log
+  local image=$1 log reason
   log=$(mktemp "$scratch/log.XXXXXX")
   shift
   if ! "$@" >"$log" 2>&1; then
+    reason=$(sed -n 's/^bases: //p' "$log")
+    [ -z "$reason" ] || die "the stand-in for $image can't be built: $reason"
     tail -n 40 "$log" >&2
     die "building the stand-in for $image failed; the end of its log stands above"
   fi
@@ -205,10 +221,9 @@ docker version >/dev/null 2>&1 || die "no Docker engine answers: start Docker, o
 
 [ $# -gt 0 ] || set -- "$repository"/{hermes,openwebui,test/*}/Dockerfile
 images=$(for name; do case $name in */Dockerfile) images_of "$name" ;; *) echo "$name" ;; esac; done | sort -u)
-python=$(grep -m 1 '^python:' <<<"$images" || true)
-# What the other stand-ins in Go are compiled in.
-golang=$(grep -o -m 1 'golang:[^ ]*' "$repository/test/control/Dockerfile")
-recipe=$(cat "$here"/*.sh "$here"/*/* | cksum | tr ' ' -)
+# What the other stand-ins are built on, and compiled in.
+python=$(grep -o -m 1 'python:[^ @]*' "$repository/hermes/Dockerfile")
+golang=$(grep -o -m 1 'golang:[^ @]*' "$repository/test/control/Dockerfile")
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/bases.XXXXXX")
 export TMPDIR=$scratch
