@@ -59,6 +59,7 @@ describe("it refuses to start", () => {
 
 describe("while it runs", () => {
     let container: StartedTestContainer;
+    const asApp = (command: string) => container.exec(["sh", "-c", command], { user: "10001:10001" });
 
     beforeAll(async () => {
         container = await stack.startAndWait("open-webui", await onNewDisk());
@@ -72,9 +73,15 @@ describe("while it runs", () => {
         });
     });
 
+    test("the app has loaded the SQLite that the image brings, and not Debian's", async () => {
+        // It may read what its own processes have in memory, and no others.
+        const { output: libraries } = await asApp("cat /proc/[0-9]*/maps");
+        expect(libraries).toContain("/site-packages/pysqlite3/");
+        expect(libraries).not.toContain("/libsqlite3.so");
+    });
+
     test("the app runs without root, can't read the machine's key and can't publish anything", async () => {
         expect(await withPid(container, "uvicorn", "cat /proc/$pid/status")).toMatch(/^Uid:\t10001\t10001\t10001\t10001$/m);
-        const asApp = (command: string) => container.exec(["sh", "-c", command], { user: "10001:10001" });
         expect((await asApp("cat /app/backend/data/tailscale/tailscaled.state")).exitCode).not.toBe(0);
         expect((await asApp("tailscale funnel --bg 8080")).exitCode).not.toBe(0);
         expect((await asApp("tailscale serve reset")).exitCode).not.toBe(0);

@@ -63,6 +63,15 @@ test("the Python lock is one group, made anew and never changed line by line", (
     expect(ofManager("pip_requirements")).toMatchObject([{ matchFileNames: [lock], enabled: false }]);
 });
 
+test("both images have the same SQLite, and get a new one together", () => {
+    const [hermes, openWebUi] = ["hermes", "openwebui"].map((folder) => /^pysqlite3==\S+/m.exec(readFileSync(`${folder}/requirements.txt`, "utf8"))?.[0]);
+    expect(openWebUi).toBeDefined();
+    expect(openWebUi).toBe(hermes);
+    for (const type of ["patch", "minor", "major"]) {
+        expect(["pip-compile", "pip_requirements"].map((manager) => groupOf(manager, "pysqlite3", type))).toEqual(["Python lock", "Python lock"]);
+    }
+});
+
 test("Node.js is of one release on every system, of the oldest major that package.json takes", () => {
     const { engines, optionalDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as { engines: { node: string }; optionalDependencies: Record<string, string> };
     const { matchPackageNames: [name] = [], allowedVersions } = config.packageRules.find(({ groupName }) => groupName === "Node.js") ?? {};
