@@ -160,7 +160,7 @@ def model_of_jobs():
 def patience():
     from hermes_cli.timeouts import get_provider_stale_timeout
 
-    expect("seconds of patience with a model", get_provider_stale_timeout("openrouter", MODEL), 900)
+    expect("seconds of patience with a model", get_provider_stale_timeout("openrouter", MODEL), 3600)
 
 
 @check

@@ -1,8 +1,9 @@
 /** The main job: a chat from Open WebUI through Hermes to a model and back, and what must stay closed beside it. */
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { output } from "./docker";
+import { kill, output, repository } from "./docker";
 import { Stack, words } from "./stack";
 
 let stack: Stack;
@@ -82,6 +83,71 @@ describe("a failure of the model", () => {
 
     test("leaves no copy of the chat on the disk", async () => {
         expect(await output(stack.running("hermes"), "sh", "-c", "find /opt/data -name 'request_dump_*'")).toBe("");
+    });
+});
+
+describe("a lost connection to the agent", () => {
+    const mark = "No answer from the model";
+
+    test("is told in the place of the answer, below what was written, and the next message is answered", async () => {
+        const { token } = await stack.signIn();
+        const asked = words("SLOW 30");
+        await stack.forgetCalls();
+        const [answer] = await Promise.all([
+            stack.sendFromPage(token, asked),
+            (async () => {
+                while ((await stack.asked(asked)).length === 0) await sleep(200);
+                await sleep(3000); // three words or so
+                await kill(stack.running("hermes"));
+            })(),
+        ]);
+        expect(answer).toMatch(/^1 .*\n\n.*has stopped in the middle of the answer.*Wait a minute/s);
+        const missed = await stack.sendFromPage(token, words("Are you there?"));
+        expect(missed).toMatch(/^[^\n]*doesn't run at the moment.*Wait a minute/);
+        for (const said of [answer, missed]) {
+            expect(said.split(mark)).toHaveLength(2);
+            for (const internal of ["Payload", "TransferEncoding", "Traceback", stack.address("hermes")]) expect(said).not.toContain(internal);
+        }
+
+        await stack.redeploy("hermes");
+        const question = words("And now?");
+        await stack.forgetCalls();
+        const history = [{ role: "user", content: "Hello" }, { role: "assistant", content: answer }, { role: "user", content: "Again" }, { role: "assistant", content: missed }];
+        expect(await stack.chat([...history, { role: "user", content: question }])).toBe(`Echo: ${question}`);
+        expect(JSON.stringify((await stack.calls())[0].messages)).not.toContain(mark);
+        expect(await stack.sendFromPage(token, question)).toBe(`Echo: ${question}`);
+    });
+});
+
+describe("a slow model", () => {
+    const silence = 5;
+    let token: string;
+    beforeAll(async () => {
+        ({ token } = await stack.signIn());
+        // What the image has in /etc/hermes, with a shorter patience for a connection without a byte.
+        const write = async (name: string, source: string, change = (text: string) => text) => {
+            const text = change(await readFile(`${repository}hermes/${source}`, "utf8"));
+            return `echo ${Buffer.from(text).toString("base64")} | base64 -d >/disk/${name}`;
+        };
+        const shorten = (text: string) => text.replace(/^(HERMES_STREAM_READ_TIMEOUT)=.*$/m, `$1=${silence}`);
+        await stack.addVolume("impatient", [await write("config.yaml", "config.yaml"), await write(".env", "managed.env", shorten)].join("\n"));
+        const spec = stack.spec("hermes");
+        await stack.stop("hermes");
+        stack.services.hermes = await stack.startAndWait("hermes", { ...spec, volumes: { ...spec.volumes, [stack.volume("impatient")]: "/etc/hermes" } });
+    });
+    afterAll(() => stack.redeploy("hermes"));
+
+    test("that sends comment lines is waited for, and asked once", async () => {
+        const question = words(`THINK ${3 * silence}`);
+        await stack.forgetCalls();
+        expect(await stack.sendFromPage(token, question)).toBe(`Echo: ${question}`);
+        expect(await stack.calls()).toHaveLength(1);
+    });
+
+    test("that sends nothing at all counts as dead, and the person reads so", async () => {
+        await stack.forgetCalls();
+        expect(await stack.sendFromPage(token, words("SILENT 60"))).toMatch(/out of order or out of reach.*Try again/);
+        expect((await stack.calls()).length).toBe(9);
     });
 });
 

@@ -8,6 +8,8 @@ The answer is told by the last message of the user:
   SLOW <n>                    n words, one a second
   FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word
   BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
+  THINK <n>                   n seconds with a comment line in each, then as below
+  SILENT <n>                  a stream without a byte for n seconds, which then ends
   anything else               "Echo: " and the message
 
 GET /calls on port 8000 lists the chat requests so far as JSON, DELETE /calls forgets them. Port 8000 answers on
@@ -15,8 +17,14 @@ loopback only: it is for `docker exec`.
 
 Port 8642 serves the same API without TLS under /v1: in Hermes' place, it shows what Open WebUI sends.
 
-What it does not imitate: a model, token counts, prices and credit, rate limits, routing between providers, errors of
-providers other than these two forms (openrouter.ai/docs, "Errors and Debugging"), comment lines, and every endpoint besides /chat/completions and /models. A bearer is required; which one is not checked.
+As the real one, a stream begins with a comment line, and ends with the usage in a chunk of its own without choices
+(openrouter.ai/docs, "Streaming" and "Usage Accounting").
+
+Failures that it plays: every status with an error's JSON, an answer without a word, a provider's error in the middle of a
+stream (openrouter.ai/docs, "Errors and Debugging"), a model that thinks long, a connection that is dead, no bearer (401).
+
+What it does not imitate: a model, token counts, prices and credit, rate limits, routing between providers, and every endpoint
+besides /chat/completions and /models. A bearer is required; which one is not checked.
 """
 
 import json
@@ -97,6 +105,14 @@ class OpenRouter(Handler):
         self.end_headers()
         self.close_connection = True
 
+        if silent := re.search(r"SILENT (\d+)", said):
+            return time.sleep(int(silent[1]))
+        think = re.search(r"THINK (\d+)", said)
+        for _ in range(int(think[1]) if think else 1):
+            self.wfile.write(b": OPENROUTER PROCESSING\n\n")
+            self.wfile.flush()
+            time.sleep(1 if think else 0)
+
         def send(delta, finish_reason=None, **more):
             choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
             chunk = {**common, "object": "chat.completion.chunk", "choices": [choice], **more}
@@ -114,8 +130,9 @@ class OpenRouter(Handler):
         for word in words.split(" "):
             send({"role": "assistant", "content": word + " "})
             time.sleep(pause)
-        send({}, finish, usage=usage)
-        self.wfile.write(b"data: [DONE]\n\n")
+        send({}, finish)
+        last = {**common, "object": "chat.completion.chunk", "choices": [], "usage": usage}
+        self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
 
 
 class Records(OpenRouter):

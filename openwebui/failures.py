@@ -1,0 +1,69 @@
+"""Has a lost connection to the agent say what it is, in the place of the answer.
+
+Open WebUI 0.12.4 shows an error of its HTTP client under an answer that Hermes didn't finish ("Response payload is not
+completed: <TransferEncodingError: …>"), and "Server Connection Error" where Hermes doesn't run at all. Here both become a
+sentence with the way out. It begins as those of hermes/private_hermes/failures.py do, so that Hermes takes it out of the history.
+
+The Dockerfile adds a call of `install` to the end of open_webui/routers/openai.py, and imports it to see that it is still what
+this was written for.
+"""
+
+import inspect
+import json
+import logging
+
+from aiohttp import ClientError
+from starlette.responses import StreamingResponse
+
+MARK = "⚠️ **No answer from the model.**"
+TRY_AGAIN = "Wait a minute, then send the message again. If it happens again, the log of the service hermes in Render's dashboard tells why."
+BROKEN_OFF = f"{MARK} The agent has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN}"
+OUT_OF_REACH = f"{MARK} The agent doesn't run at the moment, as it is while it is updated. {TRY_AGAIN}"
+# What aiohttp raises for a connection that isn't made, or breaks.
+LOST = (ClientError, OSError)
+
+# The parameters of what is replaced.
+STREAM = ["response", "session", "passthrough"]
+COMPLETION = ["request", "form_data", "user"]
+
+log = logging.getLogger(__name__)
+
+
+def chunks(said):
+    """An answer of one sentence, or its end, as lines of a stream."""
+    for delta, reason in (({"role": "assistant", "content": said}, None), ({}, "stop")):
+        yield f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta, 'finish_reason': reason}]})}\n\n".encode()
+    yield b"data: [DONE]\n\n"
+
+
+def install(router):
+    """Replaces two functions of open_webui/routers/openai.py, given as its namespace; raises when they aren't what they were."""
+    stream, complete = router["stream_wrapper"], router["generate_chat_completion"]
+    for function, written_for in ((stream, STREAM), (complete, COMPLETION)):
+        if list(inspect.signature(function).parameters) != written_for:
+            raise RuntimeError(f"{function.__name__} has other parameters than {written_for}")
+
+    async def stream_wrapper(response, session=None, passthrough=False):
+        lines = stream(response, session, passthrough)
+        try:
+            async for line in lines:
+                yield line
+        except LOST:
+            if passthrough:
+                raise
+            log.exception("The agent has broken off its answer")
+            for line in chunks(f"\n\n{BROKEN_OFF}"):
+                yield line
+        finally:
+            await lines.aclose()
+
+    async def generate_chat_completion(request, form_data, user):
+        try:
+            return await complete(request, form_data, user)
+        except Exception as error:
+            # Open WebUI raises an error of its own while it handles the one of its client.
+            if not form_data.get("stream") or not isinstance(error.__context__, LOST):
+                raise
+            return StreamingResponse(chunks(OUT_OF_REACH), media_type="text/event-stream")
+
+    router.update(stream_wrapper=stream_wrapper, generate_chat_completion=generate_chat_completion)
