@@ -5,7 +5,7 @@ import { askModal } from "./modal.mts";
 import { askRegistry } from "./registry.mts";
 import { askRender } from "./render.mts";
 import { type Check, failure, type Finding, ok, Unchecked, unchecked, warning } from "./report.mts";
-import { serviceIds, type Stack, whenRight } from "./stack.mts";
+import { type Stack, whenRight } from "./stack.mts";
 
 const renderKeys = "make a key in Render's dashboard, Account Settings, API Keys";
 
@@ -23,7 +23,7 @@ async function renderOwner({ settings: { renderApiKey, renderOwnerId } }: Stack)
 }
 
 /** Render's API doesn't tell whether a workspace can pay; it takes a service of one that can. */
-async function paymentCard(): Promise<Finding> {
+async function paymentCard({ serviceIds }: Stack): Promise<Finding> {
     if ((await serviceIds()).length > 0) return ok("the workspace has one, for this stack's services run there");
     return unchecked("Render doesn't tell whether the workspace has one, and refuses everything with 402 until it has", "add one under Billing in its dashboard");
 }
@@ -32,7 +32,7 @@ interface ServiceItem {
     service: { id: string; name: string };
 }
 
-async function serviceNames({ name, settings: { renderApiKey, renderOwnerId } }: Stack): Promise<Finding> {
+async function serviceNames({ name, serviceIds, settings: { renderApiKey, renderOwnerId } }: Stack): Promise<Finding> {
     const own = await serviceIds();
     const names = [`hermes-${name}`, `open-webui-${name}`];
     const answers = await Promise.all(
@@ -206,7 +206,7 @@ export function credentialChecks(stack: Stack): Check[] {
     const registry: SettingName[] = ["ghcrUser", "imageRegistry"];
     return [
         { name: "Render", about: render, run: whenRight(stack, render, () => renderOwner(stack)) },
-        { name: "Payment card", run: paymentCard },
+        { name: "Payment card", run: () => paymentCard(stack) },
         { name: "Service names", run: whenRight(stack, render, () => serviceNames(stack)) },
         { name: "Registry, push", about: ["ghcrUser", "ghcrToken"], run: whenRight(stack, [...registry, "ghcrToken"], () => push(stack)) },
         { name: "Registry, pull", about: ["ghcrPullToken"], run: whenRight(stack, [...registry, "ghcrToken", "ghcrPullToken"], () => pull(stack)) },

@@ -71,10 +71,9 @@ async function lastWords({ apiKey, ownerId }: Deployment, id: string): Promise<s
     return before.findLast((message) => /error\b.*: |exception: |can't /i.test(message)) ?? before.at(-1) ?? said[last];
 }
 
-/** Waits for a service's newest deploy to end. */
-async function deployed(deployment: Deployment, id: string): Promise<Finding> {
+/** Waits for the newest deploy of the service that the report calls `name` to end. */
+async function deployed(deployment: Deployment, id: string, name: string): Promise<Finding> {
     const { apiKey, poll, progress } = deployment;
-    const name = Object.entries(deployment.services).find(([, each]) => each === id)?.[0] ?? id;
     let seen = "";
     const wayOut = "put right what its log says, then pulumi up; if that changes nothing, Manual Deploy in Render's dashboard";
     for (let waited = 0; ; waited += poll.every) {
@@ -138,7 +137,7 @@ interface Metric {
 }
 
 /** How full a service's disk is, where Render has figures for it. */
-async function diskSpace({ apiKey, services }: Deployment, id: string): Promise<Finding> {
+async function diskSpace({ apiKey }: Deployment, id: string, name: string): Promise<Finding> {
     const newest = async (metric: string) => {
         const { status, body } = await askRender(apiKey, `/metrics/${metric}?resource=${id}`);
         const values = status === 200 ? (body as Metric[]).flatMap((series) => series.values) : [];
@@ -147,7 +146,7 @@ async function diskSpace({ apiKey, services }: Deployment, id: string): Promise<
     const [used, capacity] = await Promise.all([newest("disk-usage"), newest("disk-capacity")]);
     if (used === undefined || !capacity) return unchecked("Render has no figures for its disk", "look under Disks in its dashboard");
     const share = Math.round((100 * used) / capacity);
-    const setting = services.Hermes === id ? "hermesDiskGb" : "webuiDiskGb";
+    const setting = name === "Hermes" ? "hermesDiskGb" : "webuiDiskGb";
     const wayOut = `raise ${setting} (it can't shrink again), then pulumi up`;
     if (share >= 95) return failure(`its disk is ${share} % full`, wayOut);
     return share >= 80 ? warning(`its disk is ${share} % full`, wayOut) : ok(`its disk is ${share} % full`);
@@ -155,8 +154,8 @@ async function diskSpace({ apiKey, services }: Deployment, id: string): Promise<
 
 /** The checks at Render: those to wait for, and those that make sense when something runs. */
 export function deploymentChecks(deployment: Deployment): { deploys: Check[]; others: Check[] } {
-    const each = (what: string, run: (deployment: Deployment, id: string) => Promise<Finding>) =>
-        Object.entries(deployment.services).map(([name, id]) => ({ name: `${name}, ${what}`, run: () => run(deployment, id) }));
+    const each = (what: string, run: (deployment: Deployment, id: string, name: string) => Promise<Finding>) =>
+        Object.entries(deployment.services).map(([name, id]) => ({ name: `${name}, ${what}`, run: () => run(deployment, id, name) }));
     return {
         deploys: each("deploy", deployed),
         others: [...each("privacy", isPrivate), { name: "Public services", run: () => noPublicUse(deployment) }, ...each("disk", diskSpace)],

@@ -19,6 +19,8 @@ export interface Stack {
     settings: Settings;
     complaints: { key: SettingName; sentence: string }[];
     secrets: string[];
+    /** Ids of the private services that are in the stack's state; the CLI is asked once. Rejects with `CommandFailed`. */
+    serviceIds: () => Promise<string[]>;
 }
 
 /** Runs the CLI without questions. Rejects with `CommandFailed`. */
@@ -51,7 +53,8 @@ export function stackOf({ name, values, secretKeys }: Stored): Stack {
     pulumi.runtime.setAllConfig(all, secretKeys);
     // A secret that somebody keeps in plain text is one all the same.
     const secrets = Object.entries(all).filter(([key]) => secretKeys.includes(key) || /(token|key|secret)(id)?$/i.test(key)).map(([, value]) => value);
-    return { name, secrets, ...inspectSettings(new pulumi.Config(project.name)) };
+    let ids: Promise<string[]> | undefined;
+    return { name, secrets, serviceIds: () => (ids ??= readServiceIds()), ...inspectSettings(new pulumi.Config(project.name)) };
 }
 
 /** Reads the selected stack. Rejects with `CommandFailed` when the CLI can't. */
@@ -94,8 +97,7 @@ const halves = (sentence: string): [says: string, wayOut: string] => {
     return at < 0 ? [sentence, "see README.md"] : [sentence.slice(0, at), sentence.slice(at + 2)];
 };
 
-/** Ids of the private services that are in the stack's state. */
-export async function serviceIds(): Promise<string[]> {
+async function readServiceIds(): Promise<string[]> {
     const { deployment } = JSON.parse(await pulumiCli("stack", "export")) as { deployment: { resources?: { type: string; id?: string }[] } };
     return (deployment.resources ?? []).flatMap(({ type, id }) => (type === "render:index/privateService:PrivateService" && id ? [id] : []));
 }

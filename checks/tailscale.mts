@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { run } from "./command.mts";
 import { ask, unexpected } from "./http.mts";
 import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.mts";
-import { serviceIds, type Stack, whenRight } from "./stack.mts";
+import { type Stack, whenRight } from "./stack.mts";
 
 /** A machine, as `tailscale status --json` shows it (pkg.go.dev/tailscale.com/ipn/ipnstate, PeerStatus). */
 interface Node {
@@ -75,7 +75,7 @@ export function tailscaleChecks(stack: Stack): Check[] {
                 const host = `${stack.settings.webuiHostname}.${name}`;
                 const taken = Object.values(status.Peer ?? {}).some(({ DNSName }) => DNSName === `${host}.`);
                 if (!taken) return ok(`this device sees no machine ${host}`);
-                if ((await serviceIds()).length > 0) return ok(`${host} is there, and so are this stack's services`);
+                if ((await stack.serviceIds()).length > 0) return ok(`${host} is there, and so are this stack's services`);
                 return failure(`a machine ${host} is in the tailnet already, so the one of this stack would get another name and be refused`, `delete the old one at ${machines}, or set webuiHostname to another name`);
             }),
         },
@@ -94,6 +94,9 @@ async function publicAddresses(host: string): Promise<string[]> {
     });
     return (await Promise.all(answers)).flat();
 }
+
+/** What the policy of README.md grants port 443 of; openwebui/entrypoint.sh has it as TAG. */
+const tag = "tag:hermes";
 
 /** Whether this device is on the tailnet that a machine's full name is of. */
 const isOn = (tailnet: Tailnet | undefined, host: string): tailnet is Tailnet =>
@@ -125,7 +128,7 @@ export function machineOnTailnetChecks(host: string): { connected: Promise<boole
         },
         {
             name: "Tag",
-            run: on(({ Tags = [] }) => Tags.includes("tag:hermes") ? ok(Tags.join(", ")) : failure(`${host} has no tag:hermes, which the policy grants port 443 of`, "tag it under Machines, and make a new auth key with tag:hermes")),
+            run: on(({ Tags = [] }) => Tags.includes(tag) ? ok(Tags.join(", ")) : failure(`${host} has no ${tag}, which the policy grants port 443 of`, `tag it under Machines, and make a new auth key with ${tag}`)),
         },
         {
             name: "Key expiry",

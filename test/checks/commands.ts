@@ -1,5 +1,5 @@
 /** Commands of the user's machine that print what a test has them print, and do nothing, or run elsewhere. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -18,7 +18,8 @@ export class Commands {
             const action = typeof answer === "string" ? `printf '%s' ${quoted(answer)}` : `printf '%s\\n' ${quoted(answer.error)} >&2; exit 1`;
             return `${quoted(line)}) ${action} ;;`;
         });
-        this.write(name, ['case "$*" in', ...cases, `*) echo "${name} $*: a test didn't expect this" >&2; exit 1 ;;`, "esac"]);
+        const note = `printf '%s\\n' "$*" >>${quoted(join(this.folder, `${name}.calls`))}`;
+        this.write(name, [note, 'case "$*" in', ...cases, `*) echo "${name} $*: a test didn't expect this" >&2; exit 1 ;;`, "esac"]);
     }
 
     /** Installs a command that another one carries out. */
@@ -30,6 +31,11 @@ export class Commands {
         const path = join(this.folder, name);
         writeFileSync(path, ["#!/bin/sh", ...lines, ""].join("\n"));
         chmodSync(path, 0o755);
+    }
+
+    /** The command lines with which an installed command was called, in order. */
+    calls(name: string): string[] {
+        return readFileSync(join(this.folder, `${name}.calls`), "utf8").trimEnd().split("\n");
     }
 
     uninstall(name: string): void {

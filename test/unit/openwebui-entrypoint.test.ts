@@ -277,7 +277,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             test("gives up with the command when nobody signs, and blames nothing else", async ({ box }) => {
                 box.write("status.json", online);
                 box.write("lock.json", locked);
-                await box.expectRefusal(/still keeps this machine out[^\n]*lock sign nodekey:1a2b tlpub:3c4d[^\n]*\n$/, { TS_JOIN_TIMEOUT: "8" });
+                await box.expectRefusal(/still keeps this machine out[^\n]*lock sign nodekey:1a2b tlpub:3c4d[^\n]*\n$/, { TS_JOIN_TIMEOUT: "4" });
                 expect(box.output).not.toContain("control plane");
             });
 
@@ -293,8 +293,8 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("shows what Tailscale says while it waits, and when it gives up", async ({ box }) => {
             const Health = ["Tailscale could not connect to the 'control' server.", "network is down"];
             box.write("status.json", { BackendState: "Starting", Health });
-            await box.expectRefusal(/couldn't be joined within 10 s[^]*Tailscale says: Tailscale could not connect to the 'control' server\. network is down/, { TS_JOIN_TIMEOUT: "10" });
-            expect(box.output).toMatch(/[5-9] of 10 s, state Starting\)\. Tailscale says: Tailscale could not/);
+            await box.expectRefusal(/couldn't be joined within 7 s[^]*Tailscale says: Tailscale could not connect to the 'control' server\. network is down/, { TS_JOIN_TIMEOUT: "7" });
+            expect(box.output).toMatch(/[56] of 7 s, state Starting\)\. Tailscale says: Tailscale could not/);
         });
 
         test("gives up when the node doesn't come online in time", async ({ box }) => {

@@ -124,6 +124,16 @@ test("nothing is changed anywhere", async () => {
     expect(render.writes()).toEqual([]);
 });
 
+test("the CLI is asked each question once, whatever number of checks needs the answer", async () => {
+    const taken = { DNSName: "open-webui.tail1234.ts.net.", Online: true };
+    commands.install("tailscale", { "status --json": tailnet({ Peer: { a: taken } }) });
+    stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-1" }] });
+    const { line } = await run();
+    expect(line("Machine name").status).toBe("ok");
+    const calls = commands.calls("pulumi");
+    expect(calls).toEqual([...new Set(calls)]);
+});
+
 test("for people it prints a line for each, with a mark and the way out", async () => {
     world.openRouter[settings.openrouterApiKey].limit = null;
     world.modal = {};
