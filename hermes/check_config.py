@@ -40,7 +40,7 @@ kanban: {dispatch_in_gateway: true}
 lsp: {enabled: true}
 hooks: {pre_tool_call: [{command: "true"}]}
 telegram: {require_mention: false, allow_admin_from: ["1"], user_allowed_commands: [debug], group_allow_admin_from: ["1"]}
-gateway: {strict: false, trust_recent_files: true, api_server: {max_concurrent_runs: 1}}
+gateway: {strict: false, trust_recent_files: true, delivery_ledger: true, api_server: {max_concurrent_runs: 1}}
 """
 
 HOSTILE_JOB = {
@@ -264,6 +264,13 @@ def concurrency():
     from gateway.platforms.api_server import APIServerAdapter
 
     expect("gateway.api_server.max_concurrent_runs", APIServerAdapter._resolve_max_concurrent_runs(), 64)
+
+
+@check
+def answers_once():
+    from gateway.delivery_ledger import ledger_enabled
+
+    expect("gateway.delivery_ledger", ledger_enabled(), False)
 
 
 @check

@@ -7,18 +7,18 @@ the module was written, so that an upgrade of Hermes fails while the image is bu
 import importlib
 import inspect
 
-MODULES = ["choices", "failures", "messages"]
+MODULES = ["choices", "failures", "inbox", "messages"]
 
 
 class Unexpected(Exception):
     """Hermes isn't what a module of this package was written for."""
 
 
-def replace(owner, name, replacement, signature=None):
-    """Puts `replacement` in the place of `owner.name` and gives what was there.
+def expected(owner, name, signature=None):
+    """Gives `owner.name`.
 
     `signature` is what `inspect.signature` printed for it in the release that this was written for; without one, any will do.
-    Raises `Unexpected` when what is replaced is missing or another.
+    Raises `Unexpected` when it is missing or another.
     """
     found = getattr(owner, name, None)
     place = f"{getattr(owner, '__name__', owner)}.{name}"
@@ -27,6 +27,12 @@ def replace(owner, name, replacement, signature=None):
     actual = str(inspect.signature(found))
     if signature not in (None, actual):
         raise Unexpected(f"{place} has the signature {actual}, written for was {signature}")
+    return found
+
+
+def replace(owner, name, replacement, signature=None):
+    """Puts `replacement` in the place of `owner.name` and gives what was there, which is as in `expected`."""
+    found = expected(owner, name, signature)
     setattr(owner, name, replacement)
     return found
 

@@ -1,4 +1,4 @@
-"""Has a failure of the model say what it is, in the place of the answer.
+"""Has a failure of the model say what it is, in the place of the answer: in the page, on Telegram and from a scheduled job.
 
 Hermes 0.19.0 ends a streamed answer that failed with a chunk that has the reason beside an empty choice
 (`_write_sse_chat_completion` in gateway/platforms/api_server.py). Open WebUI reads a reason only of a chunk without choices,
@@ -8,6 +8,9 @@ with the way out.
 The sentence is not the model's: it begins with `MARK`, by which it is taken out of the history of later requests. A note stands
 in the place of an answer that has nothing else, for some providers refuse two messages of the user in a row.
 
+Telegram hides the reason ("check gateway logs") and tells it twice, an answer without a word five times (gateway/run.py). There the
+sentence is not stored with the chat, and the next message comes to the model together with the one that had no answer.
+
 A failed request is not copied to the disk either, with all that its chat carries (`_dump_api_request_debug` in run_agent.py).
 """
 
@@ -15,6 +18,8 @@ import asyncio
 import logging
 import re
 
+from cron import scheduler
+from gateway import run
 from gateway.platforms import api_server
 from gateway.platforms.api_server import APIServerAdapter
 from run_agent import AIAgent
@@ -43,11 +48,21 @@ REASONS = [
 ]
 
 
+# What Hermes calls the end of a turn in which the model has said nothing, and what it says while it still tries.
+NOTHING_SAID = {"empty_response_exhausted", "all_retries_exhausted_no_response"}
+RETRYING = re.compile(r"empty response from model|returned no content after all retries", re.IGNORECASE)
+
+
+def reason_of(text):
+    """The first reason that fits what Hermes says of a failure, or None."""
+    return next((said for pattern, said in REASONS if re.search(pattern, text, re.IGNORECASE)), None)
+
+
 def sentence(error):
     """What a person reads of a failure: one reason with the way out, and the provider's own words where there are some."""
     text = api_server._redact_api_error_text(error or "")
-    reason = next((said for pattern, said in REASONS if re.search(pattern, text, re.IGNORECASE)), "The service of the model failed. Try again in a minute.")
-    words = re.match(r"HTTP \d+: (.{1,200})", text)
+    reason = reason_of(text) or "The service of the model failed. Try again in a minute."
+    words = re.search(r"HTTP \d+: (.{1,200})", text)
     return f"{MARK} {reason}" + (f" It says: “{words[1].strip().rstrip('.')}”." if words else "")
 
 
@@ -99,6 +114,41 @@ def install():
         return result, usage
 
     original = replace(APIServerAdapter, "_run_agent", run_agent, RUN_AGENT)
+
+
+    # On Telegram, where a failure is told by what ends a turn, and by what is said meanwhile: told once, at the end.
+    replace(run, "_gateway_provider_error_reply", sentence, "(text: str) -> str")
+
+    def normalize(agent_result, response, *, history_len=0):
+        error = agent_result.get("error")
+        if error and not agent_result.get("completed", True) and not agent_result.get("interrupted"):
+            return sentence(error)
+        return normal(agent_result, response, history_len=history_len)
+
+    normal = replace(run, "_normalize_empty_agent_response", normalize, "(agent_result: dict, response: str, *, history_len: int = 0) -> str")
+
+    def status(platform, event_type, message):
+        said = prepare(platform, event_type, message)
+        return None if said and (said.startswith(MARK) or RETRYING.search(said)) else said
+
+    prepare = replace(run, "_prepare_gateway_status_message", status, "(platform: Any, event_type: str, message: str) -> Optional[str]")
+
+    def explain(turn_exit_reason):
+        return sentence("empty") if turn_exit_reason in NOTHING_SAID else explanation(turn_exit_reason)
+
+    explanation = replace(AIAgent, "_format_turn_completion_explanation", staticmethod(explain), "(turn_exit_reason: str) -> str")
+
+    # In a report of a scheduled job, which is otherwise silent when the model has answered with nothing.
+    def run_job(job, **more):
+        success, output, answer, error = run_once(job, **more)
+        return (False, output, "", "empty") if success and not answer.strip() else (success, output, answer, error)
+
+    run_once = replace(scheduler, "run_job", run_job, "(job: dict, *, defer_agent_teardown: Optional[list] = None) -> tuple[bool, str, str, typing.Optional[str]]")
+
+    def summarize(job, error):
+        return f"Scheduled job “{job.get('name') or job.get('id')}”:\n{sentence(error)}" if reason_of(error or "") else summary(job, error)
+
+    summary = replace(scheduler, "_summarize_cron_failure_for_delivery", summarize, "(job: dict, error: str | None) -> str")
     replace(AIAgent, "_dump_api_request_debug", lambda self, *arguments, **more: None, DUMP)
 
 

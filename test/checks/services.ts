@@ -3,6 +3,9 @@
  * that hand out tokens as Docker Hub and GitLab do, a kind that doesn't, OpenRouter, Telegram, a public DNS resolver, and Modal.
  * While it runs, `fetch` reaches these hosts here; every other host of the internet is unknown.
  *
+ * Failures that they play: a credential that isn't known, has too few scopes or the wrong ones, a limit that is reached, a bot
+ * that nobody has started, a name that can be found in public, any status from any host, and a host that can't be reached.
+ *
  * Each checks the credential that it is given. The shapes of answers are those of the services' API references. What it
  * does not imitate: anything that these two commands don't ask, rate limits, expiry, the wording of refusals; of Modal it
  * plays the one call that begins a session, over plaintext HTTP/2, and of TLS nothing at all.

@@ -21,6 +21,7 @@ const agentsOwn: Record<string, string> = {
     "response_store.db-shm": "the same",
     "response_store.db-wal": "the same",
     "cron": "its jobs; their model, provider and address are dropped, their scripts are sealed",
+    "telegram-inbox": "messages that wait for an answer (private_hermes/inbox.py)",
     "checkpoints": "what is kept of files before they are changed",
     "processes.json": "background processes in the sandbox, by their number there",
     "modal_snapshots.json": "ids of the sandbox's saved files",

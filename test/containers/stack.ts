@@ -10,7 +10,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, requiredSettings, serviceNames, type Program, type ServiceName } from "../program";
-import { connect, createNetwork, createVolume, createOpenNetwork, isRunning, logOf, output, outputOf, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
+import { connect, createNetwork, createVolume, createOpenNetwork, handleOf, isRunning, logOf, output, outputOf, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
 
 const domain = "tail1234.ts.net";
 /** Under this name both networks find the control plane. */
@@ -318,6 +318,12 @@ export class Stack {
     async stop(name: ServiceName): Promise<void> {
         await this.services[name]?.stop({ timeout: this.declarations[name].seconds * 1000, remove: true, removeVolumes: false });
         this.services[name] = undefined;
+    }
+
+    /** Ends a service as a crash does. */
+    async kill(name: ServiceName): Promise<void> {
+        await (await handleOf(this.running(name))).kill();
+        await this.stop(name);
     }
 
     /** Runs a shell script as root on a disk, mounted at /disk, while no service uses it. */

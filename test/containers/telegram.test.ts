@@ -2,11 +2,14 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startWatched, unknownOnDisk } from "./disk";
-import { logOf } from "./docker";
+import { logOf, output } from "./docker";
 import { Stack, words } from "./stack";
 import { Telegram } from "./telegram";
 
-const [owner, partner, stranger] = [1001, 1002, 6666];
+const [owner, partner, bystander, stranger] = [1001, 1002, 1003, 6666];
+/** More who are allowed, each for one test. */
+const users = Array.from({ length: 7 }, (_, index) => 2001 + index);
+let [nextUser] = users;
 const friends = -4242;
 const mention = "@private_hermes_bot";
 const botToken = `123456789:AA${randomUUID().replaceAll("-", "")}`;
@@ -16,7 +19,7 @@ let telegram: Telegram;
 
 beforeAll(async () => {
     stack = await Stack.create();
-    await stack.configure({ telegramBotToken: botToken, telegramAllowedUsers: `${owner},${partner}` });
+    await stack.configure({ telegramBotToken: botToken, telegramAllowedUsers: [owner, partner, bystander, ...users].join() });
     telegram = await Telegram.open(stack, botToken);
     // What the agent could leave behind to let somebody in, at both places where Hermes looks for it.
     const approved = JSON.stringify({ [stranger]: { user_name: "Eve", approved_at: 1 } });
@@ -41,8 +44,17 @@ async function expectSaid(chat: number, pattern: RegExp | string, seconds = 60):
 /** Waits for an answer to a message that is written now: Hermes has then dealt with those before it. */
 async function catchUp(): Promise<void> {
     const question = words("Are you there");
-    await telegram.write(partner, question);
-    await expectSaid(partner, `Echo: ${question}`);
+    await telegram.write(bystander, question);
+    await expectSaid(bystander, `Echo: ${question}`);
+}
+
+/** Waits until a user has the answers to these messages; they came in this order, and each message cost one call. */
+async function expectAnsweredOnce(user: number, ...messages: string[]): Promise<void> {
+    for (const text of messages) await expectSaid(user, text);
+    await catchUp();
+    const answers = (await said(user)).filter((text) => messages.some((message) => text.includes(message)));
+    expect(answers.join("\n").match(new RegExp(messages.join("|"), "g"))).toEqual(messages);
+    for (const text of messages) expect(await stack.asked(text)).toHaveLength(1);
 }
 
 describe("a message", () => {
@@ -102,18 +114,32 @@ describe("a command of the chat", () => {
     });
 });
 
+/** Makes a job over the API that reports to Telegram, a minute from now. */
+async function makeJob(name: string, prompt: string): Promise<void> {
+    const { status } = await stack.hermes("POST", "/api/jobs", {
+        bearer: stack.environment("hermes").API_SERVER_KEY,
+        body: { name, schedule: "1m", prompt, deliver: "telegram" },
+    });
+    expect(status).toBe(200);
+}
+
 describe("a scheduled job", () => {
     test("reports to the chat that it was made in, and with deliver: telegram to the first allowed user", async () => {
         const [origin, home] = [words("Moo"), words("Meow")];
+        await telegram.write(owner, "/whoami"); // a bot can't write first
         await telegram.write(partner, `CALL cronjob ${JSON.stringify({ action: "create", name: "origin", schedule: "1m", prompt: origin })}`);
-        const { status } = await stack.hermes("POST", "/api/jobs", {
-            bearer: stack.environment("hermes").API_SERVER_KEY,
-            body: { name: "home", schedule: "1m", prompt: home, deliver: "telegram" },
-        });
-        expect(status).toBe(200);
+        await makeJob("home", home);
+        await makeJob("poor", "FAIL 402 Insufficient credits");
+        await makeJob("mute", "FAIL 200");
         // The scheduler looks once a minute.
         await expectSaid(owner, new RegExp(`^(?!Tool said)[^]*${home}`), 200);
         await expectSaid(partner, new RegExp(`^(?!Tool said)[^]*${origin}`), 60);
+    });
+
+    test("tells once that the model has failed, and why", async () => {
+        await expectSaid(owner, /“poor”:[^]*credit is used up.*settings\/credits/, 60);
+        await expectSaid(owner, /“mute”:[^]*answered with nothing/, 60);
+        for (const name of ["poor", "mute"]) expect((await said(owner)).filter((text) => text.includes(name))).toHaveLength(1);
     });
 });
 
@@ -121,15 +147,110 @@ test("it looks on the disk for nothing that is neither sealed nor the agent's ow
     expect(await unknownOnDisk(stack)).toEqual([]);
 });
 
-describe("a restart", () => {
-    test("loses what was written meanwhile, and nothing else", async () => {
-        await stack.stop("hermes");
-        const missed = words("Are you back");
-        await telegram.write(owner, missed);
-        await stack.start("hermes");
+describe("a failure of the model", () => {
+    test.for<[words: string, says: RegExp, calls: number]>([
+        ["FAIL 402 Insufficient credits", /credit is used up.*settings\/credits.*“Insufficient credits”/, 1],
+        ["FAIL 401 User not found", /doesn't take the key.*openrouterApiKey/, 1],
+        ["FAIL 404 No endpoints found that support tool use", /can't call tools.*modelDefault/, 1],
+        ["FAIL 429 Rate limit exceeded", /too much to do.*Try again/, 3],
+        ["FAIL 502 Provider returned error", /out of order.*Try again/, 3],
+        ["FAIL 200", /answered with nothing.*Try again/, 4],
+        ["BREAK Upstream hung up", /longer than the model may write|out of order/, 4],
+    ])("%s is told once, and costs no more calls than it must", async ([what, says, calls]) => {
+        const user = nextUser++;
+        await telegram.write(user, what);
+        await expectSaid(user, says);
         await catchUp();
-        expect(await telegram.pending()).toBe(0);
-        expect(await stack.asked(missed)).toEqual([]);
+        expect(await telegram.texts(user)).toHaveLength(1);
+        expect((await said(user)).join()).not.toMatch(/gateway logs|Traceback|Bearer|sk-or-/);
+        expect((await stack.calls()).filter(({ messages }) => JSON.stringify(messages).includes(what))).toHaveLength(calls);
+    });
+});
+
+describe("when Telegram refuses", () => {
+    test.for<[method: string, times: number, code: number, description: string, retryAfter?: number]>([
+        ["sendMessage", 1, 429, "Too Many Requests: retry after 3", 3],
+        ["sendMessage", 2, 502, "Bad Gateway"],
+        ["getUpdates", 3, 502, "Bad Gateway"],
+        ["getUpdates", 3, 409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"],
+    ])("%s %i times with %i, an answer arrives, once", async ([method, times, code, description, retryAfter]) => {
+        const question = words("Do you hear me");
+        await telegram.refuse(method, times, code, description, retryAfter);
+        await telegram.write(partner, question);
+        await expectSaid(partner, `Echo: ${question}`, 120);
+        await catchUp();
+        expect((await said(partner)).filter((text) => text.includes(question))).toHaveLength(1);
+        expect(await stack.asked(question)).toHaveLength(1);
+    });
+
+    test("a long answer, it arrives in parts", async () => {
+        const [beginning, end] = [words("The beginning"), words("the end")];
+        await telegram.write(partner, `${beginning} ${"of a long story ".repeat(270)} ${end}`);
+        await expectSaid(partner, end);
+        const parts = (await said(partner)).filter((text) => text.includes("of a long story"));
+        expect(parts.length).toBeGreaterThan(1);
+        expect(parts[0]).toContain(beginning);
+    });
+});
+
+describe("a restart", () => {
+    test("loses nothing: what was written meanwhile is answered once and in order", async () => {
+        await stack.stop("hermes");
+        const [first, second, third, old] = [words("Are you back"), words("And now"), words("Here, too"), words("Yesterday")];
+        await telegram.write(owner, old, undefined, 25 * 3600);
+        await telegram.write(owner, first);
+        await telegram.write(partner, third);
+        await stack.start("hermes");
+        await telegram.write(owner, second);
+        await expectAnsweredOnce(owner, first, second);
+        await expectAnsweredOnce(partner, third);
+        expect(await stack.asked(old)).toEqual([]);
+    });
+
+    test("lets a running answer finish, keeps what comes meanwhile, and tells nobody who has no task", async () => {
+        const [running, meanwhile] = [words("SLOW 12"), words("Still there")];
+        const before = (await telegram.texts(owner)).length;
+        await telegram.write(partner, running);
+        await expect.poll(() => stack.asked(running), { timeout: 20_000 }).toHaveLength(1);
+        const stopped = stack.stop("hermes");
+        await expectSaid(partner, "will be interrupted");
+        await telegram.write(owner, meanwhile);
+        await stopped;
+        expect(await said(partner)).toContainEqual(expect.stringMatching(/1 2 3.* 12/));
+        expect((await telegram.texts(owner)).slice(before)).toEqual([]);
+        await stack.start("hermes");
+        await expectAnsweredOnce(owner, meanwhile);
+        expect(await stack.asked(running)).toHaveLength(1);
+    });
+
+    test("by a crash in the middle of an answer neither loses the message nor begins a turn in any other chat", async () => {
+        const done = words("Done");
+        await telegram.write(owner, done);
+        await expectAnsweredOnce(owner, done);
+        const [running, before] = [words("SLOW 5"), (await telegram.texts(owner)).length];
+        await telegram.write(partner, running);
+        await expect.poll(() => stack.asked(running), { timeout: 20_000 }).toHaveLength(1);
+        await stack.kill("hermes");
+        await stack.start("hermes");
+        await expectSaid(partner, /^1 2 3 4 5/);
+        await catchUp();
+        expect(await stack.asked(running)).toHaveLength(2);
+        expect((await said(partner)).filter((text) => text.startsWith("1 2 3 4 5"))).toHaveLength(1);
+        expect((await telegram.texts(owner)).slice(before)).toEqual([]);
+    });
+
+    test("gives a message up at which Hermes has ended twice, and says so", async () => {
+        const fatal = words("SLOW 60");
+        await telegram.write(partner, fatal);
+        for (const times of [1, 2]) {
+            await expect.poll(() => stack.asked(fatal), { timeout: 30_000 }).toHaveLength(times);
+            await stack.kill("hermes");
+            await stack.start("hermes");
+        }
+        await expectSaid(partner, new RegExp(`ended twice[^]*${fatal}`));
+        await catchUp();
+        expect(await stack.asked(fatal)).toHaveLength(2);
+        expect(await output(stack.running("hermes"), "ls", "/opt/data/telegram-inbox")).toBe("");
     });
 });
 

@@ -26,9 +26,14 @@ export class Telegram {
         return new Telegram(container);
     }
 
-    /** Writes to the bot as a person does, in private or in a group. */
-    async write(from: number, text: string, chat?: number): Promise<void> {
-        await this.ask("POST", "/updates", { from, text, chat });
+    /** Writes to the bot as a person does, in private or in a group; or has done so many seconds ago. */
+    async write(from: number, text: string, chat?: number, age = 0): Promise<void> {
+        await this.ask("POST", "/updates", { from, text, chat, age });
+    }
+
+    /** Refuses the next calls of a method; `retry_after` in seconds. */
+    async refuse(method: string, times: number, code: number, description: string, retryAfter?: number): Promise<void> {
+        await this.ask("POST", "/faults", { method, times, code, description, retry_after: retryAfter });
     }
 
     /** What the bot has said in a chat, oldest first; the chat with a person has that person's id. */

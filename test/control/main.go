@@ -8,6 +8,11 @@
 // switched on and off, and a policy that grants single TCP ports. Tailnet Lock
 // is testcontrol's: a node may switch it on and sign others.
 //
+// Failures that it plays: an auth key that is unknown or revoked, a machine that
+// waits for approval or for a signature, one whose key has expired or that is
+// offline or removed, a name that is taken, HTTPS switched off, ports closed by
+// the policy; and, by the tests' own doing, an outage that ends again or doesn't.
+//
 // What it does not imitate: users and interactive logins (a login URL is handed
 // out, nobody ever completes it), ephemeral and one-off keys, policies by source
 // or tag, Tailnet Lock with a second signing key or keys that are signed in

@@ -4,9 +4,11 @@
  * `npm run preflight` and `npm run verify` ask for besides. All of them come here by RENDER_HOST. What a service does when
  * it runs is the runtime's business, see runtime.ts.
  *
- * It checks the bearer and refuses, as Render does: whatever is to be made in a workspace without a payment card, a foreign owner, a second service of the same name, a disk that
- * shrinks, a registry credential that doesn't exist, an image that the registry doesn't give out with it. A slug always
- * differs from the name, and environment variables are read in pages of 20. A test can have requests fail.
+ * Failures that it plays: a bearer that it doesn't know (401), whatever is to be made in a workspace without a payment card
+ * (402), a foreign owner, a second service of the same name, a disk that shrinks, a registry credential that doesn't exist,
+ * an image that the registry doesn't give out with it; deploys that fail or are canceled; and, when a test says so
+ * (`Failure`), 403, 429, 500 and 503, before a request takes effect or after. A slug always differs from the name, and
+ * environment variables are read in pages of 20.
  *
  * The shapes of answers and their status codes are those of the recordings in the provider's tests, and of its types
  * where nothing is recorded: registry credentials, lists of deploys, refusals; those of owners, logs, metrics and custom

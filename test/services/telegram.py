@@ -3,7 +3,8 @@
 Environment: TELEGRAM_BOT_TOKEN, the one bot's token; any other gets the 401 that Telegram has for it. The certificate
 lies in /ca, see authority.sh.
 
-People write by POST /updates on port 8000: {"from": user id, "text", "chat": group id (a private chat when left out)}.
+People write by POST /updates on port 8000: {"from": user id, "text", "chat": group id (a private chat when left out),
+"age": seconds since then}.
 A mention (@private_hermes_bot) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
 the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
 was called, with its parameters; GET /pending how many updates wait for the bot. Port 8000 answers on loopback only: it is
@@ -12,9 +13,14 @@ for `docker exec`.
 As at Telegram: a bot can't write to somebody who never wrote to it, updates wait until they are fetched with an offset
 beyond them, and deleteWebhook may drop those that wait.
 
-What it does not imitate: webhooks, files, inline keyboards, topics, rate limits, privacy mode (a group's bot sees every
-message here), rules of MarkdownV2, methods newer than sendMessageDraft (404, as from an older server), a second poller
-(409), and what people's apps show.
+Failures that it plays: a wrong token (401), a chat that doesn't exist, a message that is too long or to be edited and gone or
+unchanged (400), an unknown method (404); and those of POST /faults on port 8000, {"method", "times", "code", "description",
+"retry_after": seconds, with 429 only}: the next calls of that method are refused so. What is sent with each is in Telegram's
+own words (core.telegram.org/bots/api, "Making requests"; "Conflict" as its servers say it to a second poller).
+
+What it does not imitate: webhooks, files, inline keyboards, topics, limits of its own (429) and pollers that it counts (409),
+privacy mode (a group's bot sees every message here), rules of MarkdownV2, methods newer than sendMessageDraft (404, as from an
+older server), and what people's apps show.
 """
 
 import json
@@ -32,17 +38,18 @@ BOT = {"id": int(TOKEN.split(":")[0]), "is_bot": True, "first_name": "Hermes", "
 changed = threading.Condition()
 updates = []
 calls = []
+faults = {}  # what the next calls of a method are refused with
 chats = {}  # what Telegram knows of a chat, by its id
 shown = {}  # text by message id, by chat id; in the order in which they were sent
 ids = iter(range(1, 1_000_000))
 
 
 class Refused(Exception):
-    """An error as the bot API has it: code and description."""
+    """An error as the bot API has it: code, description, and what else it has."""
 
 
-def write(sender, text, chat=None):
-    """A person writes to the bot, in private or in a group."""
+def write(sender, text, chat=None, age=0):
+    """A person writes to the bot, in private or in a group, or has done so `age` seconds ago."""
     user = {"id": sender, "is_bot": False, "first_name": f"User {sender}"}
     place = {"id": chat, "type": "group", "title": "Friends"} if chat else {**user, "type": "private"}
     place.pop("is_bot", None)
@@ -53,7 +60,7 @@ def write(sender, text, chat=None):
     ]
     with changed:
         chats[place["id"]] = place
-        message = {"message_id": next(ids), "date": int(time.time()), "chat": place, "from": user, "text": text}
+        message = {"message_id": next(ids), "date": int(time.time()) - age, "chat": place, "from": user, "text": text}
         updates.append({"update_id": next(ids), "message": {**message, **({"entities": entities} if entities else {})}})
         changed.notify_all()
 
@@ -86,6 +93,9 @@ def delete_webhook(parameters):
 
 def send(parameters):
     chat, number = known(parameters), next(ids)
+    # In characters of UTF-16, after its markup is taken away; that isn't done here.
+    if len(parameters["text"].encode("utf-16-le")) // 2 > 4096:
+        raise Refused(400, "Bad Request: message is too long")
     shown.setdefault(chat["id"], {})[number] = parameters["text"]
     return message(chat, number, parameters["text"])
 
@@ -128,12 +138,16 @@ class BotApi(Handler):
                 raise Refused(401, "Unauthorized")
             with changed:
                 calls.append({"method": method, "parameters": parameters})
+                fault = faults.get(method, {"times": 0})
+                fault["times"] -= 1
+            if fault["times"] >= 0:
+                raise Refused(fault["code"], fault["description"], {"parameters": {"retry_after": fault["retry_after"]}} if "retry_after" in fault else {})
             if method not in METHODS:
                 raise Refused(404, "Not Found")
             self.send_json(200, {"ok": True, "result": METHODS[method](parameters)})
         except Refused as refused:
-            code, description = refused.args
-            self.send_json(code, {"ok": False, "error_code": code, "description": description})
+            code, description, *more = refused.args
+            self.send_json(code, {"ok": False, "error_code": code, "description": description, **(more[0] if more else {})})
 
     do_GET = do_POST
 
@@ -141,7 +155,11 @@ class BotApi(Handler):
 class People(Handler):
     def do_POST(self):
         wish = json.loads(self.body())
-        write(wish["from"], wish["text"], wish.get("chat"))
+        if urlsplit(self.path).path == "/faults":
+            with changed:
+                faults[wish["method"]] = wish
+            return self.send_json(200, {})
+        write(wish["from"], wish["text"], wish.get("chat"), wish.get("age", 0))
         self.send_json(200, {})
 
     def do_GET(self):

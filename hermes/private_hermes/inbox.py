@@ -1,0 +1,226 @@
+"""Has every message on Telegram answered, once and in order, whenever Hermes restarts.
+
+Hermes 0.19.0 drops what waits at Telegram when it starts (`drop_pending_updates` in plugins/platforms/telegram/adapter.py), refuses
+what comes while it stops, and tells Telegram that a message has arrived long before it has an answer; an answer that can't be sent
+at once is dropped. Here each message is a file
+in telegram-inbox/ on the disk before Telegram hears of it, until its chat has nothing left to do. Hermes gets it once it has
+started and unless it is about to stop; what is left over it gets at the next start.
+
+What remains possible: a crash between an answer and the removal of its message answers twice, and a tool that had run before a
+crash may run again. A message at which Hermes ends twice is given up, and its chat is told. Work in the background (/background)
+isn't a message's.
+
+Hermes' own ways to go on after a restart would answer a second time: it marks chats as interrupted and begins a turn of its own in
+them (off here), and sends an answer again that may not have arrived (gateway.delivery_ledger, off in config.yaml).
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+
+from gateway import drain_control
+from gateway.config import Platform
+from gateway.platforms.base import BasePlatformAdapter
+from gateway.run import GatewayRunner
+from gateway.session import SessionStore
+from hermes_constants import get_hermes_home
+from plugins.platforms.telegram.adapter import TelegramAdapter
+from telegram import Update
+from telegram.ext import Application
+
+from . import expected, replace
+
+# All in seconds. Telegram itself keeps a message as long (core.telegram.org/bots/api, "Getting updates").
+MAX_AGE = 24 * 3600
+# Hermes drops an answer when Telegram can't be reached for some 6 s, and takes that for so until the first question for messages
+# has an answer, up to 10 s after each start.
+SEND_PATIENCE = 120
+MAX_TRIES = 2
+GIVEN_UP = "I ended twice while I worked on this message, so I leave it. Send it again to have me try once more:\n\n"
+
+log = logging.getLogger(__name__)
+
+
+def too_old(update):
+    return time.time() - update.message.date.timestamp() > MAX_AGE
+
+
+class Inbox:
+    """The messages that wait for an answer, as files of a folder that survive the process."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.tries = {}  # how often Hermes began with a message, by its update's id
+        self.waiting = {}  # the updates themselves
+        self.put = None  # puts an update into the queue of the application, once there is one
+        self.given = set()  # those that this process has put there
+        self.adapter = None
+        self.started = self.stopping = self.frozen = False
+
+    def load(self, bot):
+        """Reads what an earlier process has left, but what is too old or can't be read."""
+        self.folder.mkdir(exist_ok=True)
+        for path in self.folder.iterdir():
+            try:
+                kept = json.loads(path.read_text())
+                update = Update.de_json(kept["update"], bot)
+                if too_old(update):
+                    raise TimeoutError("older than a day")
+                self.waiting[update.update_id], self.tries[update.update_id] = update, kept["tries"]
+            except Exception as error:
+                log.warning("A message of the inbox is left out: %s: %s", type(error).__name__, error)
+                path.unlink()
+
+    def keep(self, update, tries):
+        self.waiting[update.update_id], self.tries[update.update_id] = update, tries
+        new = self.folder / f"{update.update_id}.tmp"
+        new.write_text(json.dumps({"tries": tries, "update": update.to_dict()}))
+        new.replace(self.folder / f"{update.update_id}.json")
+
+    def remove(self, number):
+        del self.waiting[number], self.tries[number]
+        (self.folder / f"{number}.json").unlink(missing_ok=True)
+
+    def begun(self, chat):
+        """Those of a chat that Hermes has begun with."""
+        return [number for number, update in self.waiting.items() if update.message.chat_id == chat and number in self.given and self.tries[number]]
+
+    def busy(self, chat):
+        """Whether something of a chat is collected, waits or is answered; all of these have the chat's id in their keys."""
+        adapter = self.adapter
+        places = (adapter._active_sessions, adapter._pending_messages, adapter._pending_text_batches, adapter._pending_photo_batches, adapter._media_group_events)
+        return any(str(chat) in str(key) for place in places for key in place)
+
+    def settle(self, chat, numbers):
+        """Removes messages of a chat, unless it still has something to do or Hermes was cut off."""
+        if not self.frozen and (self.stopping or not self.busy(chat)):
+            for number in set(numbers) & set(self.waiting):
+                self.remove(number)
+
+    async def give(self):
+        """Hands over what waits, oldest first."""
+        if self.started and not self.stopping and self.put:
+            for number in sorted(self.waiting):
+                if number not in self.given:
+                    self.given.add(number)
+                    await self.put(self.waiting[number])
+
+    def wants(self, update):
+        """Whether it is a message of somebody who gets answers."""
+        allowed = os.environ.get("TELEGRAM_ALLOWED_USERS", "").replace(" ", "").split(",")
+        return bool(update.message and update.effective_user and str(update.effective_user.id) in allowed)
+
+
+def install():
+    inbox = Inbox(get_hermes_home() / "telegram-inbox")
+    expected(TelegramAdapter, "_start_polling_once", "(self, app, *, drop_pending_updates: bool, error_callback) -> None")
+
+    def create_adapter(self, platform, config):
+        adapter = create(self, platform, config)
+        if platform == Platform.TELEGRAM and adapter:
+            inbox.adapter = adapter
+            # On this one object, for Hermes loads the class of a plugin under a name of its own.
+            start = adapter._start_polling_once
+
+            async def start_polling(app, *, drop_pending_updates, error_callback):
+                await watch(app)
+                await start(app, drop_pending_updates=False, error_callback=error_callback)
+
+            adapter._start_polling_once = start_polling
+            send = adapter.send
+
+            async def send_when_connected(*arguments, **more):
+                for _ in range(SEND_PATIENCE):
+                    if not adapter._send_path_degraded:
+                        break
+                    await asyncio.sleep(1)
+                return await send(*arguments, **more)
+
+            adapter.send = send_when_connected
+        return adapter
+
+    create = replace(GatewayRunner, "_create_adapter", create_adapter, "(self, platform: gateway.config.Platform, config: Any) -> Optional[gateway.platforms.base.BasePlatformAdapter]")
+
+    async def watch(app):
+        if getattr(app.update_queue, "is_watched", False):
+            return
+        put = app.update_queue.put
+        if not inbox.put:
+            inbox.load(app.bot)
+
+        async def keep_and_put(update):
+            if not isinstance(update, Update) or not inbox.wants(update):
+                return await put(update)
+            if too_old(update):
+                return
+            # Telegram sends again what it wasn't told of.
+            if update.update_id not in inbox.waiting:
+                inbox.keep(update, 0)
+            await inbox.give()
+
+        # python-telegram-bot puts an update there, and only then tells Telegram that it has arrived (telegram/ext/_updater.py).
+        app.update_queue.put, app.update_queue.is_watched, inbox.put = keep_and_put, True, put
+        await inbox.give()
+
+    async def process_update(self, update):
+        number = getattr(update, "update_id", None)
+        if number not in inbox.waiting:
+            return await process(self, update)
+        if inbox.stopping:
+            return
+        chat = update.message.chat_id
+        if inbox.tries[number] >= MAX_TRIES:
+            inbox.remove(number)
+            await inbox.adapter.send(str(chat), GIVEN_UP + (update.message.text or "")[:1000])
+            return
+        inbox.keep(update, inbox.tries[number] + 1)
+        await process(self, update)
+        # Nothing came of it, as of what is said in a group and not to the bot, or it was a command and is done.
+        if not inbox.stopping:
+            inbox.settle(chat, inbox.begun(chat))
+
+    process = replace(Application, "process_update", process_update, "(self, update: object) -> None")
+
+    async def handle_message(self, event):
+        if self is inbox.adapter and inbox.stopping:
+            return
+        await handle(self, event)
+
+    handle = replace(BasePlatformAdapter, "handle_message", handle_message, "(self, event: gateway.platforms.base.MessageEvent) -> None")
+
+    async def process_message(self, event, session_key):
+        if self is not inbox.adapter:
+            return await process_event(self, event, session_key)
+        chat = int(event.source.chat_id)
+        # While Hermes stops it lets go what waits behind this one.
+        begun = inbox.begun(chat)
+        await process_event(self, event, session_key)
+        inbox.settle(chat, begun if inbox.stopping else inbox.begun(chat))
+
+    process_event = replace(BasePlatformAdapter, "_process_message_background", process_message, "(self, event: gateway.platforms.base.MessageEvent, session_key: str) -> None")
+
+    async def finish_start(self):
+        await finish(self)
+        inbox.started = True
+        await inbox.give()
+
+    finish = replace(GatewayRunner, "_finish_startup_restore", finish_start, "(self) -> None")
+
+    async def notify(self):
+        inbox.stopping = True
+        await notify_active(self)
+
+    notify_active = replace(GatewayRunner, "_notify_active_sessions_of_shutdown", notify, "(self) -> None")
+
+    def interrupt(self, reason):
+        inbox.frozen = True
+        interrupt_all(self, reason)
+
+    interrupt_all = replace(GatewayRunner, "_interrupt_running_agents", interrupt, "(self, reason: str) -> None")
+
+    # Who has no task hears nothing of a restart: otherwise the first user does, each time.
+    replace(drain_control, "drain_notification_suppressed", lambda *, home=None: True, "(*, home: 'Optional[Path]' = None) -> 'bool'")
+    replace(SessionStore, "suspend_recently_active", lambda self, max_age_seconds=120: 0, "(self, max_age_seconds: int = 120) -> int")
+    replace(SessionStore, "mark_resume_pending", lambda self, session_key, reason="": False, "(self, session_key: str, reason: str = 'restart_timeout') -> bool")
