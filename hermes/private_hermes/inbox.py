@@ -63,6 +63,9 @@ class Inbox:
         """Reads what an earlier process has left, but what is too old or can't be read."""
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
+            if path.suffix != ".json":
+                path.unlink()  # cut off while it was written, and so not told to Telegram, or there in its earlier form
+                continue
             try:
                 kept = json.loads(path.read_text())
                 update = Update.de_json(kept["update"], bot)
