@@ -51,9 +51,10 @@ die() {
   exit 1
 }
 
-# Makes sure of an image that a stand-in is built on.
+# Makes sure of an image that a stand-in is built on: one that is here already is a real one, or of this recipe.
 need() { # IMAGE
-  docker image inspect "$1" >/dev/null 2>&1 || ensure "$1"
+  local found
+  if ! found=$(recipe_in "$1") || [[ -n $found && $found != "$(recipe_of "$1")" ]]; then ensure "$1"; fi
 }
 
 # What makes a stand-in what it is: the folders whose files get into it.
