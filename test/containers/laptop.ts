@@ -19,6 +19,8 @@ export interface Visit {
     email: string;
     password: string;
     message: string;
+    /** Sent in a temporary chat; its answer is made twice. */
+    temporary?: string;
 }
 
 /** What came of it. */
@@ -32,6 +34,8 @@ export interface Visited {
     errors: string[];
     /** What it puts above the settings of the Admin Panel. */
     notice: string;
+    /** The answers in the temporary chat. */
+    temporary: string[];
     /** As the browser verified it. */
     certificate: { issuer: string; subject: string };
 }

@@ -52,6 +52,7 @@ describe("a failure of the model", () => {
         [404, "No endpoints found matching your data policy", /privacy settings.*settings\/privacy/, 1],
         [404, "No endpoints found that support tool use", /can't call tools.*modelDefault/, 1],
         [404, "No such model", /doesn't have this model.*modelDefault/, 1],
+        [400, "This endpoint's maximum context length is 400000 tokens. However, you requested about 500000 tokens", /too long for the model.*new one/, 1],
         [429, "Rate limit exceeded", /too much to do.*Try again/, 3],
         [502, "Provider returned error", /out of order.*Try again/, 3],
         [200, "", /answered with nothing.*Try again/, 4],
@@ -79,6 +80,12 @@ describe("a failure of the model", () => {
         expect(sent).not.toContain(mark);
         expect(sent).toContain("got no answer");
         expect(sent).toContain("Half of it.");
+    });
+
+    test("can be gone on from: what the page sends for “Continue” is answered", async () => {
+        const question = words("Tell me");
+        const failed = await stack.sendFromPage(token, "FAIL 402 Insufficient credits");
+        expect(await stack.chat([{ role: "user", content: question }, { role: "assistant", content: failed }])).toContain(question);
     });
 
     test("leaves no copy of the chat on the disk", async () => {

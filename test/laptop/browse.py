@@ -1,9 +1,11 @@
 """Uses Open WebUI as a person does, in Chromium and over the tailnet, for `docker exec`.
 
 Signs in with a fresh profile, sends one message in a new chat, waits for the whole answer, reloads the page and looks
-for the conversation there. Then it opens the first settings of the Admin Panel.
+for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a second message in a
+temporary chat, which the page alone keeps, and has its answer made again.
 
-Standard input, as JSON: {"url", "email", "password", "message", "screenshot": path of a PNG, optional}
+Standard input, as JSON: {"url", "email", "password", "message", "temporary": the second message, optional, "screenshot": path
+of a PNG, optional}
 Prints as JSON:
   answer       what stands in the answer's place, as text
   websocket    whether the answer came over a websocket: one to /ws/socket.io that carried frames both ways, events of
@@ -11,6 +13,7 @@ Prints as JSON:
   hosts        every host that the pages asked for something, the URL's own left out
   errors       what the pages wrote to the console as errors, and exceptions that nobody caught
   notice       what the page puts above these settings
+  temporary    what stands in the place of the second message's answer, at first and when it was made again
   certificate  {"issuer", "subject", "validTo"} of the page's certificate, which Chromium has verified; times in s
                since 1970
 The screenshot shows the answer. When a step fails it shows that moment, the exit code is 1, and what is printed is
@@ -88,12 +91,15 @@ class Visit:
         # The release notes open at an admin's first visit, some time after the page: closed whenever in the way.
         news = self.page.get_by_role("button", name="Okay, Let's Go!")
         self.page.add_locator_handler(news, lambda button: button.click())
+        self.write(message)
+        return self.answer()
+
+    def write(self, message: str) -> None:
         self.page.locator("#chat-input").click()
         self.page.keyboard.type(message)
         self.page.locator("#send-message-button").click()
         self.step = "Waiting for the answer"
         self.page.locator(".copy-response-button").wait_for()  # the page offers to copy an answer once it is complete
-        return self.answer()
 
     def answer(self) -> str:
         return self.page.locator(".chat-assistant").inner_text().strip()
@@ -110,13 +116,25 @@ class Visit:
         expect(self.page.locator(".chat-user")).to_contain_text(message, timeout=TIMEOUT)
         expect(self.page.locator(".chat-assistant")).to_have_text(answer, use_inner_text=True, timeout=TIMEOUT)
 
-
     def notice(self) -> str:
         self.step = "Opening the settings of the Admin Panel"
         self.page.goto(f"{self.url}/?settings=admin%3Ageneral")
         panel = self.page.locator("#tab-admin-general")
         panel.wait_for()
         return panel.evaluate("panel => getComputedStyle(panel.parentElement, '::before').content.slice(1, -1)")
+
+    def temporary(self, message: str) -> list[str]:
+        self.step = "Opening a temporary chat"
+        self.page.goto(f"{self.url}/?temporary-chat=true")
+        self.write(message)
+        answers = [self.answer()]
+        self.step = "Having the answer made again"
+        # As the page's own shortcut does: the button that is seen opens a menu first.
+        self.page.locator(".regenerate-response-button").last.dispatch_event("click")
+        # Both answers stay, and the page counts them.
+        self.page.get_by_text("2/2").wait_for()
+        self.page.locator(".copy-response-button").wait_for()
+        return [*answers, self.answer()]
 
 
 def is_event(frame: str | bytes) -> bool:
@@ -148,6 +166,7 @@ def main() -> int:
                 visit.photograph(order["screenshot"])
             visit.reload(order["message"], answer)
             notice = visit.notice()
+            temporary = visit.temporary(order["temporary"]) if order.get("temporary") else []
         except (Error, AssertionError) as error:
             print(json.dumps(fail(visit, error, order)))
             return 1
@@ -159,6 +178,7 @@ def main() -> int:
         "hosts": sorted(visit.hosts - {urlsplit(order["url"]).netloc}),
         "errors": visit.errors,
         "notice": notice,
+        "temporary": temporary,
         "certificate": certificate,
     }))
     return 0

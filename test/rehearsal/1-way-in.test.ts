@@ -108,7 +108,7 @@ describe("In a browser", () => {
     test("sign in as the generated admin, send a message, read the answer", async ({ annotate }) => {
         await stack.forgetCalls();
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = stack.environment("open-webui");
-        visited = await laptop.browse({ url: stack.url, email, password, message: "Are you private?" });
+        visited = await laptop.browse({ url: stack.url, email, password, message: "Are you private?", temporary: realServices ? undefined : "FAIL 402 Insufficient credits" });
         if (realServices) expect(visited.answer).not.toMatch(/^$|error/i);
         else expect(visited.answer).toBe("Echo: Are you private?");
         const folder = `${repository}test/.reports`;
@@ -121,7 +121,13 @@ describe("In a browser", () => {
         skip(realServices !== undefined, "only the stand-in of OpenRouter counts calls");
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
-        expect(await stack.calls()).toHaveLength(1);
+        expect(await stack.asked("Are you private?")).toHaveLength(1);
+    });
+
+    test("a model that fails says why in the answer's place, in a temporary chat, too, and when it is asked again", ({ skip }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter fails when it is told to");
+        const reason: unknown = expect.stringMatching(/No answer from the model.*credit is used up/s);
+        expect(seen().temporary).toEqual([reason, reason]);
     });
 
     test("the page's websocket works, and one from another origin is refused", async () => {
