@@ -208,7 +208,9 @@ describe("a restart", () => {
     });
 
     test("lets a running answer finish, keeps what comes meanwhile, and tells nobody who has no task", async () => {
-        const [running, meanwhile] = [words("SLOW 12"), words("Still there")];
+        const [running, meanwhile, known] = [words("SLOW 12"), words("Still there"), words("Hello")];
+        await telegram.write(owner, known); // a bot can't write first
+        await expectAnsweredOnce(owner, known);
         const before = (await telegram.texts(owner)).length;
         await telegram.write(partner, running);
         await expect.poll(() => stack.asked(running), { timeout: 20_000 }).toHaveLength(1);
