@@ -5,6 +5,7 @@ So the questions go to Hermes' own loaders and resolvers, with a home folder tha
 runs whatever comes of the others, so that a new release tells all that it changes at once.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -87,6 +88,7 @@ def prepare_home(home):
     )
 
 
+@functools.cache
 def config():
     from hermes_cli.config import load_config
 

@@ -115,7 +115,6 @@ def install():
 
     original = replace(APIServerAdapter, "_run_agent", run_agent, RUN_AGENT)
 
-
     # On Telegram, where a failure is told by what ends a turn, and by what is said meanwhile: told once, at the end.
     replace(run, "_gateway_provider_error_reply", sentence, "(text: str) -> str")
 

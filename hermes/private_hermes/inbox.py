@@ -2,9 +2,8 @@
 
 Hermes 0.19.0 drops what waits at Telegram when it starts (`drop_pending_updates` in plugins/platforms/telegram/adapter.py), refuses
 what comes while it stops, and tells Telegram that a message has arrived long before it has an answer; an answer that can't be sent
-at once is dropped. Here each message is a file
-in telegram-inbox/ on the disk before Telegram hears of it, until its chat has nothing left to do. Hermes gets it once it has
-started and unless it is about to stop; what is left over it gets at the next start.
+at once is dropped. Here each message is a file in telegram-inbox/ on the disk before Telegram hears of it, until its chat has
+nothing left to do. Hermes gets it once it has started and unless it is about to stop; what is left over it gets at the next start.
 
 What remains possible: a crash between an answer and the removal of its message answers twice, and a tool that had run before a
 crash may run again. A message at which Hermes ends twice is given up, and its chat is told. Work in the background (/background)
@@ -45,6 +44,12 @@ log = logging.getLogger(__name__)
 
 def too_old(update):
     return time.time() - update.message.date.timestamp() > MAX_AGE
+
+
+def is_wanted(update):
+    """Whether it is a message of somebody who gets answers."""
+    allowed = os.environ.get("TELEGRAM_ALLOWED_USERS", "").replace(" ", "").split(",")
+    return bool(update.message and update.effective_user and str(update.effective_user.id) in allowed)
 
 
 class Inbox:
@@ -110,11 +115,6 @@ class Inbox:
                     self.given.add(number)
                     await self.put(self.waiting[number])
 
-    def wants(self, update):
-        """Whether it is a message of somebody who gets answers."""
-        allowed = os.environ.get("TELEGRAM_ALLOWED_USERS", "").replace(" ", "").split(",")
-        return bool(update.message and update.effective_user and str(update.effective_user.id) in allowed)
-
 
 def install():
     inbox = Inbox(get_hermes_home() / "telegram-inbox")
@@ -154,7 +154,7 @@ def install():
             inbox.load(app.bot)
 
         async def keep_and_put(update):
-            if not isinstance(update, Update) or not inbox.wants(update):
+            if not isinstance(update, Update) or not is_wanted(update):
                 return await put(update)
             if too_old(update):
                 return

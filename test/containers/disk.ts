@@ -55,8 +55,7 @@ const agentsOwn: Record<string, string> = {
 /** Starts Hermes so that it writes down each path of the disk that it tries, see test/services/tried.py. */
 export async function startWatched(stack: Stack): Promise<void> {
     await stack.addVolume("watch", "cp /tried.py /disk/sitecustomize.py");
-    const spec = stack.spec("hermes", { PYTHONPATH: "/watch" });
-    stack.services.hermes = await stack.startAndWait("hermes", { ...spec, volumes: { ...spec.volumes, [stack.volume("watch")]: "/watch" } });
+    await stack.start("hermes", { PYTHONPATH: "/watch" }, { watch: "/watch" });
 }
 
 /** The paths that it has tried since, and that are neither sealed nor the agent's own. */

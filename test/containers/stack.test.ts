@@ -138,9 +138,8 @@ describe("a slow model", () => {
         };
         const shorten = (text: string) => text.replace(/^(HERMES_STREAM_READ_TIMEOUT)=.*$/m, `$1=${silence}`);
         await stack.addVolume("impatient", [await write("config.yaml", "config.yaml"), await write(".env", "managed.env", shorten)].join("\n"));
-        const spec = stack.spec("hermes");
         await stack.stop("hermes");
-        stack.services.hermes = await stack.startAndWait("hermes", { ...spec, volumes: { ...spec.volumes, [stack.volume("impatient")]: "/etc/hermes" } });
+        await stack.start("hermes", {}, { impatient: "/etc/hermes" });
     });
     afterAll(() => stack.redeploy("hermes"));
 

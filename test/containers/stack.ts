@@ -10,7 +10,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, requiredSettings, serviceNames, type Program, type ServiceName } from "../program";
-import { connect, createNetwork, createVolume, createOpenNetwork, handleOf, isRunning, logOf, output, outputOf, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
+import { connect, createNetwork, createVolume, createOpenNetwork, isRunning, kill, logOf, output, outputOf, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
 
 const domain = "tail1234.ts.net";
 /** Under this name both networks find the control plane. */
@@ -281,8 +281,11 @@ export class Stack {
         return { ...this.spec(name), ...plans[this.plan(name)] };
     }
 
-    async start(name: ServiceName, environment: Record<string, string> = {}): Promise<StartedTestContainer> {
-        return (this.services[name] = await this.startAndWait(name, this.spec(name, environment)));
+    /** Starts a service; `volumes` are those of `addVolume`, as mount point by name. */
+    async start(name: ServiceName, environment: Record<string, string> = {}, volumes: Record<string, string> = {}): Promise<StartedTestContainer> {
+        const spec = this.spec(name, environment);
+        for (const [volume, path] of Object.entries(volumes)) spec.volumes = { ...spec.volumes, [this.volume(volume)]: path };
+        return (this.services[name] = await this.startAndWait(name, spec));
     }
 
     /** The container of a service; throws when it doesn't run. */
@@ -322,7 +325,7 @@ export class Stack {
 
     /** Ends a service as a crash does. */
     async kill(name: ServiceName): Promise<void> {
-        await (await handleOf(this.running(name))).kill();
+        await kill(this.running(name));
         await this.stop(name);
     }
 

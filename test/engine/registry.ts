@@ -3,9 +3,9 @@
  * builder that does it: two containers, which share one network namespace. What asks for this name on this machine,
  * docker-build at `refresh` and `destroy`, is led there by a proxy, and to nowhere else.
  *
- * Failures that it plays: a user, a password and a token that it doesn't know (401), and an image or a digest that it hasn't (404).
- * It doesn't imitate: scopes of a token, limits (429), an outage, storage that is
- * full, GHCR's 405 to a deletion, and pages of a list.
+ * Failures that it plays: a user, a password and a token that it doesn't know (401), and an image or a digest that it
+ * hasn't (404). It doesn't imitate: scopes of a token, limits (429), an outage, storage that is full, GHCR's 405 to a
+ * deletion, and pages of a list.
  *
  * On Linux the authority that has signed the registry's certificate reaches docker-build by SSL_CERT_FILE. Go doesn't
  * read that on macOS and Windows: docker-build warns there that it can't verify the tags, and deletes nothing.

@@ -122,6 +122,8 @@ describe("In a browser", () => {
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
         expect(await stack.asked("Are you private?")).toHaveLength(1);
+        // The other two are those of the temporary chat.
+        expect(await stack.calls()).toHaveLength(3);
     });
 
     test("a model that fails says why in the answer's place, in a temporary chat, too, and when it is asked again", ({ skip }) => {
