@@ -1,5 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 
+/** What the machine that publishes the page is tagged with. openwebui/entrypoint.sh has it as TAG, and starts with no other. */
+export const tailnetTag = "tag:hermes";
+/** Where it publishes the page, and nothing else. */
+export const tailnetPort = 443;
+
 export interface Rule {
     /** Where the right value comes from, or what it looks like; it ends the sentence about a wrong one, and `npm run setup` asks with it. */
     hint: string;
@@ -159,7 +164,7 @@ const rules = {
     },
     tailscaleAuthKey: {
         secret: true,
-        hint: "generate an auth key (reusable, pre-approved, tag:hermes, not ephemeral) at login.tailscale.com/admin/settings/keys",
+        hint: `generate an auth key (reusable, pre-approved, ${tailnetTag}, not ephemeral) at login.tailscale.com/admin/settings/keys`,
         // Signed in advance for Tailnet Lock it ends in a signature and a key of 64 bytes (tailscale.com/ipn/ipnlocal, TailnetLockWrapPreauthKey).
         wrong: (value) => (value.includes("--TL") && !/--TL[\w+/]+-[\w+/]{86}$/.test(value) ? "is cut off" : startsWith("tskey-auth-")(value)),
     },

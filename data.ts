@@ -1,5 +1,6 @@
 /** Keeps the services where they stand, with their disks, which live and die with them. */
 import * as pulumi from "@pulumi/pulumi";
+import type * as render from "@pulumi/render";
 
 /** What goes with a disk, as the end of a sentence. */
 const loss = "with every chat, account and memory on them";
@@ -18,6 +19,16 @@ export function moveRefusal(regions: Record<string, string>, renderRegion: strin
         `a move replaces them and deletes their disks, ${loss}. ` +
         `Set renderRegion back to ${from}, or, if all of it may be lost, run \`pulumi config set replaceData ${renderRegion}\`.`
     );
+}
+
+/** Stops preview and update with that sentence once it is known where the services, by their names at Render, stand: nothing has been changed then. */
+export function refuseMove(services: Record<string, render.PrivateService>, renderRegion: string): void {
+    const regions = Object.fromEntries(Object.entries(services).map(([name, { region }]) => [name, region]));
+    void pulumi.output(regions).apply((known) => {
+        const reason = moveRefusal(known, renderRegion);
+        // A logged error alone doesn't end `up`, and of one that is thrown here Pulumi would print the stack, if it had one.
+        if (reason) throw Object.assign(new pulumi.RunError(reason), { stack: undefined });
+    });
 }
 
 /**

@@ -1,10 +1,10 @@
-import * as docker from "@pulumi/docker-build";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as render from "@pulumi/render";
-import { readSettings } from "./config";
-import { keepDisk, moveRefusal, tellOfNewOwner } from "./data";
+import { readSettings, tailnetPort, tailnetTag } from "./config";
+import { keepDisk, refuseMove, tellOfNewOwner } from "./data";
 import { refusePublicResources } from "./guard";
+import { buildImage } from "./images";
 
 const settings = readSettings();
 refusePublicResources();
@@ -29,9 +29,7 @@ const provider = new render.Provider(
 // --- Secrets that nobody has to invent ---------------------------------------------------------------------------
 
 /** The bearer key between the two services, and the only thing that `keyRotation` replaces. */
-const sharedKey = pulumi.secret(
-    new random.RandomBytes("shared-key", { length: 32, keepers: { rotation: settings.keyRotation } }).hex,
-);
+const sharedKey = pulumi.secret(new random.RandomBytes("shared-key", { length: 32, keepers: { rotation: settings.keyRotation } }).hex);
 /** Signs the sessions of Open WebUI: with a new one everybody has to sign in again. */
 const sessionKey = pulumi.secret(new random.RandomBytes("session-key", { length: 32 }).hex);
 /** Letters and digits only: it gets typed on a phone. 24 of them are 142 bits. */
@@ -39,30 +37,8 @@ const adminPassword = pulumi.secret(new random.RandomPassword("admin-password", 
 
 // --- Images, built here and pulled by Render ---------------------------------------------------------------------
 
-/** Builds a folder of this repository and pushes it; the digest changes with the folder's content. */
-const image = (name: string, folder: string) =>
-    new docker.Image(
-        name,
-        {
-            context: { location: folder },
-            platforms: ["linux/amd64"], // All that Render runs, also when the laptop is an ARM one.
-            tags: [`${settings.imageBase}/${name}:latest`],
-            push: true,
-            registries: [
-                {
-                    address: settings.imageRegistry.split("/")[0],
-                    username: settings.ghcrUser,
-                    password: pulumi.secret(settings.ghcrToken),
-                },
-            ],
-        },
-        // Run with another DOCKER_HOST, docker-build replaces an image: it pushes the same digest once more, and would
-        // then delete it as the old one's, although Render pulls it at every start.
-        { retainOnDelete: true },
-    );
-
-const hermesImage = image(hermesName, "./hermes");
-const openWebUiImage = image(openWebUiName, "./openwebui");
+const hermesImage = buildImage(hermesName, "./hermes", settings);
+const openWebUiImage = buildImage(openWebUiName, "./openwebui", settings);
 
 const registryCredential = new render.RegistryCredential(
     "registry",
@@ -77,16 +53,21 @@ const registryCredential = new render.RegistryCredential(
 );
 
 /** What Render runs: the digest and never a tag, so that it is exactly what was built here. */
-const source = (name: string, { digest }: docker.Image) => ({
+const source = (name: string, { digest }: ReturnType<typeof buildImage>) => ({
     image: { imageUrl: `${settings.imageBase}/${name}`, digest, registryCredentialId: registryCredential.id },
 });
 
-// --- The two private services ------------------------------------------------------------------------------------
+// --- The two private services: which reaches which, and what each knows; the rest of their settings stands in the images ---
+
+// Render has to be told where they listen, for its default of 10000 can't be used on the private network.
+const hermesPort = "8642";
+const openWebUiPort = "8080";
+/** The id under which Hermes offers itself and Open WebUI selects it; the model behind it is `modelDefault`. */
+const modelId = "hermes-agent";
 
 const service = {
     region: settings.renderRegion, // One for both: the private network doesn't cross regions.
-    // What a running answer gets to finish (40 s in hermes/config.yaml, UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN below) and
-    // time to clear up.
+    // What a running answer gets to finish (40 s in hermes/config.yaml, 30 s in openwebui/Dockerfile) and time to clear up.
     maxShutdownDelaySeconds: 60,
 };
 const serviceOptions = {
@@ -102,9 +83,6 @@ const serviceOptions = {
 const env = (variables: Record<string, pulumi.Input<string>>) =>
     Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, { value }]));
 
-/** The id under which Hermes offers itself and Open WebUI selects it; the model behind it is `modelDefault`. */
-const modelId = "hermes-agent";
-
 const hermes = new render.PrivateService(
     "hermes",
     {
@@ -114,10 +92,8 @@ const hermes = new render.PrivateService(
         runtimeSource: source(hermesName, hermesImage),
         disk: { name: "hermes-data", mountPath: "/opt/data", sizeGb: settings.hermesDiskGb },
         envVars: env({
-            PORT: "8642", // Render's default of 10000 can't be used on the private network.
-            API_SERVER_ENABLED: "true",
-            API_SERVER_HOST: "0.0.0.0",
-            API_SERVER_PORT: "8642",
+            PORT: hermesPort,
+            API_SERVER_PORT: hermesPort,
             API_SERVER_KEY: sharedKey,
             API_SERVER_MODEL_NAME: modelId,
             HERMES_MODEL: settings.modelDefault,
@@ -137,7 +113,7 @@ const hermes = new render.PrivateService(
 );
 
 // `slug` is the host name on the private network. Render's own `url` carries a port that may change.
-export const hermesInternalUrl = pulumi.interpolate`http://${hermes.slug}:8642`;
+export const hermesInternalUrl = pulumi.interpolate`http://${hermes.slug}:${hermesPort}`;
 export const openWebUiTailnetUrl = `https://${settings.webuiHostname}.${settings.tailnetDnsName}`;
 
 const openWebUi = new render.PrivateService(
@@ -149,74 +125,36 @@ const openWebUi = new render.PrivateService(
         runtimeSource: source(openWebUiName, openWebUiImage),
         disk: { name: "open-webui-data", mountPath: "/app/backend/data", sizeGb: settings.webuiDiskGb },
         envVars: env({
-            HOST: "0.0.0.0", // Render wants one port bound on all interfaces; the private network is all there is.
-            PORT: "8080",
-
-            // Hermes, and nothing else, as the model provider.
+            PORT: openWebUiPort,
+            // The agent.
             OPENAI_API_BASE_URL: pulumi.interpolate`${hermesInternalUrl}/v1`,
             OPENAI_API_KEY: sharedKey,
             DEFAULT_MODELS: modelId,
-            ENABLE_OLLAMA_API: "false",
-
-            // The tailnet, and nothing else, as the way in.
+            // The tailnet.
             TS_AUTHKEY: pulumi.secret(settings.tailscaleAuthKey),
             TS_HOSTNAME: settings.webuiHostname,
             WEBUI_URL: openWebUiTailnetUrl,
             CORS_ALLOW_ORIGIN: openWebUiTailnetUrl,
-            FORWARDED_ALLOW_IPS: "127.0.0.1",
-            WEBUI_SESSION_COOKIE_SECURE: "true",
-            WEBUI_SESSION_COOKIE_SAME_SITE: "strict",
-            JWT_EXPIRES_IN: "7d",
-
-            // Accounts. What is stored would win over the environment, and a setting changed by a click would outlive
-            // every `up`: so nothing is stored.
-            ENABLE_PERSISTENT_CONFIG: "false",
+            // The people.
             WEBUI_SECRET_KEY: sessionKey,
             WEBUI_ADMIN_NAME: "Admin",
             WEBUI_ADMIN_EMAIL: settings.webuiAdminEmail,
             WEBUI_ADMIN_PASSWORD: adminPassword,
             ENABLE_SIGNUP: settings.webuiSignup,
-            DEFAULT_USER_ROLE: "pending",
-            BYPASS_MODEL_ACCESS_CONTROL: "true", // Otherwise only the admin sees the model.
-
-            // One agent run for each message: each of these would ask Hermes once more, at the price of a whole run.
-            ENABLE_TITLE_GENERATION: "false",
-            ENABLE_TAGS_GENERATION: "false",
-            ENABLE_FOLLOW_UP_GENERATION: "false",
-            ENABLE_AUTOCOMPLETE_GENERATION: "false",
-            ENABLE_SEARCH_QUERY_GENERATION: "false",
-            ENABLE_RETRIEVAL_QUERY_GENERATION: "false",
-            DEFAULT_MODEL_METADATA: JSON.stringify({ capabilities: { builtin_tools: false } }),
-
-            // Code runs in Modal. Plugins are Python that an admin session could run beside the tailnet's keys.
-            ENABLE_PLUGINS: "false",
-            ENABLE_CODE_EXECUTION: "false",
-            ENABLE_CODE_INTERPRETER: "false",
-
-            // Uploads go to the model as text; there is no embedding model here to index them.
-            BYPASS_EMBEDDING_AND_RETRIEVAL: "true",
             RAG_FILE_MAX_SIZE: settings.uploadLimitMb, // In MB.
-            OFFLINE_MODE: "true",
-            ENABLE_COMMUNITY_SHARING: "false",
-
-            // Half the memory under load, and a stop within the shutdown delay.
-            DATABASE_POOL_SIZE: "8",
-            DATABASE_SQLITE_PRAGMA_CACHE_SIZE: "-2000",
-            DATABASE_SQLITE_PRAGMA_MMAP_SIZE: "0",
-            UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN: "30",
         }),
     },
-    { ...serviceOptions, dependsOn: hermes },
+    serviceOptions,
 );
 
-// Said once both are known, and by the preview of `up`: nothing has been changed then.
-void pulumi.all([hermes.region, openWebUi.region]).apply(([hermesRegion, openWebUiRegion]) => {
-    const reason = moveRefusal({ [hermesName]: hermesRegion, [openWebUiName]: openWebUiRegion }, settings.renderRegion);
-    // A logged error alone doesn't end `up`, and of one that is thrown here Pulumi would print the stack, if it had one.
-    if (reason) throw Object.assign(new pulumi.RunError(reason), { stack: undefined });
-});
+refuseMove({ [hermesName]: hermes, [openWebUiName]: openWebUi }, settings.renderRegion);
 
+/** What the tailnet has to let through, as its access controls take it: people, to the page, over HTTPS, and nothing else. */
+export const tailnetPolicy = JSON.stringify({
+    tagOwners: { [tailnetTag]: ["autogroup:admin"] },
+    grants: [{ src: ["autogroup:member"], dst: [tailnetTag], ip: [`tcp:${tailnetPort}`] }],
+}, undefined, 2);
+export { adminPassword as openWebUiAdminPassword };
 export const openWebUiAdminEmail = settings.webuiAdminEmail;
-export const openWebUiAdminPassword = adminPassword;
 export const hermesServiceId = hermes.id;
 export const openWebUiServiceId = openWebUi.id;

@@ -1,5 +1,6 @@
 /** The page from this device, and a chat through it. */
 import { createHash, randomBytes } from "node:crypto";
+import { tailnetPort, tailnetTag } from "../config.ts";
 import { askPage, PageFailed } from "./page.mts";
 import { type Check, failure, type Finding, ok, Unchecked, unchecked, warning } from "./report.mts";
 
@@ -11,7 +12,7 @@ export interface Page {
     connected: Promise<boolean>;
 }
 
-const notHere = "does the policy grant this device tcp:443 of tag:hermes? Otherwise Open WebUI's log at Render says why";
+const notHere = `does the policy grant this device tcp:${tailnetPort} of ${tailnetTag}? Otherwise Open WebUI's log at Render says why`;
 
 async function page({ url, connected }: Page): Promise<Finding> {
     try {

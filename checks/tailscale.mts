@@ -1,5 +1,6 @@
 /** What this device's own Tailscale knows of the tailnet. */
 import { existsSync } from "node:fs";
+import { tailnetPort, tailnetTag } from "../config.ts";
 import { run } from "./command.mts";
 import { ask, unexpected } from "./http.mts";
 import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.mts";
@@ -95,9 +96,6 @@ async function publicAddresses(host: string): Promise<string[]> {
     return (await Promise.all(answers)).flat();
 }
 
-/** What the policy of README.md grants port 443 of; openwebui/entrypoint.sh has it as TAG. */
-const tag = "tag:hermes";
-
 /** Whether this device is on the tailnet that a machine's full name is of. */
 const isOn = (tailnet: Tailnet | undefined, host: string): tailnet is Tailnet =>
     tailnet?.CurrentTailnet != null && host.endsWith(`.${tailnet.CurrentTailnet.MagicDNSSuffix}`);
@@ -121,14 +119,14 @@ export function machineOnTailnetChecks(host: string): { connected: Promise<boole
             name: "Machine on the tailnet",
             run: async () => {
                 const found = await machine();
-                if (!found) return failure(`this device sees no machine ${host}`, `is it under ${machines}? Then the policy has to grant this device tcp:443 of its tag; otherwise Open WebUI's log at Render says why`);
+                if (!found) return failure(`this device sees no machine ${host}`, `is it under ${machines}? Then the policy has to grant this device tcp:${tailnetPort} of its tag; otherwise Open WebUI's log at Render says why`);
                 if ("status" in found) return found;
                 return found.Online ? ok(`${host} is online`) : failure(`${host} is offline`, "Open WebUI's log at Render says why");
             },
         },
         {
             name: "Tag",
-            run: on(({ Tags = [] }) => Tags.includes(tag) ? ok(Tags.join(", ")) : failure(`${host} has no ${tag}, which the policy grants port 443 of`, `tag it under Machines, and make a new auth key with ${tag}`)),
+            run: on(({ Tags = [] }) => Tags.includes(tailnetTag) ? ok(Tags.join(", ")) : failure(`${host} has no ${tailnetTag}, which the policy grants port ${tailnetPort} of`, `tag it under Machines, and make a new auth key with ${tailnetTag}`)),
         },
         {
             name: "Key expiry",

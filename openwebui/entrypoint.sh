@@ -50,7 +50,7 @@ readonly APP_GRACE=50       # seconds; below the platform's own limit of 60
 readonly COMMAND_TIMEOUT=20 # seconds for one call of the tailscale CLI, within JOIN_TIMEOUT
 readonly LOGIN_CHECK=30     # seconds between two looks at the login
 readonly FREE_MB=16         # what the disk must have room for
-readonly TAG=tag:hermes     # what the tailnet's policy grants port 443 of; checks/tailscale.mts looks for it, too
+readonly TAG=tag:hermes     # what the tailnet's policy grants port 443 of; tailnetTag in config.ts
 readonly ADMIN=https://login.tailscale.com/admin
 
 tailscaled_pid=

@@ -65,6 +65,44 @@ describe("while it runs", () => {
         container = await stack.startAndWait("open-webui", await onNewDisk());
     });
 
+    test("the app has the image's settings beside the deployment's, and none stands in both", async () => {
+        const ofImage = {
+            HOST: "0.0.0.0",
+            ENABLE_OLLAMA_API: "false",
+            FORWARDED_ALLOW_IPS: "127.0.0.1",
+            WEBUI_SESSION_COOKIE_SECURE: "true",
+            WEBUI_SESSION_COOKIE_SAME_SITE: "strict",
+            JWT_EXPIRES_IN: "7d",
+            ENABLE_PERSISTENT_CONFIG: "false",
+            DEFAULT_USER_ROLE: "pending",
+            BYPASS_MODEL_ACCESS_CONTROL: "true",
+            ENABLE_TITLE_GENERATION: "false",
+            ENABLE_TAGS_GENERATION: "false",
+            ENABLE_FOLLOW_UP_GENERATION: "false",
+            ENABLE_AUTOCOMPLETE_GENERATION: "false",
+            ENABLE_SEARCH_QUERY_GENERATION: "false",
+            ENABLE_RETRIEVAL_QUERY_GENERATION: "false",
+            DEFAULT_MODEL_METADATA: '{"capabilities":{"builtin_tools":false}}',
+            ENABLE_PLUGINS: "false",
+            ENABLE_CODE_EXECUTION: "false",
+            ENABLE_CODE_INTERPRETER: "false",
+            BYPASS_EMBEDDING_AND_RETRIEVAL: "true",
+            OFFLINE_MODE: "true",
+            ENABLE_COMMUNITY_SHARING: "false",
+            DATABASE_POOL_SIZE: "8",
+            DATABASE_SQLITE_PRAGMA_CACHE_SIZE: "-2000",
+            DATABASE_SQLITE_PRAGMA_MMAP_SIZE: "0",
+            UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN: "30",
+        };
+        const declared = Object.entries(stack.environment("open-webui"));
+        expect(declared.filter(([name]) => name in ofImage)).toEqual([]);
+        const pid = (await withPid(container, "uvicorn", "echo $pid")).trim();
+        const { output: environ } = await asApp(`tr '\\0' '\\n' </proc/${pid}/environ`);
+        const seen = Object.fromEntries(environ.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+        expect(seen).toMatchObject({ ...ofImage, ...Object.fromEntries(declared.filter(([name]) => !name.startsWith("TS_"))) });
+        expect(Object.keys(seen).filter((name) => name.startsWith("TS_"))).toEqual([]);
+    });
+
     test("it serves the page and nothing else, to the tailnet only", async () => {
         const config = JSON.parse(await output(container, "tailscale", "serve", "status", "--json")) as Record<string, unknown>;
         expect(config).toEqual({

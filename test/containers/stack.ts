@@ -150,6 +150,8 @@ export class Stack {
     /** Of the program, besides its defaults. */
     readonly settings: Record<string, string>;
     private readonly declarations = {} as Record<ServiceName, Declaration>;
+    /** TCP ports that the policy which the program asks for grants. */
+    private granted: number[] = [];
 
     private constructor(readonly realServices?: RealServices) {
         this.settings = { ...requiredSettings(), tailnetDnsName: domain, ...realServices };
@@ -180,8 +182,7 @@ export class Stack {
         });
         stack.loginServer = await stack.tailnet("GET", "/login-server");
         await connect(stack.control, stack.home, [controlHost]);
-        // The policy that the README asks for.
-        await stack.tailnet("PATCH", "/settings", { Ports: [443] });
+        await stack.tailnet("PATCH", "/settings", { Ports: stack.granted });
         return stack;
     }
 
@@ -193,6 +194,8 @@ export class Stack {
     /** Evaluates the program with other settings; services that are started from now on have them. */
     async configure(settings: Record<string, string> = {}): Promise<void> {
         const program = await evaluate({ ...this.settings, ...settings });
+        const { grants } = JSON.parse(program.outputs.tailnetPolicy as string) as { grants: { ip: string[] }[] };
+        this.granted = grants.flatMap(({ ip }) => ip.map((rule) => Number(rule.replace("tcp:", ""))));
         const openWebUi = declared(program, "open-webui");
         this.declare("hermes", { ...declared(program, "hermes"), host: new URL(openWebUi.environment.OPENAI_API_BASE_URL).hostname });
         this.declare("open-webui", { ...openWebUi, host: "open-webui" });

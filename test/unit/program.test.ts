@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import * as render from "@pulumi/render";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { tailnetPort, tailnetTag } from "../../config";
 import { refusal } from "../../guard";
 import { evaluate, plain, plainStrings, requiredSettings, run, type Program, type Resource } from "../program";
 
@@ -213,8 +215,6 @@ describe("the environments", () => {
         expect(API_SERVER_KEY).toMatch(/^[0-9a-f]{64}$/);
         expect(others).toEqual({
             PORT: "8642",
-            API_SERVER_ENABLED: "true",
-            API_SERVER_HOST: "0.0.0.0",
             API_SERVER_PORT: "8642",
             API_SERVER_MODEL_NAME: "hermes-agent",
             HERMES_MODEL: "openai/gpt-5.5",
@@ -239,49 +239,23 @@ describe("the environments", () => {
     test("Open WebUI gets these variables and no others", async () => {
         const settings = requiredSettings();
         const program = await evaluate(settings);
-        const { WEBUI_ADMIN_PASSWORD, WEBUI_SECRET_KEY, OPENAI_API_KEY, DEFAULT_MODEL_METADATA, ...others } = environment(program, "open-webui");
+        const { WEBUI_ADMIN_PASSWORD, WEBUI_SECRET_KEY, OPENAI_API_KEY, ...others } = environment(program, "open-webui");
         expect(WEBUI_ADMIN_PASSWORD).toHaveLength(24);
         expect(WEBUI_SECRET_KEY).toMatch(/^[0-9a-f]{64}$/);
         expect(OPENAI_API_KEY).toBe(environment(program, "hermes").API_SERVER_KEY);
         expect(WEBUI_SECRET_KEY).not.toBe(OPENAI_API_KEY);
-        expect(JSON.parse(DEFAULT_MODEL_METADATA)).toEqual({ capabilities: { builtin_tools: false } });
         expect(others).toEqual({
-            HOST: "0.0.0.0",
             PORT: "8080",
             OPENAI_API_BASE_URL: "http://hermes-test-x7k2:8642/v1",
             DEFAULT_MODELS: environment(program, "hermes").API_SERVER_MODEL_NAME,
-            ENABLE_OLLAMA_API: "false",
             TS_AUTHKEY: settings.tailscaleAuthKey,
             TS_HOSTNAME: "open-webui",
             WEBUI_URL: "https://open-webui.tail1234.ts.net",
             CORS_ALLOW_ORIGIN: "https://open-webui.tail1234.ts.net",
-            FORWARDED_ALLOW_IPS: "127.0.0.1",
-            WEBUI_SESSION_COOKIE_SECURE: "true",
-            WEBUI_SESSION_COOKIE_SAME_SITE: "strict",
-            JWT_EXPIRES_IN: "7d",
-            ENABLE_PERSISTENT_CONFIG: "false",
             WEBUI_ADMIN_NAME: "Admin",
             WEBUI_ADMIN_EMAIL: "admin@example.com",
             ENABLE_SIGNUP: "false",
-            DEFAULT_USER_ROLE: "pending",
-            BYPASS_MODEL_ACCESS_CONTROL: "true",
-            ENABLE_TITLE_GENERATION: "false",
-            ENABLE_TAGS_GENERATION: "false",
-            ENABLE_FOLLOW_UP_GENERATION: "false",
-            ENABLE_AUTOCOMPLETE_GENERATION: "false",
-            ENABLE_SEARCH_QUERY_GENERATION: "false",
-            ENABLE_RETRIEVAL_QUERY_GENERATION: "false",
-            ENABLE_PLUGINS: "false",
-            ENABLE_CODE_EXECUTION: "false",
-            ENABLE_CODE_INTERPRETER: "false",
-            BYPASS_EMBEDDING_AND_RETRIEVAL: "true",
-            OFFLINE_MODE: "true",
             RAG_FILE_MAX_SIZE: "2",
-            ENABLE_COMMUNITY_SHARING: "false",
-            DATABASE_POOL_SIZE: "8",
-            DATABASE_SQLITE_PRAGMA_CACHE_SIZE: "-2000",
-            DATABASE_SQLITE_PRAGMA_MMAP_SIZE: "0",
-            UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN: "30",
         });
     });
 
@@ -301,7 +275,6 @@ describe("the environments", () => {
             WEBUI_URL: "https://chat.cat-crocodile.ts.net",
             CORS_ALLOW_ORIGIN: "https://chat.cat-crocodile.ts.net",
             ENABLE_SIGNUP: "true",
-            DEFAULT_USER_ROLE: "pending",
             RAG_FILE_MAX_SIZE: "1",
             WEBUI_ADMIN_EMAIL: "owner@example.org",
         });
@@ -359,7 +332,25 @@ test("the outputs say where things are and how to sign in", async () => {
         openWebUiAdminPassword: { secret: password },
         hermesServiceId: "hermes-id",
         openWebUiServiceId: "open-webui-id",
+        tailnetPolicy: expect.any(String) as string,
     });
+});
+
+test("the tailnet's policy grants people HTTPS of the machine with the tag, and nothing else", async () => {
+    const { outputs } = await evaluate();
+    expect(JSON.parse(outputs.tailnetPolicy as string)).toEqual({
+        tagOwners: { "tag:hermes": ["autogroup:admin"] },
+        grants: [{ src: ["autogroup:member"], dst: ["tag:hermes"], ip: ["tcp:443"] }],
+    });
+});
+
+test("what the images need to know of the program is the same there", async () => {
+    const found = (path: string, pattern: RegExp) => pattern.exec(readFileSync(path, "utf8"))?.[1];
+    const program = await evaluate();
+    const { maxShutdownDelaySeconds } = plain(service(program, "hermes").inputs) as { maxShutdownDelaySeconds: number };
+    expect(found("hermes/check_config.py", /^SHUTDOWN_SECONDS = (\d+)/m)).toBe(String(maxShutdownDelaySeconds));
+    expect(found("openwebui/entrypoint.sh", /^readonly TAG=(\S+)/m)).toBe(tailnetTag);
+    expect(found("openwebui/entrypoint.sh", /serve --bg --https=(\d+)/)).toBe(String(tailnetPort));
 });
 
 describe("the guard", () => {
