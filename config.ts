@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 
 /** What the machine that publishes the page is tagged with. openwebui/entrypoint.sh has it as TAG, and starts with no other. */
@@ -108,6 +109,28 @@ function memory(ofPlan: string): number {
  */
 const uploadMb = (ofPlan: string) => Math.floor((0.7 * memory(ofPlan) - 268) / 44);
 
+/** Two numbers, what is requested of Modal and the limit, written as 0.25-2; undefined when they aren't that. */
+export function requestAndLimit(value: string): [number, number] | undefined {
+    const [, request, limit] = /^(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)$/.exec(value) ?? [];
+    return limit && Number(request) <= Number(limit) ? [Number(request), Number(limit)] : undefined;
+}
+
+const range = (low: number, high: number) => (value: string) => {
+    const [request, limit] = requestAndLimit(value) ?? [0, 0];
+    return low <= request && limit <= high ? undefined : `${JSON.stringify(value)} isn't two numbers from ${low} to ${high}, the smaller first, with a hyphen between them`;
+};
+
+/** IPv4 only: that is what Modal's client takes (`cidr_allowlist` in its sandbox.py). */
+const sandboxNetwork = (value: string) => {
+    const wrong = ["open", "none"].includes(value) ? undefined : value.split(",").find((cidr) => !isCidr(cidr));
+    return wrong === undefined ? undefined : `has ${JSON.stringify(wrong)} in it, which isn't a network`;
+};
+
+function isCidr(text: string): boolean {
+    const [address, prefix, ...more] = text.split("/");
+    return isIPv4(address) && /^\d{1,2}$/.test(prefix) && Number(prefix) <= 32 && more.length === 0;
+}
+
 /** Hermes looks zones up by their exact name, whereas Intl takes any case. */
 function zone(value: string): string | undefined {
     const known = [...Intl.supportedValuesOf("timeZone"), "UTC"].find((name) => name.toLowerCase() === value.toLowerCase());
@@ -183,6 +206,10 @@ const rules = {
     hermesDiskGb: diskGb,
     webuiDiskGb: diskGb,
     uploadLimitMb: { hint: "give the size in MB, such as 2; Hermes takes no larger message", wrong: wholeNumber(1, maxUploadMb) },
+    sandboxCpu: { hint: "write what is requested, and so paid for, and the limit, in cores, such as 0.25-2", wrong: range(0.125, 16) },
+    sandboxMemoryMb: { hint: "write what is requested, and so paid for, and the limit, in MiB, such as 512-4096", wrong: range(128, 65_536) },
+    sandboxIdleMinutes: { hint: "Modal ends a sandbox by itself after 15", wrong: wholeNumber(1, 12) },
+    sandboxNetwork: { hint: "write open, none, or the networks that may be reached, such as 140.82.112.0/20,1.1.1.1/32", wrong: sandboxNetwork },
     timezone: { hint: "write an IANA name such as Europe/Zurich, or UTC", wrong: zone },
     imageRegistry: {
         hint: "use ghcr.io, docker.io, registry.gitlab.com/<namespace>/<project> or <region>-docker.pkg.dev/<project>/<repository>",

@@ -101,6 +101,10 @@ const hermes = new render.PrivateService(
             OPENROUTER_API_KEY: pulumi.secret(settings.openrouterApiKey),
             MODAL_TOKEN_ID: pulumi.secret(settings.modalTokenId),
             MODAL_TOKEN_SECRET: pulumi.secret(settings.modalTokenSecret),
+            SANDBOX_CPU: settings.sandboxCpu,
+            SANDBOX_MEMORY_MB: settings.sandboxMemoryMb,
+            SANDBOX_IDLE_MINUTES: settings.sandboxIdleMinutes,
+            SANDBOX_NETWORK: settings.sandboxNetwork,
             ...(settings.telegram && {
                 TELEGRAM_BOT_TOKEN: pulumi.secret(settings.telegram.botToken),
                 TELEGRAM_ALLOWED_USERS: settings.telegram.allowedUsers,

@@ -1,5 +1,5 @@
 /** Each credential against its service, by the cheapest question that changes nothing. */
-import type { SettingName } from "../config.ts";
+import { requestAndLimit, type SettingName } from "../config.ts";
 import { type Answer, ask, unexpected } from "./http.mts";
 import { askModal } from "./modal.mts";
 import { askRegistry } from "./registry.mts";
@@ -166,6 +166,18 @@ async function modal({ settings: { modalTokenId, modalTokenSecret } }: Stack): P
         : failure("Modal doesn't take modalTokenId with modalTokenSecret", "make a new pair at modal.com/settings/tokens and set both");
 }
 
+/** Dollars a second that a sandbox costs for a core and for a GiB of memory (modal.com/pricing, November 2026). */
+const modalPrices = { core: 0.00003942, gib: 0.00000672 };
+
+/** What a sandbox costs while it runs; nothing is asked. */
+function sandboxPrice({ settings: { sandboxCpu, sandboxMemoryMb, sandboxIdleMinutes } }: Stack): Finding {
+    const [cores, memory] = [sandboxCpu, sandboxMemoryMb].map((value) => requestAndLimit(value) ?? [NaN, NaN]);
+    const second = [0, 1].map((index) => cores[index] * modalPrices.core + (memory[index] / 1024) * modalPrices.gib);
+    const [hour, most] = second.map((price) => `$${(price * 3600).toFixed(3)}`);
+    const chat = (second[0] * 60 * (Number(sandboxIdleMinutes) + 0.5)).toFixed(4);
+    return ok(`while one runs it costs ${hour} an hour, at most ${most} with all that it may use, and a chat with one command $${chat}, by Modal's prices of November 2026`);
+}
+
 function telegramChecks(stack: Stack): Check[] {
     const { telegram } = stack.settings;
     if (!telegram) return [];
@@ -204,6 +216,7 @@ export function credentialChecks(stack: Stack): Check[] {
     const openRouter = openRouterChecks(stack);
     const render: SettingName[] = ["renderApiKey", "renderOwnerId"];
     const registry: SettingName[] = ["ghcrUser", "imageRegistry"];
+    const sandbox: SettingName[] = ["sandboxCpu", "sandboxMemoryMb", "sandboxIdleMinutes"];
     return [
         { name: "Render", about: render, run: whenRight(stack, render, () => renderOwner(stack)) },
         { name: "Payment card", run: () => paymentCard(stack) },
@@ -215,6 +228,7 @@ export function credentialChecks(stack: Stack): Check[] {
         { name: "Credit", about: ["openrouterApiKey"], run: whenRight(stack, ["openrouterApiKey"], openRouter.credit) },
         { name: "Model", about: ["modelDefault"], run: whenRight(stack, ["modelDefault"], openRouter.model) },
         { name: "Modal", about: ["modalTokenId", "modalTokenSecret"], run: whenRight(stack, ["modalTokenId", "modalTokenSecret"], () => modal(stack)) },
+        { name: "Sandbox price", about: sandbox, run: whenRight(stack, sandbox, () => Promise.resolve(sandboxPrice(stack))) },
         ...telegramChecks(stack),
     ];
 }

@@ -10,6 +10,10 @@
 #   API_SERVER_PORT         8642      port of the API; PORT is for the platform only
 #   API_SERVER_HOST         0.0.0.0   address of the API
 #   API_SERVER_MODEL_NAME   -         the one model id under /v1/models
+#   SANDBOX_CPU             0.25-2    cores of a sandbox, requested and at most
+#   SANDBOX_MEMORY_MB       512-4096  MiB of its memory, requested and at most
+#   SANDBOX_IDLE_MINUTES    4         minutes without a command after which it is saved and ended
+#   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
 #   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored
 #   TELEGRAM_HOME_CHANNEL   -         chat id for messages that no chat asked for, e.g. of cron jobs
@@ -95,6 +99,23 @@ check_telegram() {
   fi
 }
 
+# config.ts says more about each; here only what Modal's client would refuse at the first command.
+check_sandbox() {
+  local range='^[0-9]+(\.[0-9]+)?-[0-9]+(\.[0-9]+)?$' cidr='[0-9]+(\.[0-9]+){3}/[0-9]+'
+  if [[ ! ${SANDBOX_CPU:-0.25-2} =~ $range ]]; then
+    problems+=("SANDBOX_CPU must be the cores that a sandbox requests and its limit, e.g. 0.25-2.")
+  fi
+  if [[ ! ${SANDBOX_MEMORY_MB:-512-4096} =~ ^[0-9]+-[0-9]+$ ]]; then
+    problems+=("SANDBOX_MEMORY_MB must be the MiB that a sandbox requests and its limit, e.g. 512-4096.")
+  fi
+  if [[ ! ${SANDBOX_IDLE_MINUTES:-4} =~ ^[0-9]+$ ]]; then
+    problems+=("SANDBOX_IDLE_MINUTES must be a number of minutes, e.g. 4.")
+  fi
+  if [[ ! ${SANDBOX_NETWORK:-open} =~ ^(open|none|$cidr(,$cidr)*)$ ]]; then
+    problems+=("SANDBOX_NETWORK must be open, none or networks with commas between them, e.g. 1.1.1.1/32.")
+  fi
+}
+
 # Hermes goes on answering on a full disk and silently saves nothing.
 check_disk() {
   local free
@@ -152,6 +173,7 @@ main() {
   check_required
   check_model
   check_telegram
+  check_sandbox
   check_disk
   refuse_if_problems
   seal_disk

@@ -18,10 +18,10 @@ const local = {
     MODAL_SERVER_URL: "http://127.0.0.1:1",
 };
 
-/** Runs one of them in a checkout of this project. */
-export async function runChecks(command: "preflight" | "verify", cwd: string, environment: NodeJS.ProcessEnv): Promise<Report> {
+/** Runs one of them in a checkout of this project, with further options. */
+export async function runChecks(command: "preflight" | "verify", cwd: string, environment: NodeJS.ProcessEnv, ...options: string[]): Promise<Report> {
     const env = { ...environment, ...local };
-    const args = ["run", "--silent", command, "--", "--json"];
+    const args = ["run", "--silent", command, "--", "--json", ...options];
     const ended = (await execute("npm", args, { cwd, env }).catch((error: unknown) => error)) as { code?: number; stdout: string; stderr: string };
     let checks: Line[];
     try {

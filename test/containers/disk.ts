@@ -24,7 +24,8 @@ const agentsOwn: Record<string, string> = {
     "telegram-inbox": "messages that wait for an answer (private_hermes/inbox.py)",
     "checkpoints": "what is kept of files before they are changed",
     "processes.json": "background processes in the sandbox, by their number there",
-    "modal_snapshots.json": "ids of the sandbox's saved files",
+    "sandboxes.json": "ids of the sandboxes and of their saved files",
+    "modal_snapshots.json": "the same, as Hermes itself has it: taken over once",
     // Credentials and caches of secrets that are named only in a list of what is never sent to a chat (gateway/platforms/base.py).
     ".anthropic_oauth.json": "in that list",
     "auth": "in that list",

@@ -30,6 +30,8 @@ export const contexts = {
     openWebUi: "openwebui",
     control: "test/control",
     services: "test/services",
+    // After those that it takes parts of.
+    modal: "test/modal",
     laptop: "test/laptop",
 };
 /** The same, of images that are built when they are needed. */
@@ -65,7 +67,8 @@ export async function ensureBases(...dockerfiles: string[]): Promise<void> {
 /** Builds an image under a tag of this run: after a failed build the library would be content with an older image. */
 export async function buildImage(name: ImageName): Promise<void> {
     const folder = { ...contexts, ...laterContexts }[name];
-    await buildFrom(`${repository}${folder}`, tagOf(name), folder);
+    const parts: Record<string, string> = name === "modal" ? { HERMES: tagOf("hermes"), SERVICES: tagOf("services") } : {};
+    await buildFrom(`${repository}${folder}`, tagOf(name), folder, parts);
 }
 
 /** As `buildImage`, from another folder under another of `imageOfRun`'s names. */
@@ -274,6 +277,8 @@ export interface ContainerSpec {
     published?: number | number[];
     /** Whether it may start containers itself. */
     nesting?: boolean;
+    /** Whether it may make networks, and filter them. */
+    networking?: boolean;
 }
 
 /**
@@ -298,6 +303,7 @@ class Peer extends GenericContainer {
         if (spec.name) this.withName(spec.name);
         // Far less than a privileged container may do: no device, no kernel module, no clock.
         if (spec.nesting) this.withAddedCapabilities("SYS_ADMIN").withSecurityOpt("seccomp=unconfined", "apparmor=unconfined", "label=disable");
+        if (spec.networking) this.withAddedCapabilities("SYS_ADMIN", "NET_ADMIN");
         if (spec.tmpfs) this.withTmpFs(spec.tmpfs);
         if (spec.user) this.withUser(spec.user);
         this.withExtraHosts(Object.entries(spec.hosts ?? {}).map(([host, ipAddress]) => ({ host, ipAddress })));

@@ -1,4 +1,4 @@
-/** The Hermes image against a hostile disk, an unreachable Modal, and its own wrong settings. */
+/** The Hermes image against a hostile disk, a Modal out of reach, and its own wrong settings. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -137,7 +137,7 @@ async function expectUnharmed() {
     expect(tools.filter((tool) => /browser|web|vision|delegate|computer/.test(tool))).toEqual([]);
     expect((await stack.hermes("GET", "/v1/models", { bearer: API_SERVER_KEY })).status).toBe(200);
     expect((await stack.hermes("GET", "/v1/models", { bearer: evilKey })).status).toBe(401);
-    expect(await stack.useTool("terminal", { command: "touch /tmp/pwned-terminal" })).toMatch(/Modal/);
+    expect(await stack.useTool("terminal", { command: "touch /tmp/pwned-terminal && uname -n" })).toMatch(/"modal"/);
     expect(await traces()).toBe("");
 }
 
@@ -208,7 +208,8 @@ describe("whatever stands on the disk", () => {
     });
 });
 
-test("with Modal out of reach no tool call runs on the gateway", async () => {
+test("with Modal out of reach no tool call runs on the gateway, and each says why", async () => {
+    await stack.redeploy("hermes", { MODAL_SERVER_URL: "http://127.0.0.1:9" });
     const calls: [tool: string, args: object][] = [
         ["terminal", { command: "touch /tmp/pwned-terminal" }],
         ["terminal", { command: "touch /tmp/pwned-background", background: true }],
@@ -217,13 +218,9 @@ test("with Modal out of reach no tool call runs on the gateway", async () => {
         ["read_file", { path: "/etc/hermes/config.yaml" }],
         ["search_files", { pattern: "API", path: "/proc/self" }],
     ];
-    for (const [tool, args] of calls) {
-        const said = await stack.useTool(tool, args);
-        expect(said, tool).toMatch(/Modal|connect/i);
-        // What read_file would have shown from the gateway.
-        expect(said, tool).not.toContain("disabled_toolsets");
-    }
+    for (const [tool, args] of calls) expect(await stack.useTool(tool, args), tool).toMatch(/Modal, where code runs, can't be reached now/);
     expect(await traces()).toBe("");
+    await stack.redeploy("hermes");
 });
 
 test("it takes the time zone from the settings, by a name that it knows", async () => {

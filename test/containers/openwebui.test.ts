@@ -69,6 +69,7 @@ describe("while it runs", () => {
         const ofImage = {
             HOST: "0.0.0.0",
             ENABLE_OLLAMA_API: "false",
+            ENABLE_FORWARD_USER_INFO_HEADERS: "true",
             FORWARDED_ALLOW_IPS: "127.0.0.1",
             WEBUI_SESSION_COOKIE_SECURE: "true",
             WEBUI_SESSION_COOKIE_SAME_SITE: "strict",

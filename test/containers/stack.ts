@@ -10,6 +10,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, requiredSettings, serviceNames, type Program, type ServiceName } from "../program";
+import { hosts as modalHosts, Modal, serverUrl } from "./modal";
 import { connect, createNetwork, createVolume, createOpenNetwork, isRunning, kill, logOf, output, outputOf, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker";
 
 const domain = "tail1234.ts.net";
@@ -27,13 +28,10 @@ const overrides = (loginServer: string, realServices: boolean): Record<ServiceNa
     hermes: {
         environment: {
             SSL_CERT_FILE: "/ca/bundle.pem", // openrouter.ai is a stand-in, with a certificate of the rehearsal's authority
+            ...(!realServices && { MODAL_SERVER_URL: serverUrl }), // Modal is one, and its client trusts no other authority
         },
-        hosts: realServices ? {} : {
-            // Modal needs an account, models.dev the internet. A refused connection is noticed at once, an unknown name
-            // only after a minute.
-            "api.modal.com": "127.0.0.1",
-            "models.dev": "127.0.0.1",
-        },
+        // It needs the internet. A refused connection is noticed at once, an unknown name only after a minute.
+        hosts: realServices ? {} : { "models.dev": "127.0.0.1" },
     },
     "open-webui": {
         environment: {
@@ -145,6 +143,7 @@ export class Stack {
     readonly wayOut = `${this.network}-internet`;
     readonly services: Partial<Record<ServiceName, StartedTestContainer>> = {};
     openRouter!: StartedTestContainer;
+    modal!: Modal;
     control!: StartedTestContainer;
     private loginServer = "";
     /** Of the program, besides its defaults. */
@@ -164,7 +163,7 @@ export class Stack {
         for (const network of [stack.network, stack.home]) await createNetwork(network);
         if (realServices) await createOpenNetwork(stack.wayOut);
         await createVolume(stack.volume("ca"));
-        await stack.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org ${stack.host}`);
+        await stack.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org ${modalHosts.join(" ")} ${stack.host}`);
         for (const name of serviceNames) await stack.newDisk(name, stack.declarations[name].disk.name);
         stack.openRouter = await start({
             image: "services",
@@ -173,6 +172,7 @@ export class Stack {
             volumes: { [stack.volume("ca")]: "/ca" },
             ready: /ready/,
         });
+        stack.modal = await Modal.start(stack.network, stack.volume("ca"), stack.volume("sandboxes"), realServices ? [] : undefined);
         stack.control = await start({
             image: "control",
             network: stack.network,

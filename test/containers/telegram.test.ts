@@ -143,6 +143,20 @@ describe("a scheduled job", () => {
     });
 });
 
+test("each user's code runs in a sandbox of their own, that of a job in its maker's", async () => {
+    const [one, other] = [owner, partner];
+    const run = (command: string) => `CALL terminal ${JSON.stringify({ command })}`;
+    await telegram.write(one, run("echo hers > /root/note; export ANIMAL=cat; echo written"));
+    await expectSaid(one, /Tool said[^]*written/);
+    await telegram.write(other, run("ls /root; echo [$ANIMAL] looked"));
+    await expectSaid(other, /Tool said[^]*looked/);
+    const [answer] = (await said(other)).filter((text) => text.includes("looked"));
+    expect(answer).toContain("[]");
+    expect(answer).not.toContain("note");
+    await telegram.write(one, `CALL cronjob ${JSON.stringify({ action: "create", name: "code", schedule: "1m", prompt: run("cat /root/note; echo from the job") })}`);
+    await expectSaid(one, /hers[^]*from the job/, 150);
+});
+
 test("it looks on the disk for nothing that is neither sealed nor the agent's own", async () => {
     expect(await unknownOnDisk(stack)).toEqual([]);
 });

@@ -50,8 +50,8 @@ export class VerifyUser {
         return new VerifyUser(commands, repository, { ...process.env, RENDER_HOST: render.url, ...environment }, render);
     }
 
-    verify(changes: NodeJS.ProcessEnv = {}): Promise<Report> {
-        return runChecks("verify", this.project, { ...this.environment, ...changes });
+    verify(changes: NodeJS.ProcessEnv = {}, ...options: string[]): Promise<Report> {
+        return runChecks("verify", this.project, { ...this.environment, ...changes }, ...options);
     }
 
     async close(): Promise<void> {

@@ -4,7 +4,9 @@ Its certificate lies in /ca, see authority.sh. Hermes, told to trust that author
 that it has in production.
 
 The answer is told by the last message of the user:
-  CALL <tool> <JSON object>   one call of that tool; the next answer then begins with "Tool said: "
+  CALL <tool> <JSON object>   one call of that tool; the next answer then begins with "Tool said: ". With THEN between them several,
+                              one after the other, each with the answer of the one before; then all that they said
+  ... in your sandbox: <what> Python is run: what is code, or the sum of i*i for i from 1 to 1000; then what it has printed
   SLOW <n>                    n words, one a second
   FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word
   BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
@@ -29,6 +31,7 @@ besides /chat/completions and /models. A bearer is required; which one is not ch
 
 import json
 import re
+import shlex
 import threading
 import time
 
@@ -45,14 +48,27 @@ def text_of(message):
     return content
 
 
+def steps_of(said):
+    """The tool calls that a question asks for, in order."""
+    if asked := re.search(r"in your sandbox\b[^:]*: (.*)", said, re.DOTALL):
+        code = asked[1] if "print(" in asked[1] else "print(sum(i * i for i in range(1, 1001)))"
+        return [{"name": "terminal", "arguments": json.dumps({"command": f"python3 -c {shlex.quote(code)}"})}]
+    found = [re.search(r"CALL (\w+) (\{.*\})", step, re.DOTALL) for step in said.split(" THEN ")]
+    return [{"name": call[1], "arguments": call[2]} for call in found if call]
+
+
 def answer(messages):
     """The next message: (words, tool call or None)."""
-    last = messages[-1]
-    if last["role"] == "tool":
-        return f"Tool said: {text_of(last)}", None
-    said = next(text_of(message) for message in reversed(messages) if message["role"] == "user")
-    if call := re.search(r"CALL (\w+) (\{.*\})", said, re.DOTALL):
-        return "", {"name": call[1], "arguments": call[2]}
+    asked = max(index for index, message in enumerate(messages) if message["role"] == "user")
+    said = text_of(messages[asked])
+    results = [text_of(message) for message in messages[asked:] if message["role"] == "tool"]
+    steps = steps_of(said)
+    if len(results) < len(steps):
+        return "", steps[len(results)]
+    if results and "in your sandbox" in said:
+        return f"It has printed: {json.loads(results[-1])['output']}", None
+    if results:
+        return "\n".join(f"Tool said: {result}" for result in results), None
     if slow := re.search(r"SLOW (\d+)", said):
         return "".join(f"{n} " for n in range(1, int(slow[1]) + 1)), None
     return f"Echo: {said}", None

@@ -113,6 +113,10 @@ describe("refusals", () => {
         ["HERMES_MODEL", "openai/gpt 5.5"],
         ["HERMES_MODEL", "use openai/gpt-5.5"],
         ["HERMES_MODEL", "${OTHER}/model"],
+        ["SANDBOX_CPU", "2"],
+        ["SANDBOX_MEMORY_MB", "0.5-4"],
+        ["SANDBOX_IDLE_MINUTES", "soon"],
+        ["SANDBOX_NETWORK", "github.com"],
         ["TELEGRAM_HOME_CHANNEL", "1\n2"],
         ["TELEGRAM_BOT_TOKEN", "1:token\n"],
     ])("%s=%j", (name, value) => {

@@ -108,7 +108,7 @@ async function run(): Promise<{ code: number; lines: Line[]; line: (check: strin
 
 const names = [
     "Node.js", "Pulumi CLI", "Docker", "Image builder", "Disk space", "Stack", "Settings", "Render", "Payment card", "Service names", "Registry, push",
-    "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key", "Machine name",
+    "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", "Sandbox price", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key", "Machine name",
 ];
 /** What no service tells beforehand. */
 const unknowable = ["Payment card", "Tailscale auth key"];
@@ -145,7 +145,7 @@ test("for people it prints a line for each, with a mark and the way out", async 
     expect(lines).toContainEqual(expect.stringMatching(/^! Spending limit: .*openrouter\.ai\/settings\/keys\.$/));
     expect(lines).toContainEqual(expect.stringMatching(/^! Registry, push: couldn't be checked, api\.github\.com doesn't answer \(ENOTFOUND\)\.$/));
     expect(lines).toContainEqual(expect.stringMatching(/^✗ Modal: .*modal\.com\/settings\/tokens.*\.$/));
-    expect(lines.at(-1)).toBe("15 fine, 1 to think about, 4 not checked, 1 wrong");
+    expect(lines.at(-1)).toBe("16 fine, 1 to think about, 4 not checked, 1 wrong");
     expect(code).toBe(1);
 });
 
@@ -295,6 +295,7 @@ describe("credentials", () => {
         ["a key that expires in a year", () => { openRouterKey().expires_at = new Date(Date.now() + 365 * day).toISOString(); }, "OpenRouter", "ok", /expires on/],
         ["no spending limit", () => { openRouterKey().limit = null; }, "Spending limit", "warning", /no spending limit.*openrouter\.ai\/settings\/keys/],
         ["a limit that is used up", () => { openRouterKey().limit_remaining = 0; }, "Spending limit", "failure", /\$50 is used up/],
+        ["what a sandbox costs", () => undefined, "Sandbox price", "ok", /\$0\.048 an hour, at most \$0\.381 .* \$0\.0036,/],
         ["a limit", () => undefined, "Spending limit", "ok", /^\$50 monthly, \$20 of it left/],
         ["no credit ever", () => { openRouterKey().is_free_tier = true; }, "Credit", "failure", /never bought credit.*credits/],
         ["no credit ever, for a free model", () => { openRouterKey().is_free_tier = true; set({ modelDefault: "openai/gpt-5.5:free" }); }, "Credit", "ok", /free model/],
@@ -387,7 +388,7 @@ test("without a network it says what it couldn't check, and that is no failure",
     const { code, lines } = await run();
     const left = lines.filter(({ status }) => status === "unchecked");
     expect(left.map(({ check }) => check)).toEqual([
-        "Image builder", "Render", "Payment card", "Service names", "Registry, push", "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal",
+        "Image builder", "Render", "Payment card", "Service names", "Registry, push", "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", 
         "Tailscale auth key",
     ]);
     for (const { says } of left.filter(({ check }) => !unknowable.includes(check))) expect(says).toMatch(/doesn't answer/);
