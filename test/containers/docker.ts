@@ -2,7 +2,7 @@
  * Containers, networks, volumes and images of the tests. All of them carry the run that they belong to as a label, by
  * which the end of the run, or a later one, finds them.
  */
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,6 +11,7 @@ import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from "testcontainers";
 
 /** The process that began this run; those that it starts inherit it. */
@@ -76,6 +77,8 @@ export async function buildFrom(context: string, tag: string, called = context, 
     const copy = await mkdtemp(join(tmpdir(), "private-hermes-context-"));
     try {
         await cp(context, copy, { recursive: true });
+        // As `pulumi new` leaves folders, and a umask of 077 files as well: nobody but their owner gets into them.
+        if (process.platform !== "win32") await promisify(execFile)("chmod", ["-R", "go=", copy]);
         await takeImitatedDigests(copy);
         const builder = GenericContainer.fromDockerfile(copy).withPlatform("linux/amd64").withBuildkit().withBuildArgs(args);
         await builder.build(tag, { deleteOnExit: false });
