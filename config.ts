@@ -105,7 +105,7 @@ function memory(ofPlan: string): number {
 
 /**
  * MB that Open WebUI can take in one file: three such files at once leave 30 % of its memory. Measured on 512 MB, it takes
- * 268 MB and 44 for each MB of the limit (README, "Figures").
+ * 268 MB and 44 for each MB of the limit (docs/figures.md, "Figures").
  */
 const uploadMb = (ofPlan: string) => Math.floor((0.7 * memory(ofPlan) - 268) / 44);
 

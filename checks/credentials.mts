@@ -46,7 +46,7 @@ async function serviceNames({ name, serviceIds, settings: { renderApiKey, render
     if (foreign.length === 0) return ok(`no ${names.join(" or ")} outside this stack`);
     return failure(
         `${foreign.map(({ id, name: taken }) => `${taken} (${id})`).join(" and ")} exists at Render outside this stack`,
-        "after an up that was cut off adopt it (README, “An up that was cut off”), otherwise delete it or use a stack of another name",
+        "after an up that was cut off adopt it (docs/recover.md, “An up that was cut off”), otherwise delete it or use a stack of another name",
     );
 }
 

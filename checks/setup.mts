@@ -222,7 +222,7 @@ async function askAll(): Promise<void> {
 /** Runs the conversation. Gives the exit code. */
 export async function setup(): Promise<number> {
     if (!process.stdin.isTTY || !process.stdout.isTTY) {
-        console.error("✗ Setup: it asks questions and needs a terminal: run it in one, or set each setting with `pulumi config set` (README, “By hand”).");
+        console.error("✗ Setup: it asks questions and needs a terminal: run it in one, or set each setting with `pulumi config set` (docs/credentials.md, “By hand”).");
         return 1;
     }
     intro("Setting up private-hermes. Ctrl-C stops it; run it again, and it goes on where it was.");

@@ -72,7 +72,7 @@ export function unreadable(error: unknown): Finding {
         return failure("none is selected", "pulumi stack select <name>, or pulumi stack init <name> for a new one");
     }
     if (/does not support environments/.test(message)) {
-        return failure("its file names an ESC environment, and only Pulumi Cloud has these", "pulumi login, or delete environment: from the file (README, “Secrets”)");
+        return failure("its file names an ESC environment, and only Pulumi Cloud has these", "pulumi login, or delete environment: from the file (docs/credentials.md, “Secrets”)");
     }
     if (/log ?in|PULUMI_ACCESS_TOKEN|credentials/i.test(message)) return failure("the Pulumi CLI isn't logged in", "pulumi login");
     return failure(message, "run `pulumi config` to see all of it");

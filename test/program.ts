@@ -55,8 +55,8 @@ const project = parse(readFileSync(new URL("../Pulumi.yaml", import.meta.url), "
     config: Record<string, Declared>;
 };
 
-/** The settings that Pulumi.yaml declares. */
-export const declaredSettings = project.config;
+/** The settings that Pulumi.yaml declares; `pulumi new` adds `pulumi:tags` to them. */
+export const declaredSettings = Object.fromEntries(Object.entries(project.config).filter(([key]) => !key.includes(":")));
 
 /** Secret settings: the ones that Pulumi.yaml declares so, and the two optional ones that it can't declare. */
 export const secretSettings = [

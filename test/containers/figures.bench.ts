@@ -1,4 +1,4 @@
-/** Prints the figures of the README beside what was expected of them. It measures and judges nothing: `npm run bench`. */
+/** Prints the figures of docs/figures.md beside what was expected of them. It measures and judges nothing: `npm run bench`. */
 import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -115,9 +115,9 @@ describe("under the pinned versions", () => {
 });
 
 describe("back to the previous versions", () => {
-    test("Open WebUI refuses the newer database, with the words that the README has", async ({ skip }) => {
+    test("Open WebUI refuses the newer database, with the words that docs/recover.md has", async ({ skip }) => {
         skip((await migrations()) === before.migrations, "these two versions of it have the same database");
-        const [, refusal] = /\| Log: `(Can't locate revision)`/.exec(readFileSync(`${repository}README.md`, "utf8")) ?? [];
+        const [, refusal] = /\| Log: `(Can't locate revision)`/.exec(readFileSync(`${repository}docs/recover.md`, "utf8")) ?? [];
         expect(refusal).toBeDefined();
         await stopBoth();
         stack.useImage("open-webui", previous["open-webui"]);

@@ -72,7 +72,7 @@ const urn = (type: string, name: string) => `urn:pulumi:${stackName}::private-he
 
 const preflight = () => runChecks("preflight", deployment.pulumi.folder("project"), deployment.pulumi.variables);
 
-/** As the README says it, with the id that Render's dashboard shows. */
+/** As docs/recover.md says it, with the id that Render's dashboard shows. */
 const adopt = (name: ServiceName) =>
     deployment.pulumi.run([
         ...["import", "render:index/privateService:PrivateService", name, deployment.service(name).id, "--generate-code=false", "--protect=false"],

@@ -1,55 +1,87 @@
+/** README.md, docs/ and the other pages for people: what they say of settings, commands, files and each other. */
 import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
+import { parse } from "yaml";
+import { settingRules, type SettingName } from "../../config";
 import { projectFiles } from "../files";
-import { declaredSettings } from "../program";
+import { declaredSettings, evaluate } from "../program";
 
-const readme = readFileSync("README.md", "utf8");
+const pages = Object.fromEntries(projectFiles("*.md", "docs/*.md").map((path) => [path, readFileSync(path, "utf8")]));
 
 /** The rows of the table under a heading, as their cells. */
-function rows(heading: string): string[][] {
-    const section = readme.slice(readme.indexOf(`\n${heading}\n`)).slice(heading.length + 2);
+function rows(page: string, heading: string): string[][] {
+    const section = pages[page].slice(pages[page].indexOf(`${heading}\n`) + heading.length);
     const lines = section.slice(0, section.search(/\n##/)).split("\n");
     return lines.filter((line) => line.startsWith("| ")).slice(2).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
 }
 
+/** The headings of a page, as they are read and as links name them. */
+const headings = (page: string) => [...pages[page].matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading.replaceAll("`", ""));
+const anchors = (page: string) => headings(page).map((heading) => heading.toLowerCase().replace(/[^\p{L}\d _-]/gu, "").replaceAll(" ", "-"));
+
 const unquoted = (cell: string) => cell.replaceAll("`", "");
 
 const required = Object.keys(declaredSettings).filter((key) => declaredSettings[key].default === undefined);
+const pulumiYaml = readFileSync("Pulumi.yaml", "utf8");
 
 test("the credentials table names every required setting", () => {
-    const named = rows("### 1. Credentials, each with the least that works").flatMap(([settings]) => [...settings.matchAll(/`(\w+)`/g)].map(([, key]) => key));
+    const named = rows("docs/credentials.md", "# Which credentials does it need?").flatMap(([settings]) => [...settings.matchAll(/`(\w+)`/g)].map(([, key]) => key));
     expect(named.sort()).toEqual([...required, "ghcrPullToken"].sort());
 });
 
-test("the configuration table has every other setting, with the program's defaults", () => {
-    const table = Object.fromEntries(rows("## Configuration").map(([key, value]) => [unquoted(key), unquoted(value)]));
-    const defaults = Object.entries(declaredSettings)
+test("the settings table is what Pulumi.yaml says of every other setting", () => {
+    const declared = parse(pulumiYaml) as { config: Record<string, { default?: unknown; description: string }> };
+    const withDefaults = Object.entries(declared.config)
         .filter(([, { default: value }]) => value !== undefined)
-        .map(([key, { default: value }]) => [key, String(value)]);
-    expect(table).toEqual({ ...Object.fromEntries(defaults), ghcrPullToken: "ghcrToken", telegramBotToken: "–", replaceData: "–", telegramAllowedUsers: "–" });
+        .map(([key, { default: value, description }]) => [key, String(value), description]);
+    // Those that can't be declared stand in a comment there.
+    const optional = [...pulumiYaml.matchAll(/^ {2}# {3}(\w+(?: \(secret\))?) {2,}(.+)$/gm)].map(([, key, description]) => [key, "–", description]);
+    expect(rows("README.md", "## Settings").map((row) => row.map(unquoted))).toEqual([...withDefaults, ...optional]);
+    const names = Object.keys(settingRules) as SettingName[];
+    expect(optional.map(([key]) => key).sort()).toEqual(names.filter((key) => settingRules[key].optional).map((key) => (settingRules[key].secret ? `${key} (secret)` : key)).sort());
 });
 
-test("every link to a file leads to one", () => {
-    const links = [...readme.matchAll(/\]\(((?!https?:|#)[^)]+)\)/g)].map(([, path]) => path);
-    expect(links.length).toBeGreaterThan(5);
-    expect(links.filter((path) => !existsSync(path))).toEqual([]);
+test("`pulumi new` asks for the required settings, in the words of the program, and for the secret ones as such", () => {
+    const { config, template } = parse(pulumiYaml) as Record<"config" | "template", Record<string, unknown>> & { template: { config: Record<string, { secret?: boolean }> } };
+    expect(Object.keys(template.config).sort()).toEqual(required.sort());
+    for (const [key, asked] of Object.entries(template.config)) {
+        expect(asked).toEqual(config[key]);
+        expect(asked.secret ?? false, key).toBe(settingRules[key as SettingName].secret ?? false);
+    }
+});
+
+test("the policy that people are told to put into their tailnet is the one that the program gives", async () => {
+    const [, policy] = /```json\n([^]*?)```/.exec(pages["docs/credentials.md"]) ?? [];
+    expect(JSON.parse(policy)).toEqual(JSON.parse((await evaluate()).outputs.tailnetPolicy as string));
+});
+
+test("every link to a file or section leads to one", () => {
+    const links = Object.entries(pages).flatMap(([page, text]) =>
+        [...text.matchAll(/\]\(((?!https?:)[^)]+)\)/g)].map(([, link]) => {
+            const [path, anchor] = link.split("#");
+            return { link: `${page}: ${link}`, target: path ? join(dirname(page), path) : page, anchor };
+        }),
+    );
+    expect(links.length).toBeGreaterThan(40);
+    const broken = links.filter(({ target, anchor }) => !existsSync(target) || (anchor && !anchors(target).includes(anchor)));
+    expect(broken.map(({ link }) => link)).toEqual([]);
+});
+
+test("every page in docs/ is linked from the README", () => {
+    expect(Object.keys(pages).filter((page) => page.startsWith("docs/") && !pages["README.md"].includes(`(${page}`))).toEqual([]);
 });
 
 test("every npm command is one that exists", () => {
     const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
-    const run = [...readme.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name);
-    expect(run.length).toBeGreaterThan(0);
+    const run = Object.values(pages).flatMap((text) => [...text.matchAll(/npm run (?:--silent )?([\w:]+)/g)].map(([, name]) => name));
+    expect(run.length).toBeGreaterThan(10);
     expect(run.filter((name) => !(name in scripts))).toEqual([]);
 });
 
 test("every section that something else refers to exists", () => {
-    const headings = [...readme.matchAll(/^#+ (?:\d\. )?(.+)$/gm)].map(([, heading]) => heading.replaceAll("`", ""));
-    const anchors = headings.map((heading) => heading.toLowerCase().replace(/[^\w -]/g, "").replaceAll(" ", "-"));
-    const linked = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor);
-    expect(linked.length).toBeGreaterThan(3);
-    expect(linked.filter((anchor) => !anchors.includes(anchor))).toEqual([]);
-    const files = projectFiles("**/*.{ts,mts,yaml,yml}", ".github/**/*.yml");
-    const named = files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/README, ["“]([^"”]+)["”]/g)].map(([, section]) => section));
-    expect(named.length).toBeGreaterThan(3);
-    expect(named.filter((section) => !headings.includes(section))).toEqual([]);
+    const files = projectFiles("**/*.{ts,mts,yaml,yml,css}", ".github/**/*.yml");
+    const named = files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/(README|docs\/[\w-]+\.md), ["“]([^"”]+)["”]/g)].map(([, page, section]) => [page === "README" ? "README.md" : page, section]));
+    expect(named.length).toBeGreaterThan(4);
+    expect(named.filter(([page, section]) => !(page in pages) || !headings(page).includes(section))).toEqual([]);
 });
