@@ -7,7 +7,7 @@ the module was written, so that an upgrade of Hermes fails while the image is bu
 import importlib
 import inspect
 
-MODULES = ["choices", "failures", "inbox", "messages", "sandbox"]
+MODULES = ["choices", "failures", "inbox", "messages", "people", "sandbox"]
 
 
 class Unexpected(Exception):

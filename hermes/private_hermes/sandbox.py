@@ -3,8 +3,7 @@
 Hermes 0.19.0 has a Modal environment of its own. With it no file is written, one Stop ends everybody's sandbox, a dead one is never
 noticed, and a billing error throws the saved files away. So this is another one, on Hermes' base class (tools/environments/base.py).
 
-Who: a chat of the page belongs to the account that Open WebUI names in a header, which only Open WebUI can send, as only it has the
-key; a chat elsewhere to its user; a job to who made it. The name is part of the session's id, which reaches every tool.
+Whose it is tells people.py.
 
 When: a sandbox is made for the first command and not before. It is saved every few minutes while it is used, and saved and ended when
 it was idle, and when the gateway stops. One that a killed gateway left behind is saved and ended at the next start. Two saves are kept
@@ -20,7 +19,7 @@ caches and credentials in, and changes of skills out (tools/environments/file_sy
 
 import asyncio
 import contextvars
-import hashlib
+import inspect
 import json
 import logging
 import os
@@ -29,15 +28,13 @@ import shlex
 import threading
 import time
 import uuid
-from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import datetime
 
+import hermes_time
 import modal
 import modal.exception
 from agent import prompt_builder
-from cron import scheduler
 from gateway.platforms import api_server
-from gateway.platforms.api_server import APIServerAdapter
-from gateway.session_context import get_session_env
 from hermes_constants import get_hermes_home
 from modal.experimental import image_delete
 from modal.stream_type import StreamType
@@ -47,12 +44,12 @@ from tools.environments.base import BaseEnvironment, _ThreadedProcessHandle
 from tools.interrupt import is_interrupted
 from tools.process_registry import ProcessRegistry
 
-from . import Unexpected, replace
+from . import Unexpected, expected, replace
 
 logger = logging.getLogger(__name__)
 
 HOME = "/root"
-# In the sandbox, of one person, who may do there what he likes.
+# In the sandbox: what was exported, and a file or two for each command that runs.
 FOLDER = "/tmp/.hermes"
 # Bytes of a command's output that are kept at its beginning, and as many at its end.
 KEPT = 4 << 20
@@ -98,10 +95,10 @@ STOP = f"pid=$(cat {FOLDER}/$1.pid) && kill -TERM -- -$pid && sleep 3; kill -KIL
 # Ends a process in the background, with all that it has started: Hermes kills the first of them only.
 STOP_TREE = """tree() { local child; for child in $(cat /proc/$1/task/*/children 2>/dev/null); do tree $child; done; kill $1 2>/dev/null; }; tree """
 
-# What Modal's client raises while Modal is down or slow (_STATUS_TO_EXCEPTION in modal/_grpc_client.py).
-OUT_OF_REACH = (
-    modal.exception.ConnectionError, modal.exception.ServiceError, modal.exception.InternalError, OSError, FutureTimeout, asyncio.TimeoutError,
-)
+# Whether the bytes of a command's output are a file that may be written back.
+whole_file = contextvars.ContextVar("whole_file", default=False)
+# What Modal's client raises while Modal is down or slow (_STATUS_TO_EXCEPTION in modal/_grpc_client.py). TimeoutError is an OSError.
+OUT_OF_REACH = (modal.exception.ConnectionError, modal.exception.ServiceError, modal.exception.InternalError, OSError)
 CUT = f"\n\n[… The output was longer than {2 * KEPT >> 20} MiB: its middle was left out. …]\n\n".encode()
 NOT_LOST = "What is in the files of the sandbox is kept."
 
@@ -164,7 +161,7 @@ class Client:
         self._loop, self._app, self._lock = None, None, threading.Lock()
 
     def run(self, coroutine, seconds=CALL):
-        """Runs a coroutine; raises what it raises, and `FutureTimeout` after `seconds`."""
+        """Runs a coroutine; raises what it raises, and TimeoutError after `seconds`."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -172,7 +169,7 @@ class Client:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(seconds)
-        except FutureTimeout:
+        except TimeoutError:
             future.cancel()
             raise
 
@@ -239,9 +236,10 @@ class Records:
             saved = json.loads(old.read_text())
         except (OSError, ValueError):
             return
-        if ids := [saved[key] for key in ("direct:default", "default") if isinstance(saved.get(key), str)]:
+        ids = [saved[key] for key in ("direct:default", "default") if isinstance(saved.get(key), str)]
+        if not self.all():
             self.change(person, saved=ids[:1])
-        old.unlink()
+            old.unlink()
 
 
 records = Records()
@@ -267,7 +265,7 @@ class PersonSandbox(BaseEnvironment):
         self._commands = 0
         self._created = self._used = self._saved = 0.0
 
-    # The life of the one beneath. ------------------------------------------------------------------------------
+    # The life of the one beneath.
 
     def _ready(self):
         """Whether one runs and is young enough; that it still does shows when a command begins."""
@@ -282,6 +280,8 @@ class PersonSandbox(BaseEnvironment):
                     self._start()
 
     def _start(self):
+        if stopping.is_set():
+            raise SandboxError(f"The agent is about to restart. {NOT_LOST} Try again in a minute.")
         records.adopt(self.person)
         record = records.of(self.person)
         if record["running"]:
@@ -315,7 +315,8 @@ class PersonSandbox(BaseEnvironment):
         return found if found.returncode is None else None
 
     def _tell_of_new(self, record):
-        files = f"the files as they were at {time.strftime('%H:%M', time.localtime(record['at']))}" if record["at"] else "no files"
+        saved = record["at"] and datetime.fromtimestamp(record["at"], hermes_time.get_timezone())
+        files = f"the files as they were at {saved:%H:%M}" if saved else "no files"
         self._note = f"[The sandbox had ended. This is a new one, with {files}; what ran in the background is gone.]"
 
     def _forget(self, sandbox):
@@ -402,7 +403,7 @@ class PersonSandbox(BaseEnvironment):
     def cleanup(self):
         """Hermes calls it when a chat has ended or was idle; when the sandbox ends is decided by `keep`."""
 
-    # A command. ------------------------------------------------------------------------------------------------
+    # A command.
 
     def execute(self, command, cwd="", *, timeout=None, stdin_data=None, rewrite_compound_background=True, bounded_capture=False):
         """As the base class has it. Raises SandboxError; for the terminal (`bounded_capture`) its text is the output instead."""
@@ -417,7 +418,10 @@ class PersonSandbox(BaseEnvironment):
                 command, cwd, timeout=timeout, stdin_data=stdin_data,
                 rewrite_compound_background=rewrite_compound_background, bounded_capture=bounded_capture,
             )
-            note, self._note = self._note, None
+            note = self._note
+            # Hermes itself asks for a process in the background (ProcessRegistry._env_poller_loop): that is nobody to tell.
+            if not threading.current_thread().name.startswith("proc-poller-"):
+                self._note = None
             if note and not bounded_capture:
                 # Who reads a file would take the sentence for its text.
                 raise SandboxError(f"{note} Look at what is there, and try again.")
@@ -465,7 +469,7 @@ class PersonSandbox(BaseEnvironment):
         ])
 
     def _run_bash(self, cmd_string, *, login=False, timeout=120, stdin_data=None):
-        id, exact = uuid.uuid4().hex, whole_file.get()
+        id, exact, file = uuid.uuid4().hex, whole_file.get(), []
         process = None
 
         def run():
@@ -475,7 +479,7 @@ class PersonSandbox(BaseEnvironment):
                     raise SandboxError(f"This is more than {2 * KEPT >> 20} MiB, too much for the tools for files; use the terminal.")
                 output = output[:KEPT] + CUT + output[-KEPT:]
             if exact:
-                process.exact = output.decode(errors="surrogateescape")
+                file.append(output.decode(errors="surrogateescape"))
             return output.decode(errors="replace"), code
 
         def stop():
@@ -484,6 +488,7 @@ class PersonSandbox(BaseEnvironment):
                 threading.Thread(target=self._stop, args=(sandbox, id), daemon=True).start()
 
         process = _ThreadedProcessHandle(run, stop)
+        process.file = file
         return process
 
     def _wait_for_process(self, proc, timeout=120, *, bounded_capture=False):
@@ -491,8 +496,8 @@ class PersonSandbox(BaseEnvironment):
         result = super()._wait_for_process(proc, timeout + MARGIN, bounded_capture=bounded_capture)
         if proc._error:
             raise explained(proc._error)
-        if hasattr(proc, "exact"):
-            result["output"] = proc.exact
+        if proc.file:
+            [result["output"]] = proc.file
         if result["returncode"] in (124, 137) and time.monotonic() - began >= timeout:
             result.update(returncode=124, output=f"{result['output']}\n[Command timed out after {timeout}s]")
         return result
@@ -505,10 +510,13 @@ class PersonSandbox(BaseEnvironment):
 
     def _run(self, id, script, seconds, given):
         """Runs a script in the sandbox; gives its output, as bytes, and its exit code."""
-        for _ in range(2):
+        for _ in range(3):
             self._ensure()
             with self._state:
                 sandbox = self._sandbox
+                if sandbox is None:
+                    # It was put to rest meanwhile.
+                    continue
                 self._commands += 1
             try:
                 return self._run_in(sandbox, id, script, seconds, given)
@@ -560,6 +568,7 @@ class PersonSandbox(BaseEnvironment):
 
 sandboxes = {}
 sandboxes_lock = threading.Lock()
+stopping = threading.Event()
 
 
 def sandbox_of(person):
@@ -570,7 +579,8 @@ def sandbox_of(person):
 
 
 def rest_all():
-    """Saves and ends all, side by side: the service has a minute to stop."""
+    """Saves and ends all, side by side, when the gateway stops: it has a minute for that."""
+    stopping.set()
     with sandboxes_lock:
         everybody = list(sandboxes.values())
     threads = [threading.Thread(target=sandbox.rest, kwargs={"at_once": True}) for sandbox in everybody]
@@ -583,14 +593,16 @@ def rest_all():
 
 def keep_all():
     """Begins with what a killed gateway has left, and never ends."""
-    left = [person for person, record in records.all().items() if record.get("running")]
+    left = None
     while True:
-        for person in list(left):
-            try:
-                sandbox_of(person).recover()
-                left.remove(person)
-            except Exception as error:
-                logger.warning("the sandbox that %s had before can't be asked for: %s", person, error)
+        try:
+            if left is None:
+                left = [person for person, record in records.all().items() if record["running"]]
+            while left:
+                sandbox_of(left[-1]).recover()
+                left.pop()
+        except Exception as error:
+            logger.warning("the sandboxes from before the start can't be asked for now: %s", error)
         with sandboxes_lock:
             everybody = list(sandboxes.values())
         for sandbox in everybody:
@@ -601,77 +613,38 @@ def keep_all():
         time.sleep(10)
 
 
-# --- Whose it is ---------------------------------------------------------------------------------------------------
-
-# Who isn't named: a request without Open WebUI's header, a job that was written by hand.
-OWNER = "owner"
-# Headers of Open WebUI with ENABLE_FORWARD_USER_INFO_HEADERS (open_webui/utils/headers.py).
-USER, CHAT = "X-OpenWebUI-User-Id", "X-OpenWebUI-Chat-Id"
-
-asks = contextvars.ContextVar("asks", default=(OWNER, ""))
-made_job = contextvars.ContextVar("made_job", default=None)
-# Whether the bytes of a command's output are a file that may be written back.
-whole_file = contextvars.ContextVar("whole_file", default=False)
-
-
-def name_of(kind, id):
-    return f"{kind}-{id if re.fullmatch('[A-Za-z0-9-]{1,64}', id) else hashlib.sha256(id.encode()).hexdigest()[:32]}"
-
-
-def session_of(person, *seed):
-    return f"api-{person}-{hashlib.sha256(chr(0).join(seed).encode()).hexdigest()[:16]}"
-
-
-def person_of_session(id):
-    found = re.fullmatch(r"api-(.+)-[0-9a-f]{16}", id or "")
-    return found[1] if found else None
-
-
-def person_of_job(job):
-    """Who made a job; Hermes keeps the session or the chat, and the user of a chat (_origin_from_env in tools/cronjob_tools.py)."""
-    origin = job.get("origin") if isinstance(job.get("origin"), dict) else {}
-    if origin.get("platform") == "api_server":
-        return person_of_session(origin.get("chat_id")) or OWNER
-    user = origin.get("user_id") or origin.get("chat_id")
-    return name_of(origin["platform"], str(user)) if origin.get("platform") and user else OWNER
-
-
-def person_of_task(task_id):
-    """Whose sandbox a tool call gets; `task_id` is the session's, or what this function gave before."""
-    if task_id in sandboxes:
-        return task_id
-    if person := person_of_session(task_id) or made_job.get():
-        return person
-    platform, user = get_session_env("HERMES_SESSION_PLATFORM"), get_session_env("HERMES_SESSION_USER_ID")
-    return name_of(platform, user) if platform and user else OWNER
+# Of Hermes' base class and of what it calls: what this file stands on.
+STANDS_ON = [
+    (BaseEnvironment, "execute", "(self, command: str, cwd: str = '', *, timeout: int | None = None, stdin_data: str | None = None, "
+        "rewrite_compound_background: bool = True, bounded_capture: bool = False) -> dict"),
+    (BaseEnvironment, "_wrap_command", "(self, command: str, cwd: str) -> str"),
+    (BaseEnvironment, "_run_bash", "(self, cmd_string: str, *, login: bool = False, timeout: int = 120, stdin_data: str | None = None) "
+        "-> tools.environments.base.ProcessHandle"),
+    (BaseEnvironment, "_wait_for_process", "(self, proc: tools.environments.base.ProcessHandle, timeout: int = 120, *, bounded_capture: bool = False) -> dict"),
+    (BaseEnvironment, "_quote_cwd_for_cd", "(cwd: str) -> str"),
+    (_ThreadedProcessHandle, "__init__", "(self, exec_fn: Callable[[], tuple[str, int]], cancel_fn: Optional[Callable[[], NoneType]] = None)"),
+    (hermes_modal, "_resolve_modal_image", "(image_spec: Any) -> Any"),
+    (modal.Sandbox, "_get_task_id", None),
+]
+# Commands by which this file knows what Hermes is about to do.
+KNOWN_COMMANDS = [
+    (ProcessRegistry.kill_process, '"kill {session.pid} 2>/dev/null"'),
+    (file_operations.ShellFileOperations.patch_replace, 'f"cat {'),
+    (file_operations.ShellFileOperations.read_file_raw, 'f"cat {'),
+]
 
 
 def install():
-    async def handle_chat(self, request):
-        user = request.headers.get(USER, "")
-        asks.set((name_of("webui", user) if user else OWNER, request.headers.get(CHAT, "")))
-        return await handle(self, request)
-
-    handle = replace(APIServerAdapter, "_handle_chat_completions", handle_chat, "(self, request: 'web.Request') -> 'web.Response'")
-
-    def session(system_prompt, first_user_message):
-        person, chat = asks.get()
-        return session_of(person, chat) if chat else session_of(person, system_prompt or "", str(first_user_message))
-
-    replace(api_server, "_derive_chat_session_id", session, "(system_prompt: Optional[str], first_user_message: str) -> str")
-
-    def run_job(job, **more):
-        token = made_job.set(person_of_job(job))
-        try:
-            return run(job, **more)
-        finally:
-            made_job.reset(token)
-
-    # failures.py has proven its signature.
-    run = replace(scheduler, "run_job", run_job)
-
-    replace(terminal_tool, "_resolve_container_task_id", person_of_task, "(task_id: Optional[str]) -> str")
-    replace(terminal_tool, "_create_environment", lambda *, task_id, **_: sandbox_of(task_id))
+    for owner, name, signature in STANDS_ON:
+        expected(owner, name, signature)
+    for function, command in KNOWN_COMMANDS:
+        if command not in inspect.getsource(function):
+            raise Unexpected(f"{function.__qualname__} has another command than {command}")
+    replace(
+        terminal_tool, "_create_environment", lambda *, task_id, **_: sandbox_of(task_id),
+        "(env_type: str, image: str, cwd: str, timeout: int, ssh_config: dict = None, container_config: dict = None, local_config: dict = None, "
+        "task_id: str = 'default', host_cwd: str = None)",
+    )
     replace(terminal_tool, "cleanup_all_environments", rest_all, "()")
     # It would make a sandbox for each first chat, to ask what is known.
     replace(prompt_builder, "_probe_remote_backend", lambda env_type: f"  OS: Linux\n  User: root\n  Home: {HOME}\n  Working directory: {HOME}", "(env_type: str) -> str | None")
@@ -683,7 +656,10 @@ def install():
             raise SandboxError(process.output_buffer.removeprefix("Failed to start: "))
         return process
 
-    start = replace(ProcessRegistry, "spawn_via_env", spawn)
+    start = replace(
+        ProcessRegistry, "spawn_via_env", spawn,
+        "(self, env: Any, command: str, cwd: str = None, task_id: str = '', session_key: str = '', timeout: int = 10) -> tools.process_registry.ProcessSession",
+    )
 
     # Hermes notices Stop in the page when it writes into the answer, which during a command it does this often only.
     if api_server.CHAT_COMPLETIONS_SSE_KEEPALIVE_SECONDS != 30:
@@ -697,7 +673,10 @@ def install():
         finally:
             whole_file.reset(token)
 
-    exec = replace(file_operations.ShellFileOperations, "_exec", read_or_run)
+    exec = replace(
+        file_operations.ShellFileOperations, "_exec", read_or_run,
+        "(self, command: str, cwd: str = None, timeout: int = None, stdin_data: str = None) -> tools.file_operations.ExecuteResult",
+    )
 
     def readable(self):
         # The bytes of a file that isn't UTF-8, which no database and no model takes.

@@ -3,9 +3,10 @@ import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
-import { imageSize, repository } from "./docker";
+import { imageSize, output, repository } from "./docker";
 import { Laptop } from "./laptop";
 import { peaks } from "./memory";
+import { Person } from "./person";
 import { serviceNames } from "../program";
 import { Stack } from "./stack";
 
@@ -55,6 +56,62 @@ test("a message in the UI", async () => {
     record("model calls for a message in the UI", (await stack.calls()).length, 1, "calls");
 });
 
+/** Runs commands in a process of its own in the gateway's container; prints seconds and the peak of its memory in MB, as JSON. */
+const commands = (environment: string) => `
+import json, os, resource, time
+${environment}
+def timed(command):
+    began = time.monotonic()
+    result = environment.execute(command, timeout=120, bounded_capture=True)
+    assert result["returncode"] == 0, result
+    return time.monotonic() - began
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+seconds = [timed("true"), timed("true")]
+if "OUTPUT" in os.environ:
+    timed("head -c 200000000 /dev/zero | tr '\\0' a")
+print(json.dumps({"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+environment.cleanup()
+`;
+const environments = {
+    "this project's sandbox": "from private_hermes import sandbox\nenvironment = sandbox.sandbox_of('person-bench')",
+    "Hermes' own environment": "from tools.environments.modal import ModalEnvironment\nenvironment = ModalEnvironment('python:3.13-slim', timeout=120)",
+};
+
+test("a command in the sandbox", async () => {
+    for (const [name, environment] of Object.entries(environments)) {
+        const run = async (variables: string) => {
+            const setting = `HERMES_HOME=/tmp/bench-$$ TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim ${variables}`;
+            const said = await output(stack.running("hermes"), "sh", "-c", `mkdir /tmp/bench-$$ && ${setting} /opt/hermes/bin/python -c "$0"`, commands(environment));
+            return JSON.parse(said.trim().split("\n").at(-1) ?? "") as { seconds: [number, number]; peak: number };
+        };
+        for (const latency of [0, 0.1]) {
+            await stack.modal.play({ latency });
+            const { seconds: [first, warm] } = await run("");
+            record(`${name}: first command at ${latency * 1000} ms a call`, first, latency ? 2.1 : 0.7, "s");
+            record(`${name}: a further one at ${latency * 1000} ms a call`, warm, latency ? 0.5 : 0.1, "s");
+        }
+        await stack.modal.play({});
+        await stack.modal.forgetCalls();
+        const { peak } = await run("OUTPUT=1");
+        record(`${name}: peak of a process with 200 MB of output`, peak, 170, "MB");
+    }
+    const someone = new Person(stack);
+    await stack.modal.forgetCalls();
+    await someone.run("true");
+    const count = async () => Object.values(await stack.modal.calls()).reduce((sum, times) => sum + times, 0);
+    const first = await count();
+    record("calls to Modal for a chat's first command", first, 14, "calls");
+    await someone.run("true");
+    record("calls to Modal for a further one", (await count()) - first, 2, "calls");
+    record("sandboxes of ten first chats without code", await sandboxesOfTenChats(), 0.5, "sandboxes");
+});
+
+async function sandboxesOfTenChats(): Promise<number> {
+    const before = (await stack.modal.sandboxes()).length;
+    await Promise.all(Array.from({ length: 10 }, () => new Person(stack).ask("Good morning!")));
+    return (await stack.modal.sandboxes()).length - before;
+}
+
 test("memory under chats over the tailnet, each service on its plan", async () => {
     for (const name of serviceNames) await stack.services[name]?.stop({ timeout: 60_000 });
     const [hermes, openWebUi, laptop] = await Promise.all([
@@ -63,6 +120,8 @@ test("memory under chats over the tailnet, each service on its plan", async () =
         Laptop.join(stack),
     ]);
     const { token } = await stack.signIn();
+    const working = peaks([hermes], Promise.all(Array.from({ length: 8 }, () => new Person(stack).run("sleep 15; head -c 3000000 /dev/zero | tr '\\0' a"))));
+    record(`hermes on ${stack.plan("hermes")}, 8 people each with a running command`, (await working)[0], 341, "MB");
     for (const chats of [8, 40]) {
         const load = laptop.chats({ url: stack.url, tokens: [token], model: stack.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
         const needed = await peaks([hermes, openWebUi], load);

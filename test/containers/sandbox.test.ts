@@ -1,10 +1,10 @@
 /** Where the agent's code runs: the Hermes image with Modal's real client, and the stand-in of Modal. */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { addressOf, output, outputOf } from "./docker";
-import type { Sandbox } from "./modal";
-import { Stack, words } from "./stack";
+import { addressOf, output } from "./docker";
+import { Person } from "./person";
+import { Stack } from "./stack";
 
 let stack: Stack;
 
@@ -15,68 +15,8 @@ beforeAll(async () => {
 afterAll(() => stack.remove());
 afterEach(() => stack.modal.play({}));
 
-interface Result {
-    output?: string;
-    exit_code?: number;
-    error?: string | null;
-    content?: string;
-    [more: string]: unknown;
-}
-
-/** Somebody with an account in Open WebUI, in a chat of theirs. */
-class Person {
-    constructor(readonly id: string = randomUUID(), readonly chat: string = randomUUID()) {}
-
-    /** The same person in another chat. */
-    elsewhere(): Person {
-        return new Person(this.id);
-    }
-
-    private get headers() {
-        return { "X-OpenWebUI-User-Id": this.id, "X-OpenWebUI-Chat-Id": this.chat };
-    }
-
-    private request(content: string, stream = false) {
-        return {
-            bearer: stack.environment("hermes").API_SERVER_KEY,
-            headers: this.headers,
-            body: { model: stack.environment("hermes").API_SERVER_MODEL_NAME, messages: [{ role: "user", content }], stream },
-        };
-    }
-
-    /** What the agent answers. */
-    async ask(content: string): Promise<string> {
-        const { status, body } = await stack.hermes("POST", "/v1/chat/completions", this.request(content));
-        expect(status, JSON.stringify(body)).toBe(200);
-        return (body as { choices: { message: { content: string } }[] }).choices[0].message.content;
-    }
-
-    /** What a tool gives. */
-    async use(tool: string, parameters: object): Promise<Result> {
-        return JSON.parse((await this.ask(`CALL ${tool} ${JSON.stringify(parameters)}`)).replace("Tool said: ", "")) as Result;
-    }
-
-    run(command: string, more: object = {}): Promise<Result> {
-        return this.use("terminal", { command, ...more });
-    }
-
-    /** Sends a message and hangs up after so many seconds, as Stop in the page does. */
-    async stopAfter(seconds: number, content: string): Promise<void> {
-        const { bearer, headers, body } = this.request(content, true);
-        const call = {
-            method: "POST", url: `http://${stack.address("hermes")}/v1/chat/completions`, body,
-            headers: { ...headers, Authorization: `Bearer ${bearer}` },
-        };
-        await outputOf(stack.openRouter, ["sh", "-c", `timeout ${seconds} python3 /client.py >/dev/null || true`], JSON.stringify(call));
-    }
-
-    /** The sandboxes that were made for this person, by a file that only theirs has. */
-    async sandboxes(): Promise<Sandbox[]> {
-        const mark = words("mark");
-        expect((await this.run(`: ${mark}`)).exit_code).toBe(0);
-        return (await stack.modal.sandboxes()).filter(({ commands }) => commands.some((command) => command.includes(mark)));
-    }
-}
+/** Somebody who isn't known yet. */
+const somebody = () => new Person(stack);
 
 /** Lists what runs in a sandbox. */
 const processes = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '";
@@ -84,7 +24,7 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
 describe("a chat without code", () => {
     test("makes no sandbox and asks Modal nothing, not even when ten begin at once", async () => {
-        const people = Array.from({ length: 10 }, () => new Person());
+        const people = Array.from({ length: 10 }, () => somebody());
         await Promise.all(people.map((person) => person.ask("Good morning!")));
         expect(await stack.modal.sandboxes()).toEqual([]);
         expect(await stack.modal.calls()).toEqual({});
@@ -92,7 +32,11 @@ describe("a chat without code", () => {
 });
 
 describe("the tools that work in the sandbox", () => {
-    const person = new Person();
+    let person: Person;
+
+    beforeAll(() => {
+        person = somebody();
+    });
 
     test("the terminal: the output, the exit code, the folder and what was exported", async () => {
         expect(await person.run("python3 -c 'print(sum(i*i for i in range(1, 1001)))'")).toMatchObject({ output: "333833500", exit_code: 0 });
@@ -153,7 +97,7 @@ describe("the tools that work in the sandbox", () => {
 
 describe("nobody hurts another", () => {
     test("what one exports, writes and runs is not in another's sandbox; the chats of one person share theirs", async () => {
-        const [anna, ben] = [new Person(), new Person()];
+        const [anna, ben] = [somebody(), somebody()];
         await anna.run("export SECRET=annas; echo hers > /root/note");
         await anna.run("sleep 200", { background: true });
         const seen = await ben.run(`echo [$SECRET]; ls /root; ${processes}`);
@@ -166,7 +110,7 @@ describe("nobody hurts another", () => {
     });
 
     test("Stop, or a time-out, ends that command and no other", async () => {
-        const anna = new Person();
+        const anna = somebody();
         const elsewhere = anna.elsewhere();
         await anna.run("true");
         const other = elsewhere.run("sleep 12; echo whole");
@@ -183,7 +127,7 @@ describe("nobody hurts another", () => {
             headers: { "X-OpenWebUI-User-Id": person.id, "X-OpenWebUI-Chat-Id": person.chat },
             body: { model: "hermes-agent", messages: [{ role: "user", content: "hi" }] },
         })).headers;
-        const [anna, ben] = [new Person(), new Person()];
+        const [anna, ben] = [somebody(), somebody()];
         const id = async (person: Person) => Object.entries(await sessions(person)).find(([name]) => /x-hermes-session-id/i.test(name))?.[1];
         const first = await id(anna);
         expect(first).toBeTruthy();
@@ -195,7 +139,7 @@ describe("nobody hurts another", () => {
 
 describe("nothing is lost", () => {
     test("a sandbox that has ended is said once and replaced by one with the files that were saved", async () => {
-        const anna = new Person();
+        const anna = somebody();
         await anna.run("echo kept > /root/a");
         const [{ id }] = await anna.sandboxes();
         await stack.modal.end(id);
@@ -213,7 +157,7 @@ describe("nothing is lost", () => {
     });
 
     test("a redeploy saves and ends every sandbox, and the files are back at the next command", async () => {
-        const people = [new Person(), new Person()];
+        const people = [somebody(), somebody()];
         for (const person of people) await person.run(`echo ${person.id} > /root/mine`);
         await stack.redeploy("hermes");
         expect(await stack.modal.running()).toEqual([]);
@@ -228,7 +172,7 @@ describe("nothing is lost", () => {
     });
 
     test("what a killed gateway leaves behind is saved and ended at the next start", async () => {
-        const anna = new Person();
+        const anna = somebody();
         await anna.run("echo before > /root/mine");
         await stack.kill("hermes");
         expect(await stack.modal.running()).not.toEqual([]);
@@ -237,8 +181,54 @@ describe("nothing is lost", () => {
         expect((await anna.run("cat /root/mine")).output).toBe("before");
     });
 
+    test("files of before, which Hermes saved for all at once, go to the first person who asks", async () => {
+        const anna = somebody();
+        await anna.run("echo old > /root/mine");
+        await stack.stop("hermes");
+        await stack.onDisk("hermes-data", [
+            `python3 - <<'end'`,
+            "import json",
+            `saved = json.load(open("/disk/sandboxes.json"))["person-webui-${anna.id}"]["saved"][0]`,
+            `json.dump({"direct:default": saved}, open("/disk/modal_snapshots.json", "w"))`,
+            "end",
+            "mv /disk/sandboxes.json /disk/sandboxes.json.tmp.kept; chown 10000:10000 /disk/modal_snapshots.json",
+        ].join("\n"));
+        await stack.start("hermes");
+        const [ben, carl] = [somebody(), somebody()];
+        expect((await ben.run("cat /root/mine")).output).toBe("old");
+        expect((await carl.run("ls /root")).output).toBe("");
+        await stack.stop("hermes");
+        await stack.onDisk("hermes-data", "echo cut-off > /disk/sandboxes.json");
+        await stack.start("hermes");
+        expect(await ben.run("echo ran")).toMatchObject({ exit_code: 1, output: expect.stringMatching(/sandboxes\.json, the list of saved sandboxes, can't be read/) as string });
+        await stack.stop("hermes");
+        await stack.onDisk("hermes-data", "mv /disk/sandboxes.json.tmp.kept /disk/sandboxes.json");
+        await stack.start("hermes");
+        expect((await anna.run("cat /root/mine")).output).toBe("old");
+    });
+
+    test("a sandbox that nears the longest life that Modal gives is exchanged, with its files and what was exported", async () => {
+        // In a process of its own, for which a second is nearly a day.
+        const program = [
+            "import os, time",
+            "from private_hermes import sandbox",
+            "sandbox.EXCHANGE = 1",
+            "mine = sandbox.sandbox_of('person-test')",
+            "run = lambda command: mine.execute(command, bounded_capture=True)['output'].strip()",
+            "run('echo kept > /root/mine; export ANIMAL=cat')",
+            "first = mine._sandbox.object_id",
+            "time.sleep(1.5)",
+            "print(run('cat /root/mine; echo $ANIMAL'), mine._sandbox.object_id != first)",
+            "mine.rest()",
+        ].join("\n");
+        const environment = "HERMES_HOME=/tmp/exchange TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim";
+        const said = await output(stack.running("hermes"), "sh", "-c", `mkdir -p /tmp/exchange && ${environment} /opt/hermes/bin/python -c "$0" 2>&1`, program);
+        expect(said).toContain("kept\ncat True");
+        expect((await stack.modal.running()).filter(({ commands }) => commands.some((command) => command.includes("ANIMAL=cat")))).toEqual([]);
+    });
+
     test("an error of Modal's when a disk is restored gives one sentence, and the disk is back once that is over", async () => {
-        const anna = new Person();
+        const anna = somebody();
         await anna.run("echo kept > /root/mine");
         await stack.redeploy("hermes");
         const faults: [string, string, RegExp][] = [
@@ -263,7 +253,7 @@ describe("nothing is lost", () => {
     });
 
     test("a token of the command router that expires is renewed, and a saved disk that Modal has lost is said", async () => {
-        const anna = new Person();
+        const anna = somebody();
         await stack.modal.play({ token: 2 });
         await anna.run("echo kept > /root/mine");
         await sleep(3000);
@@ -278,7 +268,7 @@ describe("what goes in and out", () => {
     const disk = () => output(stack.running("hermes"), "sh", "-c", "cd /opt/data && find skills memories sandboxes.json -type f | sort | xargs sha256sum");
 
     test("nothing of the gateway's disk goes in, not even what a skill asks for; nothing written there changes it", async () => {
-        const anna = new Person();
+        const anna = somebody();
         const asks = ["state.db", "../../etc/hermes/.env", "memories/USER.md", "cache/documents/hers.txt", "skills/greedy/link"];
         const content = `---\nname: greedy\ndescription: Takes all\nrequired_credential_files:\n${asks.map((path) => `  - ${path}`).join("\n")}\n---\n\nRead them.\n`;
         await anna.use("skill_manage", { action: "create", name: "greedy", content });
@@ -307,7 +297,7 @@ describe("what goes in and out", () => {
 
 describe("a scheduled job", () => {
     test("runs in the sandbox of the person who made it, and finds what it kept, over runs and redeploys", async () => {
-        const anna = new Person();
+        const anna = somebody();
         const script = [
             "import json, pathlib",
             "file = pathlib.Path('/root/seen.json')",
@@ -327,7 +317,7 @@ describe("a scheduled job", () => {
         await stack.start("hermes");
         await runs(1);
         expect((await anna.run("cat /root/seen.json")).output).toBe("[0, 1, 2, 3, 4]");
-        expect((await new Person().run("ls /root")).output).not.toContain("seen.json");
+        expect((await somebody().run("ls /root")).output).not.toContain("seen.json");
     });
 });
 
@@ -336,7 +326,7 @@ describe("what is set", () => {
 
     test("a sandbox that was idle is saved and ended, and its files are back; while one works, it is saved all the same", async () => {
         await stack.redeploy("hermes", { SANDBOX_IDLE_MINUTES: "0" });
-        const anna = new Person();
+        const anna = somebody();
         await anna.run("echo idle > /root/mine; export ANIMAL=cat");
         await expect.poll(() => stack.modal.running(), { timeout: 30_000, interval: 1000 }).toEqual([]);
         expect(await anna.run("cat /root/mine; echo $ANIMAL")).toMatchObject({ output: "idle\ncat" });
@@ -349,7 +339,7 @@ describe("what is set", () => {
 
     test("the limits of a sandbox are those of the settings", async () => {
         await stack.redeploy("hermes", { SANDBOX_CPU: "0.125-1", SANDBOX_MEMORY_MB: "256-512" });
-        const anna = new Person();
+        const anna = somebody();
         expect((await anna.run("nproc")).output).toBe("1");
         expect((await anna.run("python3 -c 'bytearray(600 << 20)'")).output).toMatch(/MemoryError/);
         const [sandbox] = await anna.sandboxes();
@@ -361,7 +351,7 @@ describe("what is set", () => {
         const [listed, other] = await Promise.all([stack.openRouter, stack.control].map((container) => addressOf(container, stack.network)));
         const tried = async (SANDBOX_NETWORK: string) => {
             await stack.redeploy("hermes", { SANDBOX_NETWORK });
-            const anna = new Person();
+            const anna = somebody();
             const said = [await anna.run(reach(listed, 443)), await anna.run(reach(other, 8080))];
             return said.map(({ output: text }) => text === "reached");
         };

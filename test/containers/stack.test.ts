@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { kill, output, repository } from "./docker";
-import { Stack, words } from "./stack";
+import { type Session, Stack, words } from "./stack";
 
 let stack: Stack;
 
@@ -155,6 +155,18 @@ describe("a slow model", () => {
         expect(await stack.sendFromPage(token, words("SILENT 60"))).toMatch(/out of order or out of reach.*Try again/);
         expect(await stack.calls()).toHaveLength(6);
     });
+});
+
+test("the code of each account runs in a sandbox of its own, although both begin a chat with the same words", async () => {
+    const admin = await stack.signIn();
+    const account = { name: "Ben", email: "ben@example.com", password: randomUUID(), role: "user" };
+    const { body } = await stack.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: account });
+    const ben = (body as Session).token;
+    const message = `CALL terminal ${JSON.stringify({ command: "cat /root/visits; date +%s.%N >>/root/visits; echo end" })}`;
+    const visits = async (token: string) => (await stack.sendFromPage(token, message)).match(/\d{10}\.\d+/g)?.length ?? 0;
+    expect([await visits(admin.token), await visits(ben)]).toEqual([0, 0]);
+    expect([await visits(admin.token), await visits(admin.token), await visits(ben)]).toEqual([1, 2, 1]);
+    expect(await stack.modal.running()).toHaveLength(2);
 });
 
 describe("who gets in", () => {

@@ -20,13 +20,14 @@ gone, expired tokens of the router, a token pair that isn't one, latency.
 
 What it does not imitate: the scheduler, cold starts and image builds (every image is the same), prices, budgets and quotas other
 than by a fault, gVisor, several workers, volumes, tunnels, domains. Memory is limited for each process and not for all together,
-and the CPU to whole cores. A snapshot's layers stay when a snapshot below is deleted, as docs of Modal promise nothing else. Whether
+and the CPU to whole cores. It is no jail for hostile code. A snapshot's layers stay when a snapshot below is deleted, as docs of Modal promise nothing else. Whether
 the real ones end an output when the process ends or when its last child does is unknown: here it is the latter.
 """
 
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -53,6 +54,7 @@ sandboxes = {}
 images = {"im-base": ["/image"]}
 calls = {}
 faults = {}
+numbers = itertools.count(1)
 
 
 class Sandbox:
@@ -94,8 +96,8 @@ class Sandbox:
         subprocess.run([*ip, "link", "set", "lo", "up"], check=True)
         if access.network_access_type == NETWORK.BLOCKED:
             return
-        number = len(sandboxes) + 1
-        here, there = f"172.31.{number}.1", f"172.31.{number}.2"
+        number = next(numbers)
+        here, there = (f"172.{16 + number // 256}.{number % 256}.{end}" for end in (1, 2))
         for line in (
             ["ip", "link", "add", f"box{number}", "type", "veth", "peer", "name", "eth0", "netns", self.pid],
             ["ip", "address", "add", f"{here}/30", "dev", f"box{number}"],
@@ -112,11 +114,13 @@ class Sandbox:
 
     def command(self, args):
         """That which runs `args` in it."""
-        cores = min(os.cpu_count(), max(1, math.ceil(self.definition.resources.milli_cpu_max / 1000))) if self.definition.resources.milli_cpu_max else os.cpu_count()
-        memory = self.definition.resources.memory_mb_max or 1 << 20
+        resources = self.definition.resources
+        cores = min(os.cpu_count(), math.ceil(resources.milli_cpu_max / 1000) or os.cpu_count())
+        memory = resources.memory_mb_max or 1 << 20
         return [
             "prlimit", f"--data={memory << 20}", "taskset", "--cpu-list", f"0-{cores - 1}",
             "nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--root",
+            "setpriv", "--bounding-set=-sys_admin,-net_admin",
             "env", "--chdir=/root", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", *args,
         ]
 
@@ -418,7 +422,7 @@ async def main():
         add table inet modal
         add chain inet modal forward { type filter hook forward priority 0; }
         add chain inet modal out { type nat hook postrouting priority 100; }
-        add rule inet modal out ip saddr 172.31.0.0/16 masquerade
+        add rule inet modal out ip saddr 172.16.0.0/12 oifname "eth*" masquerade
     """)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(f"/ca/{ROUTER}.crt", f"/ca/{ROUTER}.key")

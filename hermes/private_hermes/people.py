@@ -1,0 +1,87 @@
+"""Tells whose chat or job it is, so that each person has a sandbox (sandbox.py) and sessions of their own.
+
+A chat of the page belongs to the account that Open WebUI names in a header, which nobody else can send, as only it has the key; a
+chat elsewhere to its user; a job to who made it. Hermes 0.19.0 has one sandbox for all (`_resolve_container_task_id` in
+tools/terminal_tool.py), and derives a session's id from the first message, so that two people who begin with the same words share one.
+
+The person's name is part of the session's id, because that reaches every tool on every thread.
+"""
+
+import contextvars
+import hashlib
+import re
+
+from cron import scheduler
+from gateway.platforms import api_server
+from gateway.platforms.api_server import APIServerAdapter
+from gateway.session_context import get_session_env
+from tools import terminal_tool
+
+from . import replace
+
+# Headers of Open WebUI with ENABLE_FORWARD_USER_INFO_HEADERS (open_webui/utils/headers.py).
+USER, CHAT = "X-OpenWebUI-User-Id", "X-OpenWebUI-Chat-Id"
+# Who isn't named: a request without these headers, a job that was written by hand.
+OWNER = "person-owner"
+
+asks = contextvars.ContextVar("asks", default=(OWNER, ""))
+made_job = contextvars.ContextVar("made_job", default=None)
+
+
+def named(kind, id):
+    return f"person-{kind}-{id if re.fullmatch('[A-Za-z0-9-]{1,64}', id) else hashlib.sha256(id.encode()).hexdigest()[:32]}"
+
+
+def session_of(person, *seed):
+    return f"api-{person}-{hashlib.sha256(chr(0).join(seed).encode()).hexdigest()[:16]}"
+
+
+def person_of_session(id):
+    found = re.fullmatch(r"api-(person-.+)-[0-9a-f]{16}", id or "")
+    return found[1] if found else None
+
+
+def person_of_job(job):
+    """Who made a job: Hermes keeps the session or the chat, and of a chat the user (`_origin_from_env` in tools/cronjob_tools.py)."""
+    origin = job.get("origin") if isinstance(job.get("origin"), dict) else {}
+    if origin.get("platform") == "api_server":
+        return person_of_session(origin.get("chat_id")) or OWNER
+    user = origin.get("user_id") or origin.get("chat_id")
+    return named(origin["platform"], str(user)) if origin.get("platform") and user else OWNER
+
+
+def person_of_task(task_id):
+    """Whose sandbox a tool call gets; `task_id` is the session's, or what this function gave before."""
+    if (task_id or "").startswith("person-"):
+        return task_id
+    if person := person_of_session(task_id) or made_job.get():
+        return person
+    platform, user = get_session_env("HERMES_SESSION_PLATFORM"), get_session_env("HERMES_SESSION_USER_ID")
+    return named(platform, user) if platform and user else OWNER
+
+
+def install():
+    async def handle_chat(self, request):
+        user = request.headers.get(USER, "")
+        asks.set((named("webui", user) if user else OWNER, request.headers.get(CHAT, "")))
+        return await handle(self, request)
+
+    handle = replace(APIServerAdapter, "_handle_chat_completions", handle_chat, "(self, request: 'web.Request') -> 'web.Response'")
+
+    def session(system_prompt, first_user_message):
+        person, chat = asks.get()
+        return session_of(person, chat) if chat else session_of(person, system_prompt or "", str(first_user_message))
+
+    replace(api_server, "_derive_chat_session_id", session, "(system_prompt: Optional[str], first_user_message: str) -> str")
+
+    def run_job(job, **more):
+        token = made_job.set(person_of_job(job))
+        try:
+            return run(job, **more)
+        finally:
+            made_job.reset(token)
+
+    # failures.py has proven its signature.
+    run = replace(scheduler, "run_job", run_job)
+
+    replace(terminal_tool, "_resolve_container_task_id", person_of_task, "(task_id: Optional[str]) -> str")

@@ -1,0 +1,69 @@
+/** Somebody who talks with Hermes as Open WebUI has it: by the headers that name the account and the chat. */
+import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import { outputOf } from "./docker";
+import type { Sandbox } from "./modal";
+import { type Stack, words } from "./stack";
+
+interface Result {
+    output?: string;
+    exit_code?: number;
+    error?: string | null;
+    content?: string;
+    [more: string]: unknown;
+}
+
+/** Somebody with an account in Open WebUI, in a chat of theirs. */
+export class Person {
+    constructor(private readonly stack: Stack, readonly id: string = randomUUID(), readonly chat: string = randomUUID()) {}
+
+    /** The same person in another chat. */
+    elsewhere(): Person {
+        return new Person(this.stack, this.id);
+    }
+
+    private get headers() {
+        return { "X-OpenWebUI-User-Id": this.id, "X-OpenWebUI-Chat-Id": this.chat };
+    }
+
+    private request(content: string, stream = false) {
+        return {
+            bearer: this.stack.environment("hermes").API_SERVER_KEY,
+            headers: this.headers,
+            body: { model: this.stack.environment("hermes").API_SERVER_MODEL_NAME, messages: [{ role: "user", content }], stream },
+        };
+    }
+
+    /** What the agent answers. */
+    async ask(content: string): Promise<string> {
+        const { status, body } = await this.stack.hermes("POST", "/v1/chat/completions", this.request(content));
+        expect(status, JSON.stringify(body)).toBe(200);
+        return (body as { choices: { message: { content: string } }[] }).choices[0].message.content;
+    }
+
+    /** What a tool gives. */
+    async use(tool: string, parameters: object): Promise<Result> {
+        return JSON.parse((await this.ask(`CALL ${tool} ${JSON.stringify(parameters)}`)).replace("Tool said: ", "")) as Result;
+    }
+
+    run(command: string, more: object = {}): Promise<Result> {
+        return this.use("terminal", { command, ...more });
+    }
+
+    /** Sends a message and hangs up after so many seconds, as Stop in the page does. */
+    async stopAfter(seconds: number, content: string): Promise<void> {
+        const { bearer, headers, body } = this.request(content, true);
+        const call = {
+            method: "POST", url: `http://${this.stack.address("hermes")}/v1/chat/completions`, body,
+            headers: { ...headers, Authorization: `Bearer ${bearer}` },
+        };
+        await outputOf(this.stack.openRouter, ["sh", "-c", `timeout ${seconds} python3 /client.py >/dev/null || true`], JSON.stringify(call));
+    }
+
+    /** The sandboxes that were made for this person, by a file that only theirs has. */
+    async sandboxes(): Promise<Sandbox[]> {
+        const mark = words("mark");
+        expect((await this.run(`: ${mark}`)).exit_code).toBe(0);
+        return (await this.stack.modal.sandboxes()).filter(({ commands }) => commands.some((command) => command.includes(mark)));
+    }
+}
