@@ -274,8 +274,8 @@ function complaint(config: pulumi.Config, key: string, rule: Rule): string | und
 }
 
 /**
- * Reads the whole configuration and says what is wrong with it, a sentence for each setting; never the value of a secret.
- * The settings mean something only where there is no complaint.
+ * Reads all settings, and gives one sentence for each that is wrong. No sentence quotes a secret. The settings are of use
+ * only when there is no complaint.
  */
 export function inspectSettings(config: pulumi.Config) {
     const keys = Object.keys(rules) as SettingName[];

@@ -82,7 +82,7 @@ export function unreadable(error: unknown): Finding {
 export function settingsChecks({ name, complaints }: Stack): Check[] {
     const stack = { name: "Stack", run: () => ok(`${name}, its configuration can be read`) };
     if (complaints.length === 0) return [stack, { name: "Settings", run: () => ok("all there, and of the right form") }];
-    // The sentence of config.ts, which names the way out after the first colon outside a value.
+    // config.ts writes "what is wrong: way out". The first colon that isn't in a quoted value divides the two.
     return [stack, ...complaints.map(({ sentence }) => ({ name: "Settings", run: () => failure(...halves(sentence)) }))];
 }
 

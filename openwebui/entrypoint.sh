@@ -59,7 +59,7 @@ watcher_pid=
 
 log() { printf 'entrypoint: %s\n' "$*" >&2; }
 
-# The sentence comes after tailscaled's last words, where people look.
+# Stops everything first, so that the sentence is the last line of the log. People look there.
 die() {
   stop_all
   log "$@"

@@ -65,7 +65,7 @@ export async function ensureBases(...dockerfiles: string[]): Promise<void> {
     if (code !== 0) throw new Error("The base images are missing, see above.");
 }
 
-/** Builds an image under a tag of this run: after a failed build the library would be content with an older image. */
+/** Builds an image under a tag that only this run has. Under a fixed one, the library would take an older image after a failed build. */
 export async function buildImage(name: ImageName): Promise<void> {
     const folder = { ...contexts, ...laterContexts }[name];
     const parts: Record<string, string> = name === "modal" ? { HERMES: tagOf("hermes"), SERVICES: tagOf("services") } : {};
