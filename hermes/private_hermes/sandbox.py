@@ -2,6 +2,8 @@
 
 Hermes 0.19.0 has a Modal environment of its own. With it no file is written, one Stop ends everybody's sandbox, a dead one is never
 noticed, and a billing error throws the saved files away. So this is another one, on Hermes' base class (tools/environments/base.py).
+Of this, Hermes 0.22 has fixed the writing of files alone; it has a place where an environment like this one is registered
+(`register_terminal_environment_provider`), so that install() gets shorter there.
 
 Whose it is tells people.py.
 

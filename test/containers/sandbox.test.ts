@@ -252,6 +252,23 @@ describe("nothing is lost", () => {
         expect((await anna.run("cat /root/mine")).output).toBe("kept");
     });
 
+    test("with Modal out of order while a sandbox runs each command says so in a sentence, and the same sandbox goes on afterwards", async () => {
+        const anna = somebody();
+        await anna.run("echo kept > /root/mine; export ANIMAL=cat");
+        for (const [status, message, sentence] of [
+            ["UNAVAILABLE", "try later", /^Modal, where code runs, can't be reached now\./],
+            ["UNAUTHENTICATED", "Token not found", /^Modal refuses this deployment's token/],
+        ] as const) {
+            await stack.modal.play({ calls: { "*": [status, message] } });
+            const { output: said, exit_code } = await anna.run("cat /root/mine");
+            expect(said, status).toMatch(sentence);
+            expect(exit_code, status).toBe(1);
+        }
+        await stack.modal.play({});
+        expect((await anna.run("cat /root/mine; echo $ANIMAL")).output).toBe("kept\ncat");
+        expect(await anna.sandboxes()).toHaveLength(1);
+    });
+
     test("a token of the command router that expires is renewed, and a saved disk that Modal has lost is said", async () => {
         const anna = somebody();
         await stack.modal.play({ token: 2 });

@@ -3,6 +3,7 @@ import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Laptop } from "../containers/laptop";
 import { kills, peaks } from "../containers/memory";
+import { Person } from "../containers/person";
 import { Stack } from "../containers/stack";
 import { serviceNames } from "../program";
 import { median } from "./median";
@@ -53,6 +54,15 @@ describe("Memory, under load over the tailnet", () => {
         const results = await load;
         expect(results.filter(({ complete }) => !complete)).toEqual([]);
         await annotate(`all answered in full; first word after ${median(results.map(({ first }) => first)).toFixed(1)} s (median)`);
+    });
+
+    test("eight people, each with a command that runs and then prints 20 MB, leave a third of Hermes' memory to spare", async ({ annotate }) => {
+        const people = Array.from({ length: 8 }, () => new Person(stack));
+        const commands = Promise.all(people.map((person) => person.run("sleep 10; head -c 20000000 /dev/zero | tr '\\0' a")));
+        const [found] = await needs(commands);
+        await annotate(told([found]));
+        expect(found.megabytes).toBeLessThanOrEqual((found.limit * 2) / 3);
+        expect((await commands).map(({ exit_code }) => exit_code)).toEqual(Array(8).fill(0));
     });
 
     test("three files of 10 MB at once are refused, and nothing is killed", async ({ annotate }) => {
