@@ -13,7 +13,7 @@ for each person, in the order of sandboxes.json on the disk. One is given up onl
 
 How: a command is a script in the arguments of an exec, or at the head of its standard input where it is long. It runs under `timeout`
 in a group of processes that can be ended by itself. What it writes comes back with its exit code as the last line, so that a command
-costs two calls; more than KEPT bytes are left out in the sandbox, before they cost memory here.
+costs two calls; what is too much is left out in the sandbox, before it costs memory here.
 
 What goes in is the command and the files that the agent writes; what comes out is what a command prints. Hermes' ways to copy skills,
 caches and credentials in, and changes of skills out (tools/environments/file_sync.py), have no part in it.
@@ -40,7 +40,7 @@ from gateway.platforms import api_server
 from hermes_constants import get_hermes_home
 from modal.experimental import image_delete
 from modal.stream_type import StreamType
-from tools import file_operations, terminal_tool
+from tools import code_execution_tool, file_operations, terminal_tool
 from tools.environments import modal as hermes_modal
 from tools.environments.base import BaseEnvironment, _ThreadedProcessHandle
 from tools.interrupt import is_interrupted
@@ -53,8 +53,13 @@ logger = logging.getLogger(__name__)
 HOME = "/root"
 # In the sandbox: what was exported, and a file or two for each command that runs.
 FOLDER = "/tmp/.hermes"
-# Bytes of a command's output that are kept at its beginning, and as many at its end.
-KEPT = 4 << 20
+# Bytes of a command's output that are kept at its beginning and at its end. For the tools for files all of a file has to be here;
+KEPT = (4 << 20, 4 << 20)
+# of what the model reads Hermes itself keeps 50,000 (tool_output_limits.py, MAX_STDOUT_BYTES in code_execution_tool.py), and with
+# a little less it is the sentence of this file that the model finds in the middle;
+KEPT_OF_COMMAND = (20_000, 29_000)
+# and of a process in the background, asked for every two seconds, 200,000 (MAX_OUTPUT_CHARS in process_registry.py).
+KEPT_OF_BACKGROUND = (100_000, 200_000)
 # Bytes in all that Modal takes as arguments of an exec (ARG_MAX_BYTES in modal/sandbox.py), less those of the runner.
 MAX_ARGUMENTS = (1 << 16) - 4096
 # Bytes of standard input in one call (MAX_BUFFER_SIZE in modal/io_streams.py is twice that).
@@ -72,10 +77,10 @@ CALL = 60
 # A time-out tells what was printed until then; it must come from the sandbox before it comes from here.
 MARGIN = 15
 
-# Arguments: id, seconds, length of the script on standard input or "-", script, input.
+# Arguments: id, seconds, bytes to keep of the beginning and of the end, length of the script on standard input or "-", script, input.
 RUNNER = rf"""
-id=$1 seconds=$2 length=$3 script=$4 input=$5
-exec 3>&1 > >(exec 3>&-; stdbuf -o0 head -c {KEPT}; exec tail -c {KEPT + 1}) 2>&1
+id=$1 seconds=$2 head=$3 tail=$4 length=$5 script=$6 input=$7
+exec 3>&1 > >(exec 3>&-; stdbuf -o0 head -c $head; exec tail -c $((tail + 1))) 2>&1
 kept=$!
 mkdir -p -m 700 {FOLDER}
 [ -e {FOLDER}/env ] || bash -lc 'export -p' >{FOLDER}/env
@@ -99,9 +104,10 @@ STOP_TREE = """tree() { local child; for child in $(cat /proc/$1/task/*/children
 
 # Whether the bytes of a command's output are a file that may be written back.
 whole_file = contextvars.ContextVar("whole_file", default=False)
+kept = contextvars.ContextVar("kept", default=KEPT)
 # What Modal's client raises while Modal is down or slow (_STATUS_TO_EXCEPTION in modal/_grpc_client.py). TimeoutError is an OSError.
 OUT_OF_REACH = (modal.exception.ConnectionError, modal.exception.ServiceError, modal.exception.InternalError, OSError)
-CUT = f"\n\n[… The output was longer than {2 * KEPT >> 20} MiB: its middle was left out. …]\n\n".encode()
+CUT = "\n\n[… The middle of a long output was left out here. To read it, have the command write into a file. …]\n\n".encode()
 NOT_LOST = "What is in the files of the sandbox is kept."
 
 
@@ -414,6 +420,9 @@ class PersonSandbox(BaseEnvironment):
             if self._sandbox is None:
                 return {"output": "", "returncode": 0}
             command = STOP_TREE + killed[1]
+        background = threading.current_thread().name.startswith("proc-poller-")
+        limited = KEPT_OF_BACKGROUND if background else KEPT_OF_COMMAND if bounded_capture or "HERMES_RPC_DIR=" in command else KEPT
+        token = kept.set(limited)
         try:
             self._wait_until_ready()
             result = super().execute(
@@ -421,8 +430,7 @@ class PersonSandbox(BaseEnvironment):
                 rewrite_compound_background=rewrite_compound_background, bounded_capture=bounded_capture,
             )
             note = self._note
-            # Hermes itself asks for a process in the background (ProcessRegistry._env_poller_loop): that is nobody to tell.
-            if not threading.current_thread().name.startswith("proc-poller-"):
+            if not background:
                 self._note = None
             if note and not bounded_capture:
                 # Who reads a file would take the sentence for its text.
@@ -431,6 +439,8 @@ class PersonSandbox(BaseEnvironment):
             if not bounded_capture:
                 raise
             return {"output": str(error), "returncode": 1}
+        finally:
+            kept.reset(token)
         if note:
             result["output"] = f"{note}\n{result['output']}"
         return result
@@ -471,17 +481,19 @@ class PersonSandbox(BaseEnvironment):
         ])
 
     def _run_bash(self, cmd_string, *, login=False, timeout=120, stdin_data=None):
-        id, exact, file = uuid.uuid4().hex, whole_file.get(), []
+        id, exact, (head, tail), file = uuid.uuid4().hex, whole_file.get(), kept.get(), []
         process = None
 
         def run():
-            output, code = self._run(id, cmd_string, timeout, stdin_data or "")
-            if len(output) > 2 * KEPT:
+            output, code = self._run(id, cmd_string, timeout, head, tail, stdin_data or "")
+            if len(output) > head + tail:
                 if exact:
-                    raise SandboxError(f"This is more than {2 * KEPT >> 20} MiB, too much for the tools for files; use the terminal.")
-                output = output[:KEPT] + CUT + output[-KEPT:]
+                    raise SandboxError(f"This is more than {head + tail >> 20} MiB, too much for the tools for files; use the terminal.")
+                output = output[:head] + CUT + output[-tail:]
             if exact:
+                # Not by way of the base class, which would replace what isn't UTF-8.
                 file.append(output.decode(errors="surrogateescape"))
+                return "", code
             return output.decode(errors="replace"), code
 
         def stop():
@@ -510,7 +522,7 @@ class PersonSandbox(BaseEnvironment):
         except Exception as error:
             logger.warning("a command of %s can't be stopped: %s", self.person, error)
 
-    def _run(self, id, script, seconds, given):
+    def _run(self, id, script, seconds, head, tail, given):
         """Runs a script in the sandbox; gives its output, as bytes, and its exit code."""
         for _ in range(3):
             self._ensure()
@@ -521,7 +533,7 @@ class PersonSandbox(BaseEnvironment):
                     continue
                 self._commands += 1
             try:
-                return self._run_in(sandbox, id, script, seconds, given)
+                return self._run_in(sandbox, id, script, seconds, head, tail, given)
             except Ended as ended:
                 self._forget(sandbox)
                 if ended.began:
@@ -532,7 +544,7 @@ class PersonSandbox(BaseEnvironment):
                     self._used = time.time()
         raise SandboxError(f"Modal ends each sandbox at once. {NOT_LOST} Try again in a few minutes.")
 
-    def _run_in(self, sandbox, id, script, seconds, given):
+    def _run_in(self, sandbox, id, script, seconds, head, tail, given):
         whole = [text.encode(errors="surrogateescape") for text in (script, given)]
         # Arguments are text, and end at a zero.
         short = sum(map(len, whole)) < MAX_ARGUMENTS and not re.search("[\0\ud800-\udfff]", script + given)
@@ -542,7 +554,7 @@ class PersonSandbox(BaseEnvironment):
             nonlocal began
             arguments = ["-", script, given] if short else [str(len(whole[0]))]
             process = await sandbox.exec.aio(
-                "bash", "-c", RUNNER, "bash", id, str(seconds), *arguments,
+                "bash", "-c", RUNNER, "bash", id, str(seconds), str(head), str(tail), *arguments,
                 timeout=seconds + 2 * MARGIN, text=False, stderr=StreamType.DEVNULL,
             )
             began = True
@@ -633,6 +645,8 @@ KNOWN_COMMANDS = [
     (ProcessRegistry.kill_process, '"kill {session.pid} 2>/dev/null"'),
     (file_operations.ShellFileOperations.patch_replace, 'f"cat {'),
     (file_operations.ShellFileOperations.read_file_raw, 'f"cat {'),
+    (code_execution_tool._execute_remote, 'f"HERMES_RPC_DIR={'),
+    (ProcessRegistry.spawn_via_env, 'name=f"proc-poller-{'),
 ]
 
 
