@@ -1,9 +1,10 @@
 /**
- * The whole deployment on this machine, without an account: brings it up, proves it line by line, removes every trace.
+ * The deployment on this machine, without an account: brings it up, proves it line by line, removes every trace.
  *
- *   npm run rehearse                 ends with 0 when every line holds
- *   npm run rehearse -- --keep       stays up until Ctrl-C, and tells how to open the page
+ *   npm run rehearse                 its story: the way in, a chat in a browser, code in the sandbox; 0 when every line holds
+ *   npm run rehearse -- --keep       the same, and stays up until Ctrl-C, and tells how to open the page
  *   npm run rehearse -- join         only the files whose names contain that (test/rehearsal/)
+ *   npm run rehearse -- all          all of them
  *
  * Needs Docker, which it brings along as root on Debian or Ubuntu (host.ts). With a Pulumi CLI, the user's own or one that
  * can be fetched, the services come from a `pulumi up` at a stand-in of Render, without one from an evaluation of the
@@ -17,7 +18,8 @@ import { clearUp, repository } from "./containers/docker.ts";
 import { fetchCli, removeProjects } from "./engine/pulumi.ts";
 import { ensureEngine } from "./host.ts";
 
-const { values, positionals: filters } = parseArgs({ allowPositionals: true, options: { keep: { type: "boolean", default: false } } });
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { keep: { type: "boolean", default: false } } });
+const filters = positionals.includes("all") ? [] : positionals.length > 0 ? positionals : ["way-in"];
 
 /** The test runner, in a process group of its own: Ctrl-C ends it when this process says so, and before what it has made is removed. */
 function startRunner(): ChildProcess {
