@@ -59,42 +59,43 @@ test("a message in the UI", async () => {
 /** Runs commands in a process of its own in the gateway's container; prints seconds and the peak of its memory in MB, as JSON. */
 const commands = (environment: string) => `
 import json, os, resource, time
+import private_hermes.sandbox, tools.environments.modal
+def execute(command):
+    return environment.execute(command, timeout=60, bounded_capture=True)
+began = time.monotonic()
 ${environment}
-def timed(command):
-    began = time.monotonic()
-    result = environment.execute(command, timeout=120, bounded_capture=True)
-    assert result["returncode"] == 0, result
-    return time.monotonic() - began
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-seconds = [timed("true"), timed("true")]
+execute("true")
+first = time.monotonic() - began
+execute("true")
+further = time.monotonic() - began - first
 if "OUTPUT" in os.environ:
-    timed("head -c 200000000 /dev/zero | tr '\\0' a")
-print(json.dumps({"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
-environment.cleanup()
+    execute("head -c 200000000 /dev/zero | tr '\\0' a")
+print(json.dumps({"first": first, "further": further, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+os._exit(0)
 `;
-const environments = {
-    "this project's sandbox": "from private_hermes import sandbox\nenvironment = sandbox.sandbox_of('person-bench')",
-    "Hermes' own environment": "from tools.environments.modal import ModalEnvironment\nenvironment = ModalEnvironment('python:3.13-slim', timeout=120)",
-};
+const environments = [
+    { name: "this project's sandbox", code: "environment = private_hermes.sandbox.sandbox_of('person-bench')" },
+    { name: "Hermes' own environment", code: "environment = tools.environments.modal.ModalEnvironment('python:3.13-slim', timeout=120)" },
+];
 
 test("a command in the sandbox", async () => {
-    for (const [name, environment] of Object.entries(environments)) {
-        const run = async (variables: string) => {
-            const setting = `HERMES_HOME=/tmp/bench-$$ TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim ${variables}`;
-            const said = await output(stack.running("hermes"), "sh", "-c", `mkdir /tmp/bench-$$ && ${setting} /opt/hermes/bin/python -c "$0"`, commands(environment));
-            return JSON.parse(said.trim().split("\n").at(-1) ?? "") as { seconds: [number, number]; peak: number };
-        };
-        for (const latency of [0, 0.1]) {
-            await stack.modal.play({ latency });
-            const { seconds: [first, warm] } = await run("");
+    if (!stack.services.hermes) await stack.start("hermes");
+    const run = async (code: string, variables = "") => {
+        const setting = `HERMES_HOME=/tmp/bench-$$ TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim ${variables}`;
+        const said = await output(stack.running("hermes"), "sh", "-c", `mkdir /tmp/bench-$$ && ${setting} /opt/hermes/bin/python -c "$0"`, commands(code));
+        return JSON.parse(said.trim().split("\n").at(-1) ?? "") as { first: number; further: number; peak: number };
+    };
+    for (const latency of [0, 0.1]) {
+        await stack.modal.play({ latency });
+        for (const { name, code } of environments) {
+            const { first, further } = await run(code);
             record(`${name}: first command at ${latency * 1000} ms a call`, first, latency ? 2.1 : 0.7, "s");
-            record(`${name}: a further one at ${latency * 1000} ms a call`, warm, latency ? 0.5 : 0.1, "s");
+            record(`${name}: a further one at ${latency * 1000} ms a call`, further, latency ? 0.5 : 0.1, "s");
         }
-        await stack.modal.play({});
-        await stack.modal.forgetCalls();
-        const { peak } = await run("OUTPUT=1");
-        record(`${name}: peak of a process with 200 MB of output`, peak, 170, "MB");
     }
+    await stack.modal.play({});
+    // Hermes' own gives up before it has all of them here.
+    record("peak of a process with 200 MB of output", (await run(environments[0].code, "OUTPUT=1")).peak, 170, "MB");
     const someone = new Person(stack);
     await stack.modal.forgetCalls();
     await someone.run("true");
