@@ -68,6 +68,17 @@ describe("the tools that work in the sandbox", () => {
         expect(JSON.stringify(await person.use("search_files", { pattern: "Ümläuten", path: "/root/files" }))).toContain("70000.txt");
     });
 
+    test("one answer may take several of them, each after the other's", async () => {
+        const steps: [string, object][] = [
+            ["write_file", { path: "/root/steps.py", content: "print(6 * 7)\n" }],
+            ["terminal", { command: "python3 /root/steps.py > /root/steps.txt" }],
+            ["read_file", { path: "/root/steps.txt" }],
+        ];
+        const said = await person.ask(steps.map(([tool, parameters]) => `CALL ${tool} ${JSON.stringify(parameters)}`).join(" THEN "));
+        expect(said.match(/^Tool said: /gm), said).toHaveLength(3);
+        expect(said.split("\n").at(-1)).toContain("42");
+    });
+
     test("code runs, and may use the other tools", async () => {
         const code = 'from hermes_tools import terminal\nprint(6 * 7, terminal("echo from the sandbox")["output"])';
         expect(await person.use("execute_code", { code })).toMatchObject({ status: "success", output: expect.stringMatching(/^42 from the sandbox/) as string });

@@ -108,7 +108,7 @@ class OpenRouter(Handler):
         pause = 1 if "SLOW" in json.dumps(request["messages"][-1]) else 0
         common = {"id": "gen-1", "model": request["model"], "created": int(time.time())}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        tool_calls = call and [{"index": 0, "id": "call_1", "type": "function", "function": call}]
+        tool_calls = call and [{"index": 0, "id": f"call_{len(calls)}", "type": "function", "function": call}]
         finish = "tool_calls" if call else "stop"
         if not request.get("stream"):
             message = {"role": "assistant", "content": words, **({"tool_calls": tool_calls} if call else {})}
