@@ -8,9 +8,9 @@ export type Status = "ok" | "warning" | "unchecked" | "failure";
 export interface Finding {
     status: Status;
     /** One line. */
-    says: string;
+    message: string;
     /** What the user does about it. */
-    wayOut?: string;
+    fix?: string;
 }
 
 /** A finding with the name of its check; as JSON, what `--json` prints. */
@@ -24,10 +24,10 @@ export interface Check {
     run: () => Finding | Promise<Finding>;
 }
 
-export const ok = (says: string): Finding => ({ status: "ok", says });
-export const warning = (says: string, wayOut: string): Finding => ({ status: "warning", says, wayOut });
-export const unchecked = (says: string, wayOut?: string): Finding => ({ status: "unchecked", says, wayOut });
-export const failure = (says: string, wayOut: string): Finding => ({ status: "failure", says, wayOut });
+export const ok = (message: string): Finding => ({ status: "ok", message });
+export const warning = (message: string, fix: string): Finding => ({ status: "warning", message, fix });
+export const unchecked = (message: string, fix?: string): Finding => ({ status: "unchecked", message, fix });
+export const failure = (message: string, fix: string): Finding => ({ status: "failure", message, fix });
 
 /** Why a check can't be done. */
 export class Unchecked extends Error {}
@@ -35,9 +35,9 @@ export class Unchecked extends Error {}
 const marks = { ok: ["✓", "green"], warning: ["!", "yellow"], unchecked: ["!", "yellow"], failure: ["✗", "red"] } as const;
 
 /** A line for people; colours only where the terminal takes them. */
-export function format({ check, status, says, wayOut }: Line): string {
+export function format({ check, status, message, fix }: Line): string {
     const [mark, color] = marks[status];
-    const sentence = `${check}: ${status === "unchecked" ? "couldn't be checked, " : ""}${says}${wayOut ? `: ${wayOut}` : ""}.`;
+    const sentence = `${check}: ${status === "unchecked" ? "couldn't be checked, " : ""}${message}${fix ? `: ${fix}` : ""}.`;
     return `${styleText(color, mark, { stream: process.stdout })} ${sentence}`;
 }
 
@@ -56,8 +56,8 @@ export async function runAll(checks: Check[], secrets: string[], each: (line: Li
         hidden.reduce((shown, secret) => shown.replaceAll(secret, "[secret]"), text).replace(/\s+/g, " ").replace(/\.$/, "");
     const findings = checks.map(async ({ name, run }): Promise<Line> => {
         const finding = await Promise.resolve().then(run).catch((error: unknown) => unchecked(error instanceof Error ? error.message : String(error)));
-        const { status, says, wayOut } = finding;
-        return { check: name, status, says: clean(says), ...(wayOut !== undefined && { wayOut: clean(wayOut) }) };
+        const { status, message, fix } = finding;
+        return { check: name, status, message: clean(message), ...(fix !== undefined && { fix: clean(fix) }) };
     });
     const lines: Line[] = [];
     for (const finding of findings) {

@@ -136,7 +136,7 @@ async function take(keys: SettingName[], store: Store, stored: Stored, all = fal
     for (let left = wrong(); left.length > 0; left = wrong()) await askFor(left.map(({ key }) => key));
     for (let failed = await refusals(withValues(stored, given), keys); failed.length > 0; failed = await refusals(withValues(stored, given), keys)) {
         // The sentence names the settings that it is about, if it can be put right here.
-        const named = keys.filter((key) => failed.some(({ says, wayOut }) => `${says} ${wayOut ?? ""}`.includes(key)));
+        const named = keys.filter((key) => failed.some(({ message, fix }) => `${message} ${fix ?? ""}`.includes(key)));
         if (await askFor(named)) continue;
         const again = await answer(select({
             message: "What now?",
@@ -237,7 +237,7 @@ export async function setup(): Promise<number> {
         }
         const check: Check = { name: "Stack", run: () => unreadable(error) };
         const [finding] = await runAll([check], typedSecrets, () => undefined);
-        cancel(format(finding.status === "unchecked" ? { ...finding, ...failure(finding.says, getCli) } : finding));
+        cancel(format(finding.status === "unchecked" ? { ...finding, ...failure(finding.message, getCli) } : finding));
         return 1;
     }
 }

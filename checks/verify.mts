@@ -4,7 +4,7 @@
  *
  *   npm run verify
  *   npm run verify -- --modal               also has the agent run code at Modal, which costs a little
- *   npm run --silent verify -- --json       one JSON document: {"ok", "checks": [{"check", "status", "says", "wayOut"}]}
+ *   npm run --silent verify -- --json       one JSON document: {"ok", "checks": [{"check", "status", "message", "fix"}]}
  *
  * Run it on a device in the tailnet. Ends with 1 when a check has failed, with 0 when none has, whatever couldn't be
  * checked. The one thing that it does anywhere is a chat, which costs a short answer of the model.
@@ -39,7 +39,7 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
     } catch (error) {
         return only(() => {
             const finding = unreadable(error);
-            return finding.status === "unchecked" ? failure(finding.says, getCli) : finding;
+            return finding.status === "unchecked" ? failure(finding.message, getCli) : finding;
         });
     }
     const { hermesServiceId: hermes, openWebUiServiceId: openWebUi, openWebUiTailnetUrl: url, openWebUiAdminEmail: email, openWebUiAdminPassword } = outputs;

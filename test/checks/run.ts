@@ -32,6 +32,6 @@ export async function runChecks(command: "preflight" | "verify", cwd: string, en
     return {
         code: ended.code ?? 0,
         statuses: Object.fromEntries(checks.map(({ check, status }) => [check, status])),
-        line: (name) => checks.filter(({ check }) => check === name).map(({ status, says, wayOut }) => `${status}: ${says}${wayOut ? `: ${wayOut}` : ""}`).join("\n"),
+        line: (name) => checks.filter(({ check }) => check === name).map(({ status, message, fix }) => `${status}: ${message}${fix ? `: ${fix}` : ""}`).join("\n"),
     };
 }

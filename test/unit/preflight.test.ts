@@ -175,7 +175,7 @@ describe("this machine", () => {
         arrange();
         const { line } = await run();
         expect(line(check)).toMatchObject({ status });
-        expect(`${line(check).says}: ${line(check).wayOut ?? ""}`).toMatch(says);
+        expect(`${line(check).message}: ${line(check).fix ?? ""}`).toMatch(says);
     });
 });
 
@@ -191,7 +191,7 @@ describe("the stack", () => {
         commands.install("pulumi", { ...pulumiSays({ settings }), "config --json --show-secrets --non-interactive": { error } });
         const { line, lines } = await run();
         expect(line("Stack").status).toBe("failure");
-        expect(`${line("Stack").says}: ${line("Stack").wayOut ?? ""}`).toMatch(says);
+        expect(`${line("Stack").message}: ${line("Stack").fix ?? ""}`).toMatch(says);
         expect(lines.map(({ check }) => check)).toEqual(names.slice(0, 6));
     });
 
@@ -208,7 +208,7 @@ describe("the stack", () => {
         stack({ settings: { ...settings, tailnetDnsName: undefined } });
         const { lines } = await run();
         const found = lines.filter(({ check }) => check === "Settings");
-        expect(found.map(({ status, says, wayOut }) => `${status} ${says}: ${wayOut ?? ""}`)).toEqual([
+        expect(found.map(({ status, message, fix }) => `${status} ${message}: ${fix ?? ""}`)).toEqual([
             expect.stringMatching(/^failure renderApiKey is a Modal token id: .*dashboard/),
             expect.stringMatching(/^failure tailscaleAuthKey is a Tailscale API access token: generate/),
             expect.stringMatching(/^failure tailnetDnsName is not set: .*admin\/dns/),
@@ -222,13 +222,13 @@ describe("the stack", () => {
         const plainText = ["ghcrToken", "modalTokenSecret"];
         commands.install("pulumi", { ...pulumiSays({ settings, plainText }), "stack export --non-interactive": { error: `error: bad token ${settings.ghcrToken} or ${settings.modalTokenSecret}` } });
         const { lines, line } = await run();
-        expect(line("Service names").says).toMatch(/bad token \[secret\] or \[secret\]/);
+        expect(line("Service names").message).toMatch(/bad token \[secret\] or \[secret\]/);
         expect(lines.filter(({ check, status }) => check === "Settings" && status === "failure")).toHaveLength(2);
     });
 
     test("what a command or a service says is printed without secrets", async () => {
         commands.install("pulumi", { ...pulumiSays({ settings }), "stack export --non-interactive": { error: `error: bad token ${settings.renderApiKey}` } });
-        expect((await run()).line("Service names").says).toMatch(/bad token \[secret\]/);
+        expect((await run()).line("Service names").message).toMatch(/bad token \[secret\]/);
     });
 });
 
@@ -337,7 +337,7 @@ describe("credentials", () => {
         await arrange();
         const { line } = await run();
         expect(line(check)).toMatchObject({ status });
-        expect(`${line(check).says}: ${line(check).wayOut ?? ""}`).toMatch(says);
+        expect(`${line(check).message}: ${line(check).fix ?? ""}`).toMatch(says);
     });
 });
 
@@ -374,7 +374,7 @@ describe("which CLI", () => {
 test("a secret that contains another one is hidden whole", async () => {
     settings.renderApiKey = `rnd_${settings.ghcrToken}`;
     commands.install("pulumi", { ...pulumiSays({ settings }), "stack export --non-interactive": { error: `error: bad token ${settings.renderApiKey}.` } });
-    expect((await run()).line("Service names").says).toMatch(/bad token \[secret\]$/);
+    expect((await run()).line("Service names").message).toMatch(/bad token \[secret\]$/);
 });
 
 test("Modal is asked with the version of its client that the Hermes image has", async () => {
@@ -391,7 +391,7 @@ test("without a network it says what it couldn't check, and that is no failure",
         "Image builder", "Render", "Payment card", "Service names", "Registry, push", "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", 
         "Tailscale auth key",
     ]);
-    for (const { says } of left.filter(({ check }) => !unknowable.includes(check))) expect(says).toMatch(/doesn't answer/);
+    for (const { message } of left.filter(({ check }) => !unknowable.includes(check))) expect(message).toMatch(/doesn't answer/);
     expect(code).toBe(0);
 });
 

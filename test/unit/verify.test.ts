@@ -242,7 +242,7 @@ describe("each failure has its line", () => {
         await arrange();
         const { line } = await run();
         expect(line(check)).toMatchObject({ status });
-        expect(`${line(check).says}: ${line(check).wayOut ?? ""}`).toMatch(says);
+        expect(`${line(check).message}: ${line(check).fix ?? ""}`).toMatch(says);
     });
 });
 
@@ -257,7 +257,7 @@ describe("--modal", () => {
         page.state.answer = (content) => completion(content.includes("sha256") ? answer(content) : "ready");
         const { line } = await run({ modal: true });
         expect(line("Modal run")).toMatchObject({ status });
-        expect(`${line("Modal run").says}: ${line("Modal run").wayOut ?? ""}`).toMatch(says);
+        expect(`${line("Modal run").message}: ${line("Modal run").fix ?? ""}`).toMatch(says);
     });
 });
 
@@ -271,7 +271,7 @@ describe("without a deployment it says so in one line", () => {
         arrange();
         const { code, lines } = await run();
         expect(lines).toHaveLength(1);
-        expect(`${lines[0].says}: ${lines[0].wayOut ?? ""}`).toMatch(says);
+        expect(`${lines[0].message}: ${lines[0].fix ?? ""}`).toMatch(says);
         expect(code).toBe(1);
     });
 });
