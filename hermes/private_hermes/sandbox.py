@@ -100,7 +100,10 @@ printf '\n%s %d\n' $id $code
 # Ends a command, with all that it has started in its group.
 STOP = f"pid=$(cat {FOLDER}/$1.pid) && kill -TERM -- -$pid && sleep 3; kill -KILL -- -$pid 2>/dev/null"
 # Ends a process in the background, with all that it has started: Hermes kills the first of them only.
-STOP_TREE = """tree() { local child; for child in $(cat /proc/$1/task/*/children 2>/dev/null); do tree $child; done; kill $1 2>/dev/null; }; tree """
+STOP_TREE = (
+    "tree() { local child; for child in $(grep -ls \"^PPid:[[:space:]]*$1\\$\" /proc/[0-9]*/status | cut -d/ -f3); do tree $child; done; "
+    "kill $1 2>/dev/null; }; tree "
+)
 
 # Whether the bytes of a command's output are a file that may be written back.
 whole_file = contextvars.ContextVar("whole_file", default=False)
@@ -475,7 +478,8 @@ class PersonSandbox(BaseEnvironment):
             f"eval {shlex.quote(command)}",
             "__hermes_code=$?",
             "umask 077",
-            f"export -p >{FOLDER}/env.$BASHPID 2>/dev/null && mv -f {FOLDER}/env.$BASHPID {FOLDER}/env",
+            # What Modal itself has set differs in the next sandbox, which begins with this file.
+            f"export -p | grep -v '^declare -x MODAL_' >{FOLDER}/env.$$ 2>/dev/null && mv -f {FOLDER}/env.$$ {FOLDER}/env",
             f"printf '\\n{self._cwd_marker}%s{self._cwd_marker}\\n' \"$(pwd -P)\"",
             "exit $__hermes_code",
         ])

@@ -42,6 +42,9 @@ describe("the tools that work in the sandbox", () => {
         expect(await person.run("python3 -c 'print(sum(i*i for i in range(1, 1001)))'")).toMatchObject({ output: "333833500", exit_code: 0 });
         expect(await person.run("echo to stderr >&2; exit 3")).toMatchObject({ output: "to stderr", exit_code: 3 });
         await person.run("export ANIMAL=cat; mkdir -p /root/work; cd /root/work");
+        // What Modal sets is another one in the next sandbox, and isn't kept.
+        await person.run("export MODAL_TASK_ID=old");
+        expect((await person.run("echo [$MODAL_TASK_ID]")).output).toBe("[]");
         expect(await person.run("pwd; echo $ANIMAL; uname -n")).toMatchObject({ output: "/root/work\ncat\nmodal" });
         // Done where the test thinks.
         const [sandbox] = await person.sandboxes();
