@@ -61,7 +61,7 @@ describe("all workflows", () => {
     test("none has a stored secret, and none runs with the rights of this repository for the code of another", () => {
         expect(files.filter((file) => /\bsecrets\b/.test(texts[file]))).toEqual([]);
         const events = Object.values(workflows).flatMap((workflow) => Object.keys(workflow.on));
-        expect(events.sort()).toEqual(["pull_request", "push", "workflow_dispatch"]);
+        expect(events.sort()).toEqual(["pull_request", "push", "schedule", "workflow_dispatch"]);
     });
 
     test("none may write, but for the deployment's own token", () => {
