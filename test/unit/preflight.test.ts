@@ -366,8 +366,8 @@ describe("which CLI", () => {
     ])("%s", async ([, arrange, status, says]) => {
         arrange();
         const { line } = await run();
-        expect(line("Pulumi CLI")).toMatchObject({ status, says });
-        expect(line("Node.js")).toMatchObject({ status: "ok", says: "v22.18.0" });
+        expect(line("Pulumi CLI")).toMatchObject({ status, message: says });
+        expect(line("Node.js")).toMatchObject({ status: "ok", message: "v22.18.0" });
     });
 });
 
