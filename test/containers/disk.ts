@@ -55,7 +55,7 @@ const agentsOwn: Record<string, string> = {
 
 /** Starts Hermes so that it writes down each path of the disk that it tries, see test/services/tried.py. */
 export async function startWatched(stack: Stack): Promise<void> {
-    await stack.addVolume("watch", "cp /tried.py /disk/sitecustomize.py");
+    await stack.addVolume("watch", "install -m 644 /tried.py /disk/sitecustomize.py");
     await stack.start("hermes", { PYTHONPATH: "/watch" }, { watch: "/watch" });
 }
 
