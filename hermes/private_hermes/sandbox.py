@@ -227,12 +227,15 @@ class Records:
             raise SandboxError(f"{self.path}, the list of saved sandboxes, can't be read ({error}). No code runs until its owner restores it.") from error
 
     def of(self, person):
-        return {"saved": [], "running": None, "at": None, **self.all().get(person, {})}
+        return self._filled(self.all().get(person, {}))
+
+    def _filled(self, record):
+        return {"saved": [], "running": None, "at": None, **record}
 
     def change(self, person, **more):
         with self._lock:
             everybody = self.all()
-            everybody[person] = {**self.of(person), **more}
+            everybody[person] = self._filled({**everybody.get(person, {}), **more})
             new = self.path.with_name(f"sandboxes.json.tmp.{uuid.uuid4().hex[:8]}")
             with new.open("w") as file:
                 json.dump(everybody, file, indent=1)
@@ -296,9 +299,7 @@ class PersonSandbox(BaseEnvironment):
         records.adopt(self.person)
         record = records.of(self.person)
         if record["running"]:
-            # Of a gateway that was killed.
-            if found := self._found(record["running"]):
-                self._sandbox, self._created = found, time.time()
+            if self._take_up(record["running"]):
                 return
             self._tell_of_new(record)
         saved = record["saved"]
@@ -317,13 +318,16 @@ class PersonSandbox(BaseEnvironment):
         records.change(self.person, saved=saved, running=made.object_id)
         self._sandbox, self._created, self._saved = made, time.time(), time.time()
 
-    def _found(self, id):
-        """A sandbox that still runs, by its id."""
+    def _take_up(self, id):
+        """Takes up the sandbox that a killed gateway has left; tells whether it still runs."""
         try:
             found = client.run(modal.Sandbox.from_id.aio(id))
         except modal.exception.NotFoundError:
-            return None
-        return found if found.returncode is None else None
+            return False
+        if found.returncode is not None:
+            return False
+        self._sandbox, self._created = found, time.time()
+        return True
 
     def _tell_of_new(self, record):
         saved = record["at"] and datetime.fromtimestamp(record["at"], hermes_time.get_timezone())
@@ -405,11 +409,10 @@ class PersonSandbox(BaseEnvironment):
                         logger.warning("the sandbox of %s can't be saved now: %s", self.person, error)
 
     def recover(self):
-        """Takes up a sandbox that a killed gateway has left; as nobody uses it, `keep` saves and ends it."""
+        """Takes up what a killed gateway has left; as nobody uses it, `keep` saves and ends it."""
         with self._life:
             if self._sandbox is None and (running := records.of(self.person)["running"]):
-                if found := self._found(running):
-                    self._sandbox, self._created = found, time.time()
+                self._take_up(running)
 
     def cleanup(self):
         """Hermes calls it when a chat has ended or was idle; when the sandbox ends is decided by `keep`."""
