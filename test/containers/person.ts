@@ -26,19 +26,19 @@ export class Person {
         return { "X-OpenWebUI-User-Id": this.id, "X-OpenWebUI-Chat-Id": this.chat };
     }
 
-    private request(content: string, stream = false) {
-        return {
-            bearer: this.stack.environment("hermes").API_SERVER_KEY,
-            headers: this.headers,
-            body: { model: this.stack.environment("hermes").API_SERVER_MODEL_NAME, messages: [{ role: "user", content }], stream },
-        };
+    private request(content: string) {
+        return this.stack.chatRequest([{ role: "user", content }], this.headers);
     }
 
     /** What the agent answers. */
-    async ask(content: string): Promise<string> {
-        const { status, body } = await this.stack.hermes("POST", "/v1/chat/completions", this.request(content));
-        expect(status, JSON.stringify(body)).toBe(200);
-        return (body as { choices: { message: { content: string } }[] }).choices[0].message.content;
+    ask(content: string): Promise<string> {
+        return this.stack.chat([{ role: "user", content }], this.headers);
+    }
+
+    /** The id of the session that Hermes has for the chat. */
+    async session(content: string): Promise<string | undefined> {
+        const { headers } = await this.stack.hermes("POST", "/v1/chat/completions", this.request(content));
+        return Object.entries(headers).find(([name]) => /x-hermes-session-id/i.test(name))?.[1];
     }
 
     /** What a tool gives. */
@@ -52,9 +52,9 @@ export class Person {
 
     /** Sends a message and hangs up after so many seconds, as Stop in the page does. */
     async stopAfter(seconds: number, content: string): Promise<void> {
-        const { bearer, headers, body } = this.request(content, true);
+        const { bearer, headers, body } = this.request(content);
         const call = {
-            method: "POST", url: `http://${this.stack.address("hermes")}/v1/chat/completions`, body,
+            method: "POST", url: `http://${this.stack.address("hermes")}/v1/chat/completions`, body: { ...body, stream: true },
             headers: { ...headers, Authorization: `Bearer ${bearer}` },
         };
         await outputOf(this.stack.openRouter, ["sh", "-c", `timeout ${seconds} python3 /client.py >/dev/null || true`], JSON.stringify(call));

@@ -138,13 +138,8 @@ describe("nobody hurts another", () => {
     });
 
     test("two people who begin with the same words have a session each, and a chat keeps its own", async () => {
-        const sessions = async (person: Person) => (await stack.hermes("POST", "/v1/chat/completions", {
-            bearer: stack.environment("hermes").API_SERVER_KEY,
-            headers: { "X-OpenWebUI-User-Id": person.id, "X-OpenWebUI-Chat-Id": person.chat },
-            body: { model: "hermes-agent", messages: [{ role: "user", content: "hi" }] },
-        })).headers;
         const [anna, ben] = [somebody(), somebody()];
-        const id = async (person: Person) => Object.entries(await sessions(person)).find(([name]) => /x-hermes-session-id/i.test(name))?.[1];
+        const id = (person: Person) => person.session("hi");
         const first = await id(anna);
         expect(first).toBeTruthy();
         expect(await id(ben)).not.toBe(first);

@@ -117,12 +117,17 @@ interface Chat {
     chat: { history: { messages: Record<string, { role: string; content: string; done?: boolean }> } };
 }
 
+interface Message {
+    role: string;
+    content: unknown;
+}
+
 /** A chat request as it reached the model server. */
 export interface ModelCall {
     authorization: string;
     bytes: number;
     model: string;
-    messages: { role: string; content: unknown }[];
+    messages: Message[];
     tools: string[];
 }
 
@@ -395,12 +400,15 @@ export class Stack {
         return this.chat([{ role: "user", content }]);
     }
 
+    /** A chat request as Open WebUI sends it to Hermes; `headers` name the account and the chat. */
+    chatRequest(messages: Message[], headers: Record<string, string> = {}): RequestOptions & { body: object } {
+        const { API_SERVER_KEY: bearer, API_SERVER_MODEL_NAME: model } = this.environment("hermes");
+        return { bearer, headers, body: { model, messages } };
+    }
+
     /** As `ask`, with all that was said before, and with pictures. */
-    async chat(messages: { role: string; content: unknown }[]): Promise<string> {
-        const { status, body } = await this.hermes("POST", "/v1/chat/completions", {
-            bearer: this.environment("hermes").API_SERVER_KEY,
-            body: { model: this.environment("hermes").API_SERVER_MODEL_NAME, messages },
-        });
+    async chat(messages: Message[], headers?: Record<string, string>): Promise<string> {
+        const { status, body } = await this.hermes("POST", "/v1/chat/completions", this.chatRequest(messages, headers));
         if (status !== 200) throw new Error(`Hermes answered ${status}: ${JSON.stringify(body)}`);
         return (body as { choices: { message: { content: string } }[] }).choices[0].message.content;
     }
