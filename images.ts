@@ -1,7 +1,7 @@
 /** The images of the two services: built here, pulled by Render. */
 import * as docker from "@pulumi/docker-build";
 import * as pulumi from "@pulumi/pulumi";
-import type { Settings } from "./config";
+import type { Settings } from "./config.ts";
 
 /** Builds a folder of this repository and pushes it; the digest changes with the folder's content. */
 export const buildImage = (name: string, folder: string, { imageBase, imageRegistry, ghcrUser, ghcrToken }: Settings) =>

@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as render from "@pulumi/render";
-import { readSettings, tailnetPort, tailnetTag } from "./config";
-import { keepDisk, refuseMove, tellOfNewOwner } from "./data";
-import { refusePublicResources } from "./guard";
-import { buildImage } from "./images";
+import { readSettings, tailnetPort, tailnetTag } from "./config.ts";
+import { keepDisk, refuseMove, tellOfNewOwner } from "./data.ts";
+import { refusePublicResources } from "./guard.ts";
+import { buildImage } from "./images.ts";
 
 const settings = readSettings();
 refusePublicResources();

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { buildFrom, contexts, engine, ensureBases, imageOfRun, repository } from "./docker";
+import { buildFrom, contexts, engine, ensureBases, imageOfRun, repository } from "../harness/docker.ts";
 
 test("a Dockerfile with digests is built on what bases/build.sh has made sure of", async () => {
     const folder = mkdtempSync(join(tmpdir(), "private-hermes-pinned-"));

@@ -2,9 +2,9 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { startWatched, unknownOnDisk } from "./disk";
-import { handleOf, output, runToEnd, type ContainerSpec } from "./docker";
-import { Stack, words } from "./stack";
+import { startWatched, unknownOnDisk } from "../harness/disk.ts";
+import { handleOf, output, runToEnd, type ContainerSpec } from "../harness/docker.ts";
+import { Stack, words } from "../harness/testbed.ts";
 
 let stack: Stack;
 

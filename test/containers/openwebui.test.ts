@@ -1,8 +1,8 @@
 /** The Open WebUI image with the real tailscaled: what it refuses, what it keeps to itself, and how it ends. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedTestContainer } from "testcontainers";
-import { output, runToEnd, withPid, type ContainerSpec } from "./docker";
-import { Stack } from "./stack";
+import { output, runToEnd, withPid, type ContainerSpec } from "../harness/docker.ts";
+import { Stack } from "../harness/testbed.ts";
 
 let stack: Stack;
 

@@ -6,8 +6,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { cliVersion } from "../engine/pulumi";
-import { engine, repository } from "./docker";
+import { cliVersion } from "../harness/pulumi.ts";
+import { engine, repository } from "../harness/docker.ts";
 
 interface Rehearsal {
     process: ChildProcessWithoutNullStreams;
@@ -19,10 +19,10 @@ interface Rehearsal {
 }
 
 function rehearse(...options: string[]): Rehearsal {
-    const offline = `--import=${new URL("../checks/loopback-only.mjs", import.meta.url).href}`; // it fetches no CLI
+    const offline = `--import=${new URL("../harness/loopback-only.mjs", import.meta.url).href}`; // it fetches no CLI
     const env = { ...process.env, PRIVATE_HERMES_RUN: undefined, CI: undefined, NODE_OPTIONS: offline };
     // With a process group of its own, as a terminal would give it.
-    const child = spawn("node", ["test/rehearse.mts", ...options], { cwd: repository, env, detached: true });
+    const child = spawn("node", ["test/harness/rehearse.ts", ...options], { cwd: repository, env, detached: true });
     onTestFinished(() => void child.kill("SIGKILL"));
     let printed = "";
     child.stderr.on("data", (text) => (printed += String(text)));

@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { addressOf, output } from "./docker";
-import { Person } from "./person";
-import { Stack } from "./stack";
+import { addressOf, output } from "../harness/docker.ts";
+import { Person } from "../harness/person.ts";
+import { Stack } from "../harness/testbed.ts";
 
 let stack: Stack;
 

@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { kill, output, repository } from "./docker";
-import { type Session, Stack, words } from "./stack";
+import { kill, output, repository } from "../harness/docker.ts";
+import { type Session, Stack, words } from "../harness/testbed.ts";
 
 let stack: Stack;
 

@@ -1,10 +1,10 @@
 /** The agent on Telegram: who gets an answer and who doesn't, and scheduled jobs that report there. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startWatched, unknownOnDisk } from "./disk";
-import { logOf, output } from "./docker";
-import { Stack, words } from "./stack";
-import { Telegram } from "./telegram";
+import { startWatched, unknownOnDisk } from "../harness/disk.ts";
+import { logOf, output } from "../harness/docker.ts";
+import { Stack, words } from "../harness/testbed.ts";
+import { Telegram } from "../harness/telegram.ts";
 
 const [owner, partner, bystander, stranger] = [1001, 1002, 1003, 6666];
 /** More who are allowed, each for one test. */

@@ -1,11 +1,11 @@
 /** The data of the previous versions under the pinned ones; and the way back, which is the snapshots of the disks. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { serviceNames } from "../program";
-import { pinned, previous as versionsBefore, type Versions } from "../upgrade/versions";
-import { output, repository } from "./docker";
-import { buildPrevious } from "./previous";
-import { Stack, words, type Session } from "./stack";
+import { serviceNames } from "../harness/program.ts";
+import { pinned, previous as versionsBefore, type Versions } from "../harness/versions.ts";
+import { output, repository } from "../harness/docker.ts";
+import { buildPrevious } from "../harness/previous.ts";
+import { Stack, words, type Session } from "../harness/testbed.ts";
 
 let stack: Stack;
 let previous: Awaited<ReturnType<typeof buildPrevious>>;

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { contexts, engine, imageOfRun, repository, takeImitatedDigests } from "./docker";
+import { contexts, engine, imageOfRun, repository, takeImitatedDigests } from "../harness/docker.ts";
 
 function temporaryFolder(): string {
     const folder = mkdtempSync(join(tmpdir(), "private-hermes-windows-"));

@@ -6,13 +6,13 @@ import { relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { addressOf, engine, handleOf, output, repository } from "../containers/docker";
-import { Laptop, type Visited } from "../containers/laptop";
-import { Stack } from "../containers/stack";
-import { Deployment } from "../engine/deployment";
-import { cliVersion } from "../engine/pulumi";
-import { howToOpen, keep, realServices } from "./options";
-import { VerifyUser } from "./verify-user";
+import { addressOf, engine, handleOf, output, repository } from "../harness/docker.ts";
+import { Laptop, type Visited } from "../harness/laptop.ts";
+import { Stack } from "../harness/testbed.ts";
+import { Deployment } from "../harness/deployment.ts";
+import { cliVersion } from "../harness/pulumi.ts";
+import { howToOpen, keep, realServices } from "../harness/options.ts";
+import { VerifyUser } from "../harness/verify-user.ts";
 
 const cli = await cliVersion();
 

@@ -1,7 +1,7 @@
 /** Who may have an account: the admin alone, unless the owner says otherwise. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Stack, type Session } from "../containers/stack";
+import { Stack, type Session } from "../harness/testbed.ts";
 
 let stack: Stack;
 

@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { handleOf, isRunning, logOf, output, start, withPid, type ContainerSpec } from "../containers/docker";
-import { Laptop } from "../containers/laptop";
-import { Stack } from "../containers/stack";
+import { handleOf, isRunning, logOf, output, start, withPid, type ContainerSpec } from "../harness/docker.ts";
+import { Laptop } from "../harness/laptop.ts";
+import { Stack } from "../harness/testbed.ts";
 
 let stack: Stack;
 let laptop: Laptop;

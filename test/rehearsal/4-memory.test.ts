@@ -1,12 +1,12 @@
 /** Both services on the memory and CPU of the plans that the program declares, with no swap to help. */
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Laptop } from "../containers/laptop";
-import { kills, peaks } from "../containers/memory";
-import { Person } from "../containers/person";
-import { Stack } from "../containers/stack";
-import { serviceNames } from "../program";
-import { median } from "./median";
+import { Laptop } from "../harness/laptop.ts";
+import { kills, peaks } from "../harness/memory.ts";
+import { Person } from "../harness/person.ts";
+import { Stack } from "../harness/testbed.ts";
+import { serviceNames } from "../harness/program.ts";
+import { median } from "../harness/median.ts";
 
 let stack: Stack;
 let laptop: Laptop;

@@ -2,16 +2,16 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { runChecks } from "../checks/run";
-import { output, repository } from "../containers/docker";
-import { Laptop } from "../containers/laptop";
-import { Stack } from "../containers/stack";
-import { Deployment } from "../engine/deployment";
-import { cliVersion, stackName } from "../engine/pulumi";
-import { Registry } from "../engine/registry";
-import { requiredSettings, secretSettings, serviceNames, type ServiceName } from "../program";
-import type { Failure } from "../render/api";
-import { median } from "./median";
+import { runChecks } from "../harness/ops.ts";
+import { output, repository } from "../harness/docker.ts";
+import { Laptop } from "../harness/laptop.ts";
+import { Stack } from "../harness/testbed.ts";
+import { Deployment } from "../harness/deployment.ts";
+import { cliVersion, stackName } from "../harness/pulumi.ts";
+import { Registry } from "../harness/registry.ts";
+import { requiredSettings, secretSettings, serviceNames, type ServiceName } from "../harness/program.ts";
+import type { Failure } from "../stand-ins/render/api.ts";
+import { median } from "../harness/median.ts";
 
 const cli = await cliVersion();
 if (!cli) console.warn("Skipped: the lines about Pulumi's engine, which need a Pulumi CLI.");

@@ -1,7 +1,7 @@
-import { execFile } from "node:child_process";
+import type { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, test, vi } from "vitest";
-import { run } from "../../checks/command.mts";
+import { run } from "../../ops/command.ts";
 
 /** Limits in milliseconds that commands were started with; each of them has a short one here. */
 const limits = vi.hoisted(() => [] as (number | undefined)[]);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { declaredSettings, requiredSettings, run, secretSettings } from "../program";
+import { declaredSettings, requiredSettings, run, secretSettings } from "../harness/program.ts";
 
 /** The lines of complaint that the program ends with, by the setting that each is about. */
 async function complaints(overrides: Record<string, string | undefined>, plainText: string[] = []): Promise<Record<string, string>> {

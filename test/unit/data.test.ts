@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { diskRefusal, moveRefusal } from "../../data";
+import { diskRefusal, moveRefusal } from "../../data.ts";
 
 describe("services that stand elsewhere than the settings say", () => {
     test("aren't moved, and the sentence says where they stand, what would be lost and which setting allows it", () => {

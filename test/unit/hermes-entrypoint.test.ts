@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { run } from "../program";
+import { run } from "../harness/program.ts";
 
 const entrypoint = fileURLToPath(new URL("../../hermes/entrypoint.sh", import.meta.url));
 

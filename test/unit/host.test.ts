@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Commands } from "../checks/commands";
-import { engine } from "../containers/docker";
-import { ensureEngine } from "../host";
+import { Commands } from "../harness/commands.ts";
+import { engine } from "../harness/docker.ts";
+import { ensureEngine } from "../harness/host.ts";
 
-vi.mock(import("../containers/docker"), () => ({ engine: vi.fn() }));
+vi.mock(import("../harness/docker.ts"), () => ({ engine: vi.fn() }));
 
 // The real thing was tried on a bare Debian. Here: what it says and where, what it asks apt-get for, and that the daemon ends.
 describe.skipIf(process.platform !== "linux")("a machine on which no Docker engine answers", () => {

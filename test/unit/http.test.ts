@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { ask } from "../../checks/http.mts";
+import { ask } from "../../ops/http.ts";
 
 test("a service that takes the connection and says nothing is given up in time, in words", async () => {
     const silent = createServer();

@@ -13,8 +13,8 @@ const link = () => path("node_modules/.bin/node");
 beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "private-hermes-link-"));
     onTestFinished(() => { rmSync(folder, { recursive: true }); });
-    for (const name of ["checks", "node_modules/.bin"]) mkdirSync(path(name), { recursive: true });
-    copyFileSync("checks/link-node.mjs", path("checks/link-node.mjs"));
+    for (const name of ["ops", "node_modules/.bin"]) mkdirSync(path(name), { recursive: true });
+    copyFileSync("ops/link-node.mjs", path("ops/link-node.mjs"));
 });
 
 /** Puts a Node.js where its npm package has it. */
@@ -24,7 +24,7 @@ function bring(name: string) {
 }
 
 function install() {
-    const { status, stderr } = spawnSync(process.execPath, [path("checks/link-node.mjs")], { encoding: "utf8" });
+    const { status, stderr } = spawnSync(process.execPath, [path("ops/link-node.mjs")], { encoding: "utf8" });
     expect(stderr).toBe("");
     expect(status).toBe(0);
 }

@@ -5,14 +5,14 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { status as grpc } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { preflight } from "../../checks/preflight.mts";
-import type { Line } from "../../checks/report.mts";
-import { Commands } from "../checks/commands";
-import { idle } from "../checks/render";
-import { Services, type World } from "../checks/services";
-import { pulumiSays, type StackOptions } from "../checks/stack";
-import { requiredSettings } from "../program";
-import { RenderApi } from "../render/api";
+import { preflight } from "../../ops/preflight.ts";
+import type { Line } from "../../ops/report.ts";
+import { Commands } from "../harness/commands.ts";
+import { idle } from "../harness/render-services.ts";
+import { Services, type World } from "../stand-ins/accounts.ts";
+import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
+import { requiredSettings } from "../harness/program.ts";
+import { RenderApi } from "../stand-ins/render/api.ts";
 
 vi.mock(import("node:fs/promises"), async (original) => ({ ...(await original()), statfs: vi.fn() }));
 
@@ -422,7 +422,7 @@ describe("as a command", { timeout: 30_000 }, () => {
     test("a Node.js that is too old is told so in one sentence", () => {
         const old = commands.makeFolder("old");
         writeFileSync(join(old, "old.mjs"), 'Object.defineProperty(process.versions, "node", { value: "22.17.9" });');
-        const { stdout, stderr, status } = spawnSync(process.execPath, ["--import", join(old, "old.mjs"), "--import", "./checks/node.mjs", "checks/preflight.mts"], { encoding: "utf8" });
+        const { stdout, stderr, status } = spawnSync(process.execPath, ["--import", join(old, "old.mjs"), "--import", "./ops/node.mjs", "ops/preflight.ts"], { encoding: "utf8" });
         expect(stderr).toMatch(/^✗ Node\.js: .*>=22\.18.*nodejs\.org\.\n$/);
         expect(stdout).toBe("");
         expect(status).toBe(1);

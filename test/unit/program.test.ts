@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import * as render from "@pulumi/render";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { tailnetPort, tailnetTag } from "../../config";
-import { refusal } from "../../guard";
-import { evaluate, plain, plainStrings, requiredSettings, run, type Program, type Resource } from "../program";
+import { tailnetPort, tailnetTag } from "../../config.ts";
+import { refusal } from "../../guard.ts";
+import { evaluate, plain, plainStrings, requiredSettings, run, type Program, type Resource } from "../harness/program.ts";
 
 const credential = "render:index/registryCredential:RegistryCredential";
 const privateService = "render:index/privateService:PrivateService";

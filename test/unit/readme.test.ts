@@ -3,9 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { settingRules, type SettingName } from "../../config";
-import { projectFiles } from "../files";
-import { declaredSettings, evaluate } from "../program";
+import { settingRules, type SettingName } from "../../config.ts";
+import { projectFiles } from "../harness/files.ts";
+import { declaredSettings, evaluate } from "../harness/program.ts";
 
 const pages = Object.fromEntries(projectFiles("*.md", "docs/*.md").map((path) => [path, readFileSync(path, "utf8")]));
 

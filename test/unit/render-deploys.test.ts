@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import {
     api, ask, changedService, create, createLive, deploy, deploysOf, disk, envVars, hold, image, lastRelease, newImage, read, runtime,
     statusesOf, variables,
-} from "./render-client";
+} from "../harness/render-client.ts";
 
 describe("deploys", () => {
     test("go from queued over build and update to live, and the one before is deactivated", async () => {

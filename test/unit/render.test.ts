@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import {
     api, apiKey, ask, changedService, create, createLive, credential, credentialId, deploy, deploysOf, disk, envVars, hold, image,
     lastRelease, newImage, newService, ownerId, read, runtime, secret, statusesOf, token, variables, type ServiceJson,
-} from "./render-client";
+} from "../harness/render-client.ts";
 
 describe("a workspace without a payment card", () => {
     // As seen in cloudy-sky-software/pulumi-render#363.

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { projectFiles } from "../files";
+import { projectFiles } from "../harness/files.ts";
 
 interface Rule {
     matchPackageNames?: string[];
@@ -45,7 +45,7 @@ test("what the two images are built on is one group, with the Go module that bel
     for (const type of ["major", "minor", "patch"]) {
         expect([groupOf("dockerfile", "tailscale/tailscale", type), groupOf("gomod", "tailscale.com", type)]).toEqual(["base images", "base images"]);
     }
-    expect(readFileSync("test/control/go.mod", "utf8")).toContain("require tailscale.com v");
+    expect(readFileSync("test/stand-ins/tailscale/go.mod", "utf8")).toContain("require tailscale.com v");
 });
 
 test("a release that changes data on a disk comes by itself, a patch with the others", () => {

@@ -3,14 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Commands } from "../checks/commands";
-import { idle } from "../checks/render";
-import { Services, type World } from "../checks/services";
-import { ctrlC, enter, Terminal } from "../checks/terminal";
-import { requiredSettings, secretSettings } from "../program";
-import { RenderApi } from "../render/api";
+import { Commands } from "../harness/commands.ts";
+import { idle } from "../harness/render-services.ts";
+import { Services, type World } from "../stand-ins/accounts.ts";
+import { ctrlC, enter, Terminal } from "../harness/terminal.ts";
+import { requiredSettings, secretSettings } from "../harness/program.ts";
+import { RenderApi } from "../stand-ins/render/api.ts";
 
-/** What the CLI's stand-in keeps, see test/checks/pulumi.mjs. */
+/** What the CLI's stand-in keeps, see test/stand-ins/pulumi.mjs. */
 interface State {
     user: string;
     cloud: boolean;
@@ -44,7 +44,7 @@ const keep = (changes: Partial<State>) => { writeFileSync(path("state.json"), JS
 const environment = (): NodeJS.ProcessEnv => ({
     ...process.env,
     PATH: [commands.folder, process.env.PATH].join(delimiter),
-    NODE_OPTIONS: `--import=${new URL("../checks/loopback-only.mjs", import.meta.url).href}`,
+    NODE_OPTIONS: `--import=${new URL("../harness/loopback-only.mjs", import.meta.url).href}`,
     SERVICES_URL: services.url,
     MODAL_SERVER_URL: services.modalUrl,
     RENDER_HOST: render.url,
@@ -74,8 +74,8 @@ beforeEach(async () => {
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     commands = new Commands();
     folder = mkdtempSync(join(tmpdir(), "private-hermes-setup-"));
-    for (const name of ["package.json", "Pulumi.yaml", "node_modules", "checks"]) symlinkSync(resolve(name), path(name));
-    commands.forward("pulumi", [process.execPath, resolve("test/checks/pulumi.mjs"), path("state.json")]);
+    for (const name of ["package.json", "Pulumi.yaml", "node_modules", "ops"]) symlinkSync(resolve(name), path(name));
+    commands.forward("pulumi", [process.execPath, resolve("test/stand-ins/pulumi.mjs"), path("state.json")]);
     commands.install("tailscale", {});
 });
 

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { projectFiles } from "../files";
+import { projectFiles } from "../harness/files.ts";
 
 const scripts = projectFiles("**/*.sh", ".ci/run");
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
-import { Commands } from "../checks/commands";
+import { Commands } from "../harness/commands.ts";
 
 type Permissions = Record<string, "read" | "write" | "none"> | "read-all" | "write-all";
 
@@ -153,7 +153,7 @@ describe("the deployment", () => {
     });
 
     test("the Pulumi CLI is the one that this project has been tried with", () => {
-        const [, tested] = /testedCli = "(.+)"/.exec(readFileSync("checks/machine.mts", "utf8")) ?? [];
+        const [, tested] = /testedCli = "(.+)"/.exec(readFileSync("ops/machine.ts", "utf8")) ?? [];
         expect(stepsWith("pulumi/actions").map((step) => step.with)).toEqual([preview, up].map(() => ({ "pulumi-version": tested })));
     });
 

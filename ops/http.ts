@@ -1,0 +1,60 @@
+/** Questions over HTTPS. */
+import { Unchecked } from "./report.ts";
+
+export interface Answer {
+    status: number;
+    headers: Headers;
+    /** Parsed where it is JSON. */
+    body: unknown;
+}
+
+export interface Credentials {
+    bearer?: string;
+    basic?: { user: string; password: string };
+}
+
+/** For a service that answers slowly; one that doesn't answer at all shouldn't hold up the report. */
+const timeoutMs = 20_000;
+
+/** The reason in an error of fetch, of a socket or of a command: the code where there is one, and words for a time-out. */
+export function reasonOf(error: unknown): string {
+    const { code, name, message, cause } = error as NodeJS.ErrnoException;
+    if (cause !== undefined) return reasonOf(cause);
+    // A DOMException, whose code of 23 tells nobody anything.
+    return name === "TimeoutError" ? "no answer in time" : (code ?? message);
+}
+
+/** Text as JSON, or as it is. */
+export function parsed(text: string): unknown {
+    try {
+        return JSON.parse(text);
+    } catch {
+        return text;
+    }
+}
+
+/**
+ * Asks a service and changes nothing there. Rejects with `Unchecked` when it can't be reached, and for 429 and 5xx, which
+ * say nothing about what was asked.
+ */
+export async function ask(url: string, { bearer, basic }: Credentials = {}, headers: Record<string, string> = {}): Promise<Answer> {
+    const authorization = basic ? `Basic ${Buffer.from(`${basic.user}:${basic.password}`).toString("base64")}` : bearer && `Bearer ${bearer}`;
+    const { host } = new URL(url);
+    let response: Response;
+    let text: string;
+    try {
+        response = await fetch(url, {
+            headers: { accept: "application/json", ...headers, ...(authorization && { authorization }) },
+            redirect: "manual", // credentials go where they belong and no further
+            signal: AbortSignal.timeout(timeoutMs),
+        });
+        text = await response.text();
+    } catch (error) {
+        throw new Unchecked(`${host} doesn't answer (${reasonOf(error)})`);
+    }
+    if (response.status === 429 || response.status >= 500) throw new Unchecked(`${host} answers ${response.status}, try again later`);
+    return { status: response.status, headers: response.headers, body: parsed(text) };
+}
+
+/** For an answer that no case is known for. */
+export const unexpected = (url: string, { status }: Pick<Answer, "status">) => new Unchecked(`${new URL(url).host} answers ${status}`);

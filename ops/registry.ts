@@ -1,0 +1,88 @@
+/** What a token may do at an image registry, found out without pushing or pulling anything. */
+import { type Answer, ask, unexpected } from "./http.ts";
+import type { Settings } from "../config.ts";
+
+/** `rights` is undefined where the registry takes the token but doesn't say what it may do. */
+export type Verdict = { valid: false } | { valid: true; owner?: string; rights?: { pull: boolean; push: boolean; more: string[] } };
+
+type Login = Pick<Settings, "imageRegistry" | "imageBase" | "ghcrUser">;
+
+/**
+ * GitHub names the scopes of a classic token with every answer of its API (docs.github.com, "Scopes for OAuth apps");
+ * GHCR's own token endpoint gives a token to anybody.
+ */
+async function github(token: string): Promise<Verdict> {
+    const url = "https://api.github.com/user";
+    const answer = await ask(url, { bearer: token });
+    if (answer.status === 401) return { valid: false };
+    if (answer.status !== 200) throw unexpected(url, answer);
+    const scopes = (answer.headers.get("x-oauth-scopes") ?? "").split(",").map((scope) => scope.trim()).filter((scope) => scope !== "");
+    const push = scopes.includes("write:packages");
+    return {
+        valid: true,
+        owner: (answer.body as { login: string }).login,
+        // A token that may write may read, too.
+        rights: { pull: push || scopes.includes("read:packages"), push, more: scopes.filter((scope) => scope !== "read:packages") },
+    };
+}
+
+/** The parameters of a WWW-Authenticate header. */
+const challenge = (header: string) => Object.fromEntries([...header.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]));
+
+interface Access {
+    name: string;
+    actions: string[];
+}
+
+/** What a registry's token grants, where it is a JWT (distribution.github.io, "Token Authentication Implementation"). */
+function accessOf({ body }: Answer): Access[] | undefined {
+    const { token, access_token } = body as { token?: string; access_token?: string };
+    try {
+        const claims = JSON.parse(Buffer.from((token ?? access_token ?? "").split(".")[1], "base64url").toString()) as { access?: Access[] };
+        return claims.access ?? [];
+    } catch {
+        return undefined; // opaque
+    }
+}
+
+/** The way that Docker logs in (distribution.github.io, "Token Authentication Specification"). */
+async function distribution({ imageRegistry, imageBase, ghcrUser }: Login, repository: string, token: string): Promise<Verdict> {
+    const [host] = imageRegistry.split("/");
+    const root = `https://${host === "docker.io" ? "registry-1.docker.io" : host}/v2/`;
+    const basic = { user: ghcrUser, password: token };
+    const { status, headers } = await ask(root);
+    const header = headers.get("www-authenticate") ?? "";
+    if (status !== 401 || !/^(Bearer|Basic)\b/i.test(header)) throw unexpected(root, { status });
+    if (/^Basic/i.test(header)) {
+        const answer = await ask(root, { basic });
+        if (answer.status === 401 || answer.status === 403) return { valid: false };
+        if (answer.status !== 200) throw unexpected(root, answer);
+        return { valid: true };
+    }
+
+    const { realm, service } = challenge(header);
+    const name = `${imageBase.slice(host.length + 1)}/${repository}`;
+    const wanted = async (actions: string) => {
+        const url = new URL(realm);
+        url.search = new URLSearchParams({ service, scope: `repository:${name}:${actions}` }).toString();
+        return ask(url.href, { basic });
+    };
+    let answer = await wanted("pull,push");
+    let refused = false;
+    if (answer.status === 403) {
+        // Some registries refuse the whole question rather than grant a part of it.
+        refused = true;
+        answer = await wanted("pull");
+    }
+    if (answer.status === 401 || answer.status === 403) return { valid: false };
+    if (answer.status !== 200) throw unexpected(realm, answer);
+    const access = accessOf(answer);
+    if (!access) return refused ? { valid: true, rights: { pull: true, push: false, more: [] } } : { valid: true };
+    const actions = access.filter((each) => each.name === name).flatMap((each) => each.actions);
+    const may = (action: string) => actions.includes(action) || actions.includes("*");
+    return { valid: true, rights: { pull: may("pull"), push: may("push"), more: actions.filter((action) => action !== "pull") } };
+}
+
+/** Asks a registry about a token. Rejects with `Unchecked` when it can't be reached. */
+export const askRegistry = (login: Login, repository: string, token: string): Promise<Verdict> =>
+    login.imageRegistry === "ghcr.io" ? github(token) : distribution(login, repository, token);

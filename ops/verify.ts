@@ -1,0 +1,59 @@
+/**
+ * Checks after `pulumi up` what has come of it: waits for Render's deploys, then looks whether the services are private,
+ * how the page is published on the tailnet, how full the disks are, and whether the agent answers.
+ *
+ *   npm run verify
+ *   npm run verify -- --modal               also has the agent run code at Modal, which costs a little
+ *   npm run --silent verify -- --json       one JSON document: {"ok", "checks": [{"check", "status", "message", "fix"}]}
+ *
+ * Run it on a device in the tailnet. Ends with 1 when a check has failed, with 0 when none has, whatever couldn't be
+ * checked. The one thing that it does anywhere is a chat, which costs a short answer of the model.
+ *
+ * Environment
+ *   OPENWEBUI_PASSWORD   the admin's password, once it was changed on the page (the generated one)
+ *   ALL_PROXY            the SOCKS proxy of a Tailscale in userspace mode, socks5h://HOST:PORT (none)
+ *   RENDER_HOST          Render's API, as its Pulumi provider takes it (https://api.render.com/v1)
+ */
+import { pageChecks } from "./chat.ts";
+import { getCli } from "./cli.ts";
+import { deploymentChecks } from "./deployment.ts";
+import { options } from "./options.ts";
+import { failure, type Finding, report } from "./report.ts";
+import { type Outputs, readOutputs, readStack, type Stack, unreadable } from "./stack.ts";
+import { machineOnTailnetChecks } from "./tailscale.ts";
+
+interface Options {
+    json: boolean;
+    modal: boolean;
+    /** In seconds; Render itself gives a deploy up after 15 minutes. */
+    poll?: { every: number; within: number };
+}
+
+/** Reads the selected stack and checks its deployment. Gives the exit code. */
+export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 } }: Options): Promise<number> {
+    const only = (finding: () => Finding) => report([[{ name: "Stack", run: finding }]], { json, secrets: [] });
+    let stack: Stack;
+    let outputs: Outputs;
+    try {
+        [stack, outputs] = await Promise.all([readStack(), readOutputs()]);
+    } catch (error) {
+        return only(() => {
+            const finding = unreadable(error);
+            return finding.status === "unchecked" ? failure(finding.message, getCli) : finding;
+        });
+    }
+    const { hermesServiceId: hermes, openWebUiServiceId: openWebUi, openWebUiTailnetUrl: url, openWebUiAdminEmail: email, openWebUiAdminPassword } = outputs;
+    if (!hermes || !openWebUi || !url || !email || !openWebUiAdminPassword) {
+        return only(() => failure(`${stack.name} isn't deployed, or its last up didn't end`, "pulumi up"));
+    }
+
+    const password = process.env.OPENWEBUI_PASSWORD ?? openWebUiAdminPassword;
+    const { renderApiKey: apiKey, renderOwnerId: ownerId } = stack.settings;
+    const progress = process.stderr.isTTY ? (what: string) => { console.error(what); } : undefined;
+    const { deploys, others } = deploymentChecks({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll, progress });
+    const { connected, checks: machine } = machineOnTailnetChecks(new URL(url).hostname);
+    const running = [...others, ...machine, ...pageChecks({ url, email, password, connected }, { modal })];
+    return report([deploys, running], { json, secrets: [...stack.secrets, openWebUiAdminPassword, password] });
+}
+
+if (import.meta.main) process.exitCode = await verify(options("json", "modal"));

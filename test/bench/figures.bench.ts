@@ -1,0 +1,141 @@
+/** Prints the figures of docs/figures.md beside what was expected of them. It measures and judges nothing: `npm run bench`. */
+import { spawnSync } from "node:child_process";
+import { cpus, totalmem } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, test } from "vitest";
+import { imageSize, output, repository } from "../harness/docker.ts";
+import { Laptop } from "../harness/laptop.ts";
+import { peaks } from "../harness/memory.ts";
+import { Person } from "../harness/person.ts";
+import { serviceNames } from "../harness/program.ts";
+import { Stack } from "../harness/testbed.ts";
+
+const MB = 1024 * 1024;
+const rows: { figure: string; measured: string; expected: string; ratio: string }[] = [];
+
+function record(figure: string, measured: number, expected: number, unit: string) {
+    rows.push({
+        figure,
+        measured: `${measured.toFixed(measured < 100 ? 1 : 0)} ${unit}`,
+        expected: `<= ${expected} ${unit}`,
+        ratio: (measured / expected).toFixed(2),
+    });
+}
+
+let stack: Stack;
+
+beforeAll(async () => {
+    stack = await Stack.create();
+});
+afterAll(async () => {
+    console.log(`Measured on ${cpus().length} CPUs and ${Math.round(totalmem() / MB / 1024)} GB.`);
+    console.table(rows);
+    await stack.remove();
+});
+
+test("images", async () => {
+    record("Hermes image", (await imageSize("hermes")) / 1e6, 450, "MB");
+});
+
+test("what Open WebUI adds to a message", async () => {
+    await stack.start("open-webui", { OPENAI_API_BASE_URL: "http://openrouter.ai:8642/v1" });
+    const { token } = await stack.signIn();
+    const message = "How much of this is overhead?";
+    await stack.sendFromPage(token, message);
+    await sleep(3000);
+    const calls = await stack.calls();
+    record("bytes around a message in the UI", calls.reduce((sum, { bytes }) => sum + bytes, 0) - message.length, 1024, "bytes");
+});
+
+test("a message in the UI", async () => {
+    await Promise.all([stack.start("hermes"), stack.redeploy("open-webui")]);
+    const { token } = await stack.signIn();
+    await stack.forgetCalls();
+    await stack.sendFromPage(token, "How many calls is this?");
+    await sleep(3000);
+    record("model calls for a message in the UI", (await stack.calls()).length, 1, "calls");
+});
+
+/** Runs commands in a process of its own in the gateway's container; prints seconds and the peak of its memory in MB, as JSON. */
+const commands = (environment: string) => `
+import json, os, resource, time
+import private_hermes.sandbox, tools.environments.modal
+def execute(command):
+    return environment.execute(command, timeout=60, bounded_capture=True)
+began = time.monotonic()
+${environment}
+execute("true")
+first = time.monotonic() - began
+execute("true")
+further = time.monotonic() - began - first
+if "OUTPUT" in os.environ:
+    execute("head -c 200000000 /dev/zero | tr '\\0' a")
+print(json.dumps({"first": first, "further": further, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+os._exit(0)
+`;
+const environments = [
+    { name: "this project's sandbox", code: "environment = private_hermes.sandbox.sandbox_of('person-bench')" },
+    { name: "Hermes' own environment", code: "environment = tools.environments.modal.ModalEnvironment('python:3.13-slim', timeout=120)" },
+];
+
+test("a command in the sandbox", async () => {
+    if (!stack.services.hermes) await stack.start("hermes");
+    const run = async (code: string, variables = "") => {
+        const setting = `HERMES_HOME=/tmp/bench-$$ TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim ${variables}`;
+        const said = await output(stack.running("hermes"), "sh", "-c", `mkdir /tmp/bench-$$ && ${setting} /opt/hermes/bin/python -c "$0"`, commands(code));
+        return JSON.parse(said.trim().split("\n").at(-1) ?? "") as { first: number; further: number; peak: number };
+    };
+    for (const latency of [0, 0.1]) {
+        await stack.modal.play({ latency });
+        for (const { name, code } of environments) {
+            const { first, further } = await run(code);
+            record(`${name}: first command at ${latency * 1000} ms a call`, first, latency ? 2.1 : 0.7, "s");
+            record(`${name}: a further one at ${latency * 1000} ms a call`, further, latency ? 0.5 : 0.1, "s");
+        }
+    }
+    await stack.modal.play({});
+    // Hermes' own gives up before it has all of them here.
+    record("peak of a process with 200 MB of output", (await run(environments[0].code, "OUTPUT=1")).peak, 170, "MB");
+    const someone = new Person(stack);
+    await stack.modal.forgetCalls();
+    await someone.run("true");
+    const count = async () => Object.values(await stack.modal.calls()).reduce((sum, times) => sum + times, 0);
+    const first = await count();
+    record("calls to Modal for a chat's first command", first, 14, "calls");
+    await someone.run("true");
+    record("calls to Modal for a further one", (await count()) - first, 2, "calls");
+    record("sandboxes of ten first chats without code", await sandboxesOfTenChats(), 0.5, "sandboxes");
+});
+
+async function sandboxesOfTenChats(): Promise<number> {
+    const before = (await stack.modal.sandboxes()).length;
+    await Promise.all(Array.from({ length: 10 }, () => new Person(stack).ask("Good morning!")));
+    return (await stack.modal.sandboxes()).length - before;
+}
+
+test("memory under chats over the tailnet, each service on its plan", async () => {
+    for (const name of serviceNames) await stack.services[name]?.stop({ timeout: 60_000 });
+    const [hermes, openWebUi, laptop] = await Promise.all([
+        stack.startAndWait("hermes", stack.onPlan("hermes")),
+        stack.startAndWait("open-webui", stack.onPlan("open-webui")),
+        Laptop.join(stack),
+    ]);
+    const { token } = await stack.signIn();
+    const working = peaks([hermes], Promise.all(Array.from({ length: 8 }, () => new Person(stack).run("sleep 15; head -c 3000000 /dev/zero | tr '\\0' a"))));
+    record(`hermes on ${stack.plan("hermes")}, 8 people each with a running command`, (await working)[0], 341, "MB");
+    for (const chats of [8, 40]) {
+        const load = laptop.chats({ url: stack.url, tokens: [token], model: stack.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
+        const needed = await peaks([hermes, openWebUi], load);
+        for (const [index, name] of serviceNames.entries()) {
+            const { memoryMb = NaN } = stack.onPlan(name);
+            record(`${name} on ${stack.plan(name)}, ${chats} chats at once`, needed[index], Math.floor((memoryMb * 2) / 3), "MB");
+        }
+    }
+});
+
+test("npm test", () => {
+    const start = performance.now();
+    const { status } = spawnSync("npm", ["test"], { cwd: repository });
+    if (status !== 0) throw new Error("npm test fails: run it by itself to see why");
+    record("npm test", (performance.now() - start) / 1000, 30, "s");
+});

@@ -1,0 +1,28 @@
+/** Before the container tests: a Docker engine, base images, then the images of this repository and of the stand-ins. */
+import { removeProjects } from "./pulumi.ts";
+import { ensureEngine } from "./host.ts";
+import { buildImage, clearUp, contexts, ensureBases, onStandIn, ownsRun } from "./docker.ts";
+
+// Ryuk, Testcontainers' own janitor, is one more image to pull; clearUp() does its work.
+process.env.TESTCONTAINERS_RYUK_DISABLED = "true";
+
+async function removeAll() {
+    await removeProjects();
+    await clearUp();
+}
+
+export default async function setup() {
+    const endEngine = await ensureEngine();
+    await removeAll();
+    await ensureBases();
+    for (const name of Object.keys(contexts) as (keyof typeof contexts)[]) {
+        console.log(`Building an image from ${contexts[name]}/`);
+        await buildImage(name);
+        if (await onStandIn(name)) console.log(`  on a stand-in of its base image`);
+    }
+    if (!ownsRun()) return undefined;
+    return async () => {
+        await removeAll();
+        await endEngine();
+    };
+}

@@ -1,0 +1,38 @@
+/** How much memory a container needs, as the kernel counts it against its limit. */
+import type { StartedTestContainer } from "testcontainers";
+import { handleOf, output } from "./docker.ts";
+
+const MB = 1024 * 1024;
+
+interface MemoryStats {
+    usage: number;
+    /** Pages of files, which the kernel gives up before it kills: `cache` under cgroup v1, `file` under v2. */
+    stats: { cache?: number; file?: number };
+}
+
+/** Memory of a whole container that can't be reclaimed, in MB. */
+async function needed(container: StartedTestContainer): Promise<number> {
+    const { memory_stats } = (await (await handleOf(container)).stats({ stream: false, "one-shot": true })) as unknown as {
+        memory_stats: MemoryStats;
+    };
+    return (memory_stats.usage - (memory_stats.stats.cache ?? memory_stats.stats.file ?? NaN)) / MB;
+}
+
+/** The most that each of several containers needed, in MB, seen twice a second while `work` goes on. */
+export async function peaks(containers: StartedTestContainer[], work: Promise<unknown>): Promise<number[]> {
+    const samples: Promise<number[]>[] = [];
+    const sampling = setInterval(() => samples.push(Promise.all(containers.map(needed))), 500);
+    await work.finally(() => {
+        clearInterval(sampling);
+    });
+    const seen = await Promise.all(samples);
+    return containers.map((_, index) => Math.max(...seen.map((sample) => sample[index])));
+}
+
+/** How many processes of a container the kernel has killed for want of memory. */
+export async function kills(container: StartedTestContainer): Promise<number> {
+    const counts = await output(container, "sh", "-c", "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null || true");
+    const [, count] = /^oom_kill (\d+)$/m.exec(counts) ?? [];
+    if (!count) throw new Error("the kernel doesn't tell how many processes it has killed");
+    return Number(count);
+}

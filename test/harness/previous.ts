@@ -1,0 +1,36 @@
+/**
+ * Both services with the versions that an upgrade comes from, those of test/harness/previous.json: Hermes from
+ * test/harness/previous-hermes/, Open WebUI with Tailscale from this repository's folder with these versions in the place of the
+ * pinned ones.
+ */
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ServiceName } from "./program.ts";
+import { previous } from "./versions.ts";
+import { buildFrom, ensureBases, imageOfRun, repository, type ContainerSpec } from "./docker.ts";
+
+/** Replaces the version in a name of a base image, which must be there. */
+function exchange(text: string, image: string, tag: string): string {
+    const pattern = new RegExp(`(?<=^FROM \\S*${image}:)\\S+`, "m");
+    if (!pattern.test(text)) throw new Error(`no FROM names ${image}`);
+    return text.replace(pattern, tag);
+}
+
+/** Builds both, on base images that are pulled or imitated as those of the pinned versions are. */
+export async function buildPrevious(): Promise<Record<ServiceName, ContainerSpec["image"]>> {
+    const folder = await mkdtemp(join(tmpdir(), "private-hermes-previous-"));
+    try {
+        await cp(`${repository}openwebui`, folder, { recursive: true });
+        const dockerfiles = [`${repository}test/harness/previous-hermes/Dockerfile`, join(folder, "Dockerfile")];
+        const pinned = await readFile(dockerfiles[1], "utf8");
+        await writeFile(dockerfiles[1], exchange(exchange(pinned, "tailscale", `v${previous.tailscale}`), "open-webui", `v${previous["open-webui"]}-slim`));
+        await ensureBases(...dockerfiles);
+        const images = { hermes: imageOfRun("previous-hermes"), "open-webui": imageOfRun("previous-open-webui") };
+        await buildFrom(`${repository}test/harness/previous-hermes`, images.hermes, "test/harness/previous-hermes", { VERSION: previous["hermes-agent"] });
+        await buildFrom(folder, images["open-webui"]);
+        return { hermes: { reference: images.hermes }, "open-webui": { reference: images["open-webui"] } };
+    } finally {
+        await rm(folder, { recursive: true });
+    }
+}

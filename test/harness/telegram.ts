@@ -1,0 +1,62 @@
+/** Telegram and the people on it, in a stack's private network. See test/stand-ins/internet/telegram.py. */
+import type { StartedTestContainer } from "testcontainers";
+import { start } from "./docker.ts";
+import { requestFrom, type Stack } from "./testbed.ts";
+
+/** A method of the bot API as the bot has called it. */
+interface Call {
+    method: string;
+    parameters: Record<string, string>;
+}
+
+export class Telegram {
+    private readonly container: StartedTestContainer;
+
+    private constructor(container: StartedTestContainer) {
+        this.container = container;
+    }
+
+    /** Starts it with one bot. */
+    static async open(stack: Stack, botToken: string): Promise<Telegram> {
+        const container = await start({
+            image: "internet",
+            network: stack.network,
+            aliases: ["api.telegram.org"],
+            command: ["python3", "-u", "/telegram.py"],
+            environment: { TELEGRAM_BOT_TOKEN: botToken },
+            volumes: { [stack.volume("ca")]: "/ca" },
+            ready: /ready/,
+        });
+        return new Telegram(container);
+    }
+
+    /** Writes to the bot as a person does, in private or in a group; or has done so many seconds ago. */
+    async write(from: number, text: string, chat?: number, age = 0): Promise<void> {
+        await this.ask("POST", "/updates", { from, text, chat, age });
+    }
+
+    /** Refuses the next calls of a method; `retry_after` in seconds. */
+    async refuse(method: string, times: number, code: number, description: string, retryAfter?: number): Promise<void> {
+        await this.ask("POST", "/faults", { method, times, code, description, retry_after: retryAfter });
+    }
+
+    /** What the bot has said in a chat, oldest first; the chat with a person has that person's id. */
+    async texts(chat: number): Promise<string[]> {
+        return (await this.ask("GET", `/chats/${chat}`)) as string[];
+    }
+
+    async calls(): Promise<Call[]> {
+        return (await this.ask("GET", "/calls")) as Call[];
+    }
+
+    /** How many messages wait for the bot. */
+    async pending(): Promise<number> {
+        return (await this.ask("GET", "/pending")) as number;
+    }
+
+    private async ask(method: string, path: string, body?: unknown): Promise<unknown> {
+        const answer = await requestFrom(this.container, method, `http://127.0.0.1:8000${path}`, { body });
+        if (answer.status !== 200) throw new Error(`Telegram's stand-in answers ${answer.status} to ${method} ${path}`);
+        return answer.body;
+    }
+}

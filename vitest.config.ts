@@ -1,0 +1,35 @@
+import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+// The entrypoints are for Debian: GNU tools and bash 5. In their images they run everywhere, in the containers project.
+const entrypoints = process.platform === "linux" ? [] : ["test/unit/*-entrypoint.test.ts"];
+if (entrypoints.length > 0) console.warn(`Skipped on ${process.platform}: ${entrypoints.join()}, which need Linux.`);
+
+// One Docker engine, and memory that is measured: no file runs beside another.
+const containers = {
+    fileParallelism: false,
+    globalSetup: "test/harness/containers-setup.ts",
+    hookTimeout: 30 * 60_000,
+    testTimeout: 10 * 60_000,
+};
+
+/** Files in the order of their names: the report of the rehearsal is read from the top. */
+class ByName extends BaseSequencer {
+    sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+        return Promise.resolve(files.toSorted((a, b) => a.moduleId.localeCompare(b.moduleId)));
+    }
+}
+
+export default defineConfig({
+    test: {
+        sequence: { sequencer: ByName },
+        // The gate reads its counts from the report.
+        reporters: process.env.CI ? ["default", "json"] : ["default"],
+        projects: [
+            { test: { name: "unit", include: ["test/unit/**/*.test.ts"], exclude: entrypoints, globalSetup: "test/harness/unit-setup.ts" } },
+            { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers } },
+            { test: { name: "rehearsal", include: ["test/rehearsal/**/*.test.ts"], ...containers } },
+            { test: { name: "bench", include: ["test/bench/**/*.bench.ts"], ...containers } },
+        ],
+    },
+});
