@@ -105,7 +105,8 @@ async function space(): Promise<Finding> {
     return free < room.better ? warning(`${says}, which the builds nearly fill`, wayOut) : ok(says);
 }
 
-export const machineChecks = (): Check[] => [
+/** What can be asked of the machine that `up` runs on. */
+export const beforeUp = (): Check[] => [
     { name: "Node.js", run: node },
     { name: "Pulumi CLI", run: cli },
     { name: "Docker", run: docker },

@@ -1,10 +1,13 @@
-/** Open WebUI, asked from this device over the tailnet. */
+/** Open WebUI's page, asked from this device over the tailnet, and a chat through it. */
+import { createHash, randomBytes } from "node:crypto";
 import { request } from "node:https";
 import { type PeerCertificate, TLSSocket } from "node:tls";
 import { SocksProxyAgent } from "socks-proxy-agent";
+import { tailnetPort, tailnetTag } from "../config.ts";
 import { parsed, reasonOf } from "./http.ts";
+import { type Check, failure, type Finding, ok, Unchecked, unchecked, warning } from "./report.ts";
 
-export interface PageAnswer {
+interface PageAnswer {
     status: number;
     /** Parsed where it is JSON. */
     body: unknown;
@@ -12,7 +15,7 @@ export interface PageAnswer {
 }
 
 /** Why there is no answer: nothing listens or resolves, or what answers has no certificate that verifies. */
-export class PageFailed extends Error {
+class PageFailed extends Error {
     readonly certificate: boolean;
 
     constructor(error: unknown) {
@@ -23,7 +26,7 @@ export class PageFailed extends Error {
 }
 
 /** Sends a request, as JSON where it has a body. Rejects with `PageFailed`. The agent may take minutes for an answer. */
-export async function askPage(url: string, { bearer, body, seconds = 30 }: { bearer?: string; body?: unknown; seconds?: number } = {}): Promise<PageAnswer> {
+async function askPage(url: string, { bearer, body, seconds = 30 }: { bearer?: string; body?: unknown; seconds?: number } = {}): Promise<PageAnswer> {
     const data = body === undefined ? undefined : JSON.stringify(body);
     const headers = { ...(bearer && { authorization: `Bearer ${bearer}` }), ...(data && { "content-type": "application/json" }) };
     // A Tailscale in userspace mode lets programs in by a SOCKS proxy only (tailscale.com/docs, "Userspace networking mode").
@@ -46,4 +49,117 @@ export async function askPage(url: string, { bearer, body, seconds = 30 }: { bea
     } catch (error) {
         throw new PageFailed(error);
     }
+}
+
+interface Page {
+    url: string;
+    email: string;
+    password: string;
+    /** Whether this device is on the page's tailnet. */
+    connected: Promise<boolean>;
+}
+
+const notHere = `does the policy grant this device tcp:${tailnetPort} of ${tailnetTag}? Otherwise Open WebUI's log at Render says why`;
+
+async function health({ url, connected }: Page): Promise<Finding> {
+    try {
+        const { status, body } = await askPage(`${url}/health`);
+        const healthy = status === 200 && (body as { status?: boolean }).status === true;
+        return healthy ? ok(`${url} answers`) : failure(`${url}/health answers ${status}`, "Open WebUI's log at Render says why");
+    } catch (error) {
+        const { certificate, message } = error as PageFailed;
+        // What is wrong with the certificate is the next line's.
+        if (certificate) return unchecked(`${url} has no certificate that verifies`);
+        return (await connected) ? failure(`${url} doesn't answer (${message})`, notHere) : unchecked("this device isn't on its tailnet", "connect Tailscale here and run this again");
+    }
+}
+
+const day = 24 * 60 * 60 * 1000;
+
+async function certificate({ url }: Page): Promise<Finding> {
+    try {
+        const { certificate: { issuer, valid_to: end } } = await askPage(`${url}/health`);
+        const days = Math.floor((Date.parse(end) - Date.now()) / day);
+        const says = `it verifies, by ${[issuer.O, issuer.CN].flat().filter(Boolean).join(" ")}, and ends in ${days} days`;
+        // Tailscale renews it when a third of its life is left, at the next visit.
+        return days < 7 ? warning(says, "open the page once, and look into Open WebUI's log at Render if that doesn't renew it") : ok(says);
+    } catch (error) {
+        const { certificate: isReason, message } = error as PageFailed;
+        if (!isReason) throw new Unchecked(`${url} doesn't answer`);
+        return failure(`it doesn't verify (${message})`, "right after the first start wait a minute, otherwise don't sign in there: something else may answer under this name");
+    }
+}
+
+/** A token of Open WebUI for the admin. */
+async function signIn({ url, email, password }: Page): Promise<string | Finding> {
+    const { status, body } = await askPage(`${url}/api/v1/auths/signin`, { body: { email, password } });
+    if (status === 200) return (body as { token: string }).token;
+    if (status === 400 || status === 401 || status === 403) {
+        return failure(`Open WebUI refuses the sign-in of ${email}`, "if you have changed the password on the page, put it into OPENWEBUI_PASSWORD for this command");
+    }
+    throw new Unchecked(`Open WebUI answers ${status} to the sign-in`);
+}
+
+interface Completion {
+    choices?: { finish_reason?: string; message: { content: string } }[];
+    detail?: unknown;
+}
+
+/** Asks the agent as the admin and judges its answer. */
+async function chat({ url }: Page, token: string | Finding, content: string, judge: (answer: string) => Finding): Promise<Finding> {
+    if (typeof token !== "string") return token;
+    const models = await askPage(`${url}/api/models`, { bearer: token });
+    const model = (models.body as { data?: { id: string }[] }).data?.at(0);
+    const hermes = "Hermes is out of reach, or its key differs: look into both services' logs at Render, then pulumi up";
+    if (!model) return failure("Open WebUI offers no model", hermes);
+    const body = { model: model.id, stream: false, messages: [{ role: "user", content }] };
+    const { status, body: answer } = await askPage(`${url}/api/chat/completions`, { bearer: token, body, seconds: 300 });
+    const { choices, detail } = answer as Completion;
+    const choice = choices?.at(0);
+    const text = choice?.message.content ?? "";
+    if (status !== 200) return failure(`the chat ends with ${status}${detail ? ` (${JSON.stringify(detail)})` : ""}`, hermes);
+    // Hermes answers 200 when the model's provider has failed; what it says then is the reason.
+    if (choice?.finish_reason === "error" || text.trim() === "") {
+        return failure(`the agent answers with an error${text ? `, “${text.slice(0, 200)}”` : ""}`, "`npm run preflight` checks OpenRouter's key, credit and model");
+    }
+    return judge(text);
+}
+
+/**
+ * Has the agent run code. The digest can't be made up: a model may know or compute the sum, but not the SHA-256 of a
+ * word that is new each time.
+ */
+async function modalRun(page: Page, token: string | Finding): Promise<Finding> {
+    const word = randomBytes(8).toString("hex");
+    const digest = createHash("sha256").update(word).digest("hex").slice(0, 16);
+    const question =
+        "Run this in your sandbox with the tool for code and reply with exactly what it prints: " +
+        `import hashlib; print(sum(i*i for i in range(1, 1001)), hashlib.sha256(b"${word}").hexdigest()[:16])`;
+    return chat(page, token, question, (answer) => {
+        const sum = answer.replace(/(?<=\d)[,. _](?=\d{3})/g, "").includes("333833500");
+        if (sum && answer.includes(digest)) return ok("code ran in the sandbox, and the sum of i*i for i from 1 to 1000 is 333833500");
+        return failure(`the agent didn't run the code, it says “${answer.slice(0, 200)}”`, "look under Apps at modal.com, and check the workspace's budget and the token pair with `npm run preflight`");
+    });
+}
+
+/** The checks of the page. Only with `modal` a sandbox is started, which costs a little. */
+export function afterUp(target: Page, { modal }: { modal: boolean }): Check[] {
+    let token: Promise<string | Finding> | undefined;
+    const signedIn = async () => {
+        try {
+            return await (token ??= signIn(target));
+        } catch (error) {
+            throw error instanceof PageFailed ? new Unchecked(`${target.url} can't be reached from here`) : error;
+        }
+    };
+    const checks: Check[] = [
+        { name: "Page", run: () => health(target) },
+        { name: "Certificate", run: () => certificate(target) },
+        {
+            name: "Chat",
+            run: async () => chat(target, await signedIn(), "Reply with one word: ready", (answer) => ok(`the agent answered the admin, “${answer.slice(0, 60)}”`)),
+        },
+    ];
+    if (modal) checks.push({ name: "Modal run", run: async () => modalRun(target, await signedIn()) });
+    return checks;
 }

@@ -8,15 +8,14 @@
  * Ends with 1 when a check has failed, with 0 when none has, whatever couldn't be checked.
  */
 import { credentialChecks } from "./credentials.ts";
-import { machineChecks } from "./machine.ts";
+import * as thisMachine from "./machine.ts";
 import { options } from "./options.ts";
 import { type Check, report } from "./report.ts";
 import { readStack, settingsChecks, type Stack, unreadable } from "./stack.ts";
-import { tailscaleChecks } from "./tailscale.ts";
 
 /** Reads the selected stack and checks all there is. Gives the exit code. */
 export async function preflight({ json }: { json: boolean }): Promise<number> {
-    const machine = machineChecks();
+    const machine = thisMachine.beforeUp();
     let stack: Stack;
     try {
         stack = await readStack();
@@ -24,7 +23,7 @@ export async function preflight({ json }: { json: boolean }): Promise<number> {
         const unread: Check = { name: "Stack", run: () => unreadable(error) };
         return report([[...machine, unread]], { json, secrets: [] });
     }
-    const checks = [...machine, ...settingsChecks(stack), ...credentialChecks(stack), ...tailscaleChecks(stack)];
+    const checks = [...machine, ...settingsChecks(stack), ...credentialChecks(stack)];
     return report([checks], { json, secrets: stack.secrets });
 }
 

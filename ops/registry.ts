@@ -1,9 +1,11 @@
 /** What a token may do at an image registry, found out without pushing or pulling anything. */
 import { type Answer, ask, unexpected } from "./http.ts";
-import type { Settings } from "../config.ts";
+import type { SettingName, Settings } from "../config.ts";
+import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
+import { type Stack, whenRight } from "./stack.ts";
 
 /** `rights` is undefined where the registry takes the token but doesn't say what it may do. */
-export type Verdict = { valid: false } | { valid: true; owner?: string; rights?: { pull: boolean; push: boolean; more: string[] } };
+type Verdict = { valid: false } | { valid: true; owner?: string; rights?: { pull: boolean; push: boolean; more: string[] } };
 
 type Login = Pick<Settings, "imageRegistry" | "imageBase" | "ghcrUser">;
 
@@ -84,5 +86,47 @@ async function distribution({ imageRegistry, imageBase, ghcrUser }: Login, repos
 }
 
 /** Asks a registry about a token. Rejects with `Unchecked` when it can't be reached. */
-export const askRegistry = (login: Login, repository: string, token: string): Promise<Verdict> =>
+const askRegistry = (login: Login, repository: string, token: string): Promise<Verdict> =>
     login.imageRegistry === "ghcr.io" ? github(token) : distribution(login, repository, token);
+
+const pushHint = "make a classic token at github.com/settings/tokens/new?scopes=write:packages";
+const pullHint = "make a classic token at github.com/settings/tokens/new?scopes=read:packages";
+
+/** The way out at GHCR; elsewhere tokens are made in other places, and rights have other names. */
+const at = (registry: string, hint: string, right: string) => (registry === "ghcr.io" ? hint : `give it the right to ${right} at ${registry.split("/")[0]}`);
+
+async function push({ name, settings }: Stack): Promise<Finding> {
+    const { imageRegistry: registry, ghcrUser: user } = settings;
+    const verdict = await askRegistry(settings, `hermes-${name}`, settings.ghcrToken);
+    if (!verdict.valid) return failure(`${registry} doesn't take ghcrToken`, at(registry, pushHint, "push"));
+    if (!verdict.rights) return unchecked(`${registry} takes ghcrToken but doesn't say whether it may push`);
+    if (!verdict.rights.push) return failure("ghcrToken may not push", at(registry, pushHint, "push"));
+    const { owner = user } = verdict;
+    if (owner.toLowerCase() !== user.toLowerCase()) {
+        return warning(`ghcrToken belongs to ${owner} and the images go to ${user}`, `set ghcrUser to ${owner}, unless ${user} is an organization that lets ${owner} push`);
+    }
+    const more = verdict.rights.more.filter((right) => right !== "push" && right !== "write:packages");
+    if (more.length > 0) return warning(`ghcrToken may do more than push (${more.join(", ")})`, at(registry, pushHint, "push only"));
+    return ok(`ghcrToken may push to ${settings.imageBase}, and nothing more`);
+}
+
+async function pull({ name, settings }: Stack): Promise<Finding> {
+    const { imageRegistry: registry, ghcrPullToken, ghcrToken } = settings;
+    const hint = at(registry, pullHint, "pull only");
+    if (ghcrPullToken === ghcrToken) return warning("ghcrPullToken isn't set, so Render gets ghcrToken, which can push", hint);
+    const verdict = await askRegistry(settings, `hermes-${name}`, ghcrPullToken);
+    if (!verdict.valid) return failure(`${registry} doesn't take ghcrPullToken`, hint);
+    if (!verdict.rights) return unchecked(`${registry} takes ghcrPullToken but doesn't say what it may do`);
+    const { pull: mayPull, more } = verdict.rights;
+    if (!mayPull) return failure("ghcrPullToken may not pull", hint);
+    return more.length > 0 ? warning(`ghcrPullToken may do more than pull (${more.join(", ")})`, hint) : ok("ghcrPullToken may pull, and nothing more");
+}
+
+/** What can be asked before anything is pushed or pulled. */
+export function beforeUp(stack: Stack): Check[] {
+    const registry: SettingName[] = ["ghcrUser", "imageRegistry"];
+    return [
+        { name: "Registry, push", about: ["ghcrUser", "ghcrToken"], run: whenRight(stack, [...registry, "ghcrToken"], () => push(stack)) },
+        { name: "Registry, pull", about: ["ghcrPullToken"], run: whenRight(stack, [...registry, "ghcrToken", "ghcrPullToken"], () => pull(stack)) },
+    ];
+}

@@ -20,7 +20,6 @@ import { credentialChecks } from "./credentials.ts";
 import { type Check, failure, format, type Line, runAll } from "./report.ts";
 import { project, pulumiCli, readStored, stackOf, type Stored, unreadable } from "./stack.ts";
 import { openStore, readBackend, readStacks, type Store } from "./store.ts";
-import { tailscaleChecks } from "./tailscale.ts";
 
 /** The user has pressed Ctrl-C. */
 class Stopped extends Error {}
@@ -108,7 +107,7 @@ async function ask(stored: Stored, key: SettingName): Promise<string | undefined
 /** Runs the checks of some settings and shows what they found. Gives what has failed. */
 async function refusals(candidate: Stored, keys: SettingName[]): Promise<Line[]> {
     const stack = stackOf(candidate);
-    const checks = [...credentialChecks(stack), ...tailscaleChecks(stack)].filter((check) => check.about?.some((key) => keys.includes(key)));
+    const checks = credentialChecks(stack).filter((check) => check.about?.some((key) => keys.includes(key)));
     const lines = await runAll(checks, stack.secrets, (found) => { log.message(wrapped(format(found)), { spacing: 0 }); });
     return lines.filter(({ status }) => status === "failure");
 }

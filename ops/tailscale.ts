@@ -38,7 +38,7 @@ export async function readTailnet(): Promise<Tailnet | undefined> {
 }
 
 /** What can be said of the tailnet before anything joins it. An auth key can't be asked about without using it. */
-export function tailscaleChecks(stack: Stack): Check[] {
+export function beforeUp(stack: Stack): Check[] {
     const { tailnetDnsName: name } = stack.settings;
     const tailnet = readTailnet();
     const admin = "login.tailscale.com/admin/dns";
@@ -101,7 +101,7 @@ const isOn = (tailnet: Tailnet | undefined, host: string): tailnet is Tailnet =>
     tailnet?.CurrentTailnet != null && host.endsWith(`.${tailnet.CurrentTailnet.MagicDNSSuffix}`);
 
 /** The checks of the machine that publishes the page, by its full name; and whether this device is on its tailnet. */
-export function machineOnTailnetChecks(host: string): { connected: Promise<boolean>; checks: Check[] } {
+export function afterUp(host: string): { connected: Promise<boolean>; checks: Check[] } {
     const tailnet = readTailnet();
     const machines = "login.tailscale.com/admin/machines";
     const machine = async () => {

@@ -14,13 +14,13 @@
  *   ALL_PROXY            the SOCKS proxy of a Tailscale in userspace mode, socks5h://HOST:PORT (none)
  *   RENDER_HOST          Render's API, as its Pulumi provider takes it (https://api.render.com/v1)
  */
-import { pageChecks } from "./chat.ts";
 import { getCli } from "./cli.ts";
-import { deploymentChecks } from "./deployment.ts";
 import { options } from "./options.ts";
+import * as page from "./page.ts";
+import * as render from "./render.ts";
 import { failure, type Finding, report } from "./report.ts";
 import { type Outputs, readOutputs, readStack, type Stack, unreadable } from "./stack.ts";
-import { machineOnTailnetChecks } from "./tailscale.ts";
+import * as tailscale from "./tailscale.ts";
 
 interface Options {
     json: boolean;
@@ -50,9 +50,9 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
     const password = process.env.OPENWEBUI_PASSWORD ?? openWebUiAdminPassword;
     const { renderApiKey: apiKey, renderOwnerId: ownerId } = stack.settings;
     const progress = process.stderr.isTTY ? (what: string) => { console.error(what); } : undefined;
-    const { deploys, others } = deploymentChecks({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll, progress });
-    const { connected, checks: machine } = machineOnTailnetChecks(new URL(url).hostname);
-    const running = [...others, ...machine, ...pageChecks({ url, email, password, connected }, { modal })];
+    const { deploys, others } = render.afterUp({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll, progress });
+    const { connected, checks: machine } = tailscale.afterUp(new URL(url).hostname);
+    const running = [...others, ...machine, ...page.afterUp({ url, email, password, connected }, { modal })];
     return report([deploys, running], { json, secrets: [...stack.secrets, openWebUiAdminPassword, password] });
 }
 

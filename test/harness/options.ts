@@ -1,4 +1,4 @@
-/** What the person who started the rehearsal wants of it, told by the environment, see ../rehearse.mts. */
+/** What the person who started the rehearsal wants of it, told by the environment, see rehearse.ts. */
 import { createHash, X509Certificate } from "node:crypto";
 import type { Laptop } from "./laptop.ts";
 import type { RealServices, Stack } from "./testbed.ts";

@@ -88,7 +88,7 @@ export class Registry {
     }
 
     private static async make(): Promise<Registry> {
-        await ensureBases(...["registry", "builder"].map((name) => join(repository, "test/engine", name, "Dockerfile")));
+        await ensureBases(...["registry", "builder"].map((name) => join(repository, "test/stand-ins", name, "Dockerfile")));
         for (const image of ["registry", "builder"] as const) await buildImage(image);
         const volumes = { [nameOfRun("registry")]: "/ca" };
         await createVolume(nameOfRun("registry"));

@@ -59,5 +59,4 @@ providers make of it: up, refresh and destroy, images that are pushed and pulled
 what protectData holds back, and every recovery from a failed or interrupted up.`;
 
 const unproven = `Not part of it: Render itself, Tailscale's own control plane, Let's Encrypt, and the accounts whose place a stand-in
-took. What each stand-in leaves out stands at its head, in test/stand-ins/tailscale/, test/stand-ins/internet/, test/stand-ins/render/, test/engine/ and
-test/containers/.`;
+took. What each stand-in leaves out stands at its head, in test/stand-ins/, and that of a base image in .ci/bases/build.sh.`;
