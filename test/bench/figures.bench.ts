@@ -8,7 +8,7 @@ import { Laptop } from "../harness/laptop.ts";
 import { peaks } from "../harness/memory.ts";
 import { Person } from "../harness/person.ts";
 import { serviceNames } from "../harness/program.ts";
-import { Stack } from "../harness/testbed.ts";
+import { Testbed } from "../harness/testbed.ts";
 
 const MB = 1024 * 1024;
 const rows: { figure: string; measured: string; expected: string; ratio: string }[] = [];
@@ -22,15 +22,15 @@ function record(figure: string, measured: number, expected: number, unit: string
     });
 }
 
-let stack: Stack;
+let testbed: Testbed;
 
 beforeAll(async () => {
-    stack = await Stack.create();
+    testbed = await Testbed.create();
 });
 afterAll(async () => {
     console.log(`Measured on ${cpus().length} CPUs and ${Math.round(totalmem() / MB / 1024)} GB.`);
     console.table(rows);
-    await stack.remove();
+    await testbed.remove();
 });
 
 test("images", async () => {
@@ -38,22 +38,22 @@ test("images", async () => {
 });
 
 test("what Open WebUI adds to a message", async () => {
-    await stack.start("open-webui", { OPENAI_API_BASE_URL: "http://openrouter.ai:8642/v1" });
-    const { token } = await stack.signIn();
+    await testbed.start("open-webui", { OPENAI_API_BASE_URL: "http://openrouter.ai:8642/v1" });
+    const { token } = await testbed.signIn();
     const message = "How much of this is overhead?";
-    await stack.sendFromPage(token, message);
+    await testbed.sendFromPage(token, message);
     await sleep(3000);
-    const calls = await stack.calls();
+    const calls = await testbed.calls();
     record("bytes around a message in the UI", calls.reduce((sum, { bytes }) => sum + bytes, 0) - message.length, 1024, "bytes");
 });
 
 test("a message in the UI", async () => {
-    await Promise.all([stack.start("hermes"), stack.redeploy("open-webui")]);
-    const { token } = await stack.signIn();
-    await stack.forgetCalls();
-    await stack.sendFromPage(token, "How many calls is this?");
+    await Promise.all([testbed.start("hermes"), testbed.redeploy("open-webui")]);
+    const { token } = await testbed.signIn();
+    await testbed.forgetCalls();
+    await testbed.sendFromPage(token, "How many calls is this?");
     await sleep(3000);
-    record("model calls for a message in the UI", (await stack.calls()).length, 1, "calls");
+    record("model calls for a message in the UI", (await testbed.calls()).length, 1, "calls");
 });
 
 /** Runs commands in a process of its own in the gateway's container; prints seconds and the peak of its memory in MB, as JSON. */
@@ -79,27 +79,27 @@ const environments = [
 ];
 
 test("a command in the sandbox", async () => {
-    if (!stack.services.hermes) await stack.start("hermes");
+    if (!testbed.services.hermes) await testbed.start("hermes");
     const run = async (code: string, variables = "") => {
         const setting = `HERMES_HOME=/tmp/bench-$$ TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim ${variables}`;
-        const said = await output(stack.running("hermes"), "sh", "-c", `mkdir /tmp/bench-$$ && ${setting} /opt/hermes/bin/python -c "$0"`, commands(code));
+        const said = await output(testbed.running("hermes"), "sh", "-c", `mkdir /tmp/bench-$$ && ${setting} /opt/hermes/bin/python -c "$0"`, commands(code));
         return JSON.parse(said.trim().split("\n").at(-1) ?? "") as { first: number; further: number; peak: number };
     };
     for (const latency of [0, 0.1]) {
-        await stack.modal.play({ latency });
+        await testbed.modal.play({ latency });
         for (const { name, code } of environments) {
             const { first, further } = await run(code);
             record(`${name}: first command at ${latency * 1000} ms a call`, first, latency ? 2.1 : 0.7, "s");
             record(`${name}: a further one at ${latency * 1000} ms a call`, further, latency ? 0.5 : 0.1, "s");
         }
     }
-    await stack.modal.play({});
+    await testbed.modal.play({});
     // Hermes' own gives up before it has all of them here.
     record("peak of a process with 200 MB of output", (await run(environments[0].code, "OUTPUT=1")).peak, 170, "MB");
-    const someone = new Person(stack);
-    await stack.modal.forgetCalls();
+    const someone = new Person(testbed);
+    await testbed.modal.forgetCalls();
     await someone.run("true");
-    const count = async () => Object.values(await stack.modal.calls()).reduce((sum, times) => sum + times, 0);
+    const count = async () => Object.values(await testbed.modal.calls()).reduce((sum, times) => sum + times, 0);
     const first = await count();
     record("calls to Modal for a chat's first command", first, 14, "calls");
     await someone.run("true");
@@ -108,27 +108,27 @@ test("a command in the sandbox", async () => {
 });
 
 async function sandboxesOfTenChats(): Promise<number> {
-    const before = (await stack.modal.sandboxes()).length;
-    await Promise.all(Array.from({ length: 10 }, () => new Person(stack).ask("Good morning!")));
-    return (await stack.modal.sandboxes()).length - before;
+    const before = (await testbed.modal.sandboxes()).length;
+    await Promise.all(Array.from({ length: 10 }, () => new Person(testbed).ask("Good morning!")));
+    return (await testbed.modal.sandboxes()).length - before;
 }
 
 test("memory under chats over the tailnet, each service on its plan", async () => {
-    for (const name of serviceNames) await stack.services[name]?.stop({ timeout: 60_000 });
+    for (const name of serviceNames) await testbed.services[name]?.stop({ timeout: 60_000 });
     const [hermes, openWebUi, laptop] = await Promise.all([
-        stack.startAndWait("hermes", stack.onPlan("hermes")),
-        stack.startAndWait("open-webui", stack.onPlan("open-webui")),
-        Laptop.join(stack),
+        testbed.startAndWait("hermes", testbed.onPlan("hermes")),
+        testbed.startAndWait("open-webui", testbed.onPlan("open-webui")),
+        Laptop.join(testbed),
     ]);
-    const { token } = await stack.signIn();
-    const working = peaks([hermes], Promise.all(Array.from({ length: 8 }, () => new Person(stack).run("sleep 15; head -c 3000000 /dev/zero | tr '\\0' a"))));
-    record(`hermes on ${stack.plan("hermes")}, 8 people each with a running command`, (await working)[0], 341, "MB");
+    const { token } = await testbed.signIn();
+    const working = peaks([hermes], Promise.all(Array.from({ length: 8 }, () => new Person(testbed).run("sleep 15; head -c 3000000 /dev/zero | tr '\\0' a"))));
+    record(`hermes on ${testbed.plan("hermes")}, 8 people each with a running command`, (await working)[0], 341, "MB");
     for (const chats of [8, 40]) {
-        const load = laptop.chats({ url: stack.url, tokens: [token], model: stack.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
+        const load = laptop.chats({ url: testbed.url, tokens: [token], model: testbed.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
         const needed = await peaks([hermes, openWebUi], load);
         for (const [index, name] of serviceNames.entries()) {
-            const { memoryMb = NaN } = stack.onPlan(name);
-            record(`${name} on ${stack.plan(name)}, ${chats} chats at once`, needed[index], Math.floor((memoryMb * 2) / 3), "MB");
+            const { memoryMb = NaN } = testbed.onPlan(name);
+            record(`${name} on ${testbed.plan(name)}, ${chats} chats at once`, needed[index], Math.floor((memoryMb * 2) / 3), "MB");
         }
     }
 });

@@ -4,16 +4,16 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
 import { handleOf, output, runToEnd, type ContainerSpec } from "../harness/docker.ts";
-import { Stack, words } from "../harness/testbed.ts";
+import { Testbed, words } from "../harness/testbed.ts";
 
-let stack: Stack;
+let testbed: Testbed;
 
 beforeAll(async () => {
-    stack = await Stack.create();
+    testbed = await Testbed.create();
 });
-afterAll(() => stack.remove());
+afterAll(() => testbed.remove());
 
-const hermes = () => stack.running("hermes");
+const hermes = () => testbed.running("hermes");
 
 /** What the agent managed to run on the gateway: every piece of evil code below leaves a file of this name. */
 const traces = () => output(hermes(), "sh", "-c", "ls -d /tmp/pwned-* /opt/data/pwned-* 2>/dev/null || true");
@@ -123,28 +123,28 @@ const planting = (files: Record<string, string>, before = "") =>
 
 /** The requests about `text` that reached the model server: each with the model and the key of the environment. */
 async function expectAsked(text: string) {
-    const { HERMES_MODEL, OPENROUTER_API_KEY } = stack.environment("hermes");
-    const calls = (await stack.calls()).filter(({ messages }) => JSON.stringify(messages).includes(text));
+    const { HERMES_MODEL, OPENROUTER_API_KEY } = testbed.environment("hermes");
+    const calls = (await testbed.calls()).filter(({ messages }) => JSON.stringify(messages).includes(text));
     expect(calls).toMatchObject([{ model: HERMES_MODEL, authorization: `Bearer ${OPENROUTER_API_KEY}` }]);
     return calls[0];
 }
 
 async function expectUnharmed() {
-    const { API_SERVER_KEY } = stack.environment("hermes");
+    const { API_SERVER_KEY } = testbed.environment("hermes");
     const question = `Are you well, ${randomUUID()}?`;
-    expect(await stack.ask(question)).toBe(`Echo: ${question}`);
+    expect(await testbed.ask(question)).toBe(`Echo: ${question}`);
     const { tools } = await expectAsked(question);
     expect(tools.filter((tool) => /browser|web|vision|delegate|computer/.test(tool))).toEqual([]);
-    expect((await stack.hermes("GET", "/v1/models", { bearer: API_SERVER_KEY })).status).toBe(200);
-    expect((await stack.hermes("GET", "/v1/models", { bearer: evilKey })).status).toBe(401);
-    expect(await stack.useTool("terminal", { command: "touch /tmp/pwned-terminal && uname -n" })).toMatch(/"modal"/);
+    expect((await testbed.hermes("GET", "/v1/models", { bearer: API_SERVER_KEY })).status).toBe(200);
+    expect((await testbed.hermes("GET", "/v1/models", { bearer: evilKey })).status).toBe(401);
+    expect(await testbed.useTool("terminal", { command: "touch /tmp/pwned-terminal && uname -n" })).toMatch(/"modal"/);
     expect(await traces()).toBe("");
 }
 
 describe("whatever stands on the disk", () => {
     test("a disk that the agent prepared changes nothing, not at boot, in a chat or in a cron job", async () => {
-        await stack.onDisk("hermes-data", planting(plants));
-        await startWatched(stack);
+        await testbed.onDisk("hermes-data", planting(plants));
+        await startWatched(testbed);
         await expectUnharmed();
         const [script] = await jobsThatRan();
         expect(script.last_status).toBe("error");
@@ -165,8 +165,8 @@ describe("whatever stands on the disk", () => {
             ["read_file", { path: "/etc/hostname" }],
             ["execute_code", { code: "print(1)" }],
         ];
-        for (const [tool, parameters] of calls) expect(await stack.useTool(tool, parameters), tool).toMatch(/^Tool said/);
-        expect(await unknownOnDisk(stack)).toEqual([]);
+        for (const [tool, parameters] of calls) expect(await testbed.useTool(tool, parameters), tool).toMatch(/^Tool said/);
+        expect(await unknownOnDisk(testbed)).toEqual([]);
     });
 
     test("nor do links and folders under the sealed names, at a second boot", async () => {
@@ -178,8 +178,8 @@ describe("whatever stands on the disk", () => {
             Object.entries(plants).filter(([path]) => /^(hooks|plugins|scripts)\//.test(path)).map(([path, content]) => [`evil-${path}`, content]),
         );
         await hermes().stop({ timeout: 60_000 });
-        await stack.onDisk("hermes-data", planting({ ...moved, "evil-managed/config.yaml": evilConfig }, [...links, ...folders].join("\n")));
-        await stack.start("hermes");
+        await testbed.onDisk("hermes-data", planting({ ...moved, "evil-managed/config.yaml": evilConfig }, [...links, ...folders].join("\n")));
+        await testbed.start("hermes");
         await expectUnharmed();
     });
 
@@ -209,7 +209,7 @@ describe("whatever stands on the disk", () => {
 });
 
 test("with Modal out of reach no tool call runs on the gateway, and each says why", async () => {
-    await stack.redeploy("hermes", { MODAL_SERVER_URL: "http://127.0.0.1:9" });
+    await testbed.redeploy("hermes", { MODAL_SERVER_URL: "http://127.0.0.1:9" });
     const calls: [tool: string, args: object][] = [
         ["terminal", { command: "touch /tmp/pwned-terminal" }],
         ["terminal", { command: "touch /tmp/pwned-background", background: true }],
@@ -218,13 +218,13 @@ test("with Modal out of reach no tool call runs on the gateway, and each says wh
         ["read_file", { path: "/etc/hermes/config.yaml" }],
         ["search_files", { pattern: "API", path: "/proc/self" }],
     ];
-    for (const [tool, args] of calls) expect(await stack.useTool(tool, args), tool).toMatch(/Modal, where code runs, can't be reached now/);
+    for (const [tool, args] of calls) expect(await testbed.useTool(tool, args), tool).toMatch(/Modal, where code runs, can't be reached now/);
     expect(await traces()).toBe("");
-    await stack.redeploy("hermes");
+    await testbed.redeploy("hermes");
 });
 
 test("it takes the time zone from the settings, by a name that it knows", async () => {
-    const { HERMES_TIMEZONE } = stack.environment("hermes");
+    const { HERMES_TIMEZONE } = testbed.environment("hermes");
     // Without the variable, and with a name that it doesn't know, this is None.
     expect(await output(hermes(), "/opt/hermes/bin/python", "-c", "import hermes_time; print(hermes_time.get_timezone())")).toBe(`${HERMES_TIMEZONE}\n`);
 });
@@ -235,14 +235,14 @@ describe("what the page sends", () => {
         role: "user", content: [{ type: "text", text }, ...urls.map((url) => ({ type: "image_url", image_url: { url } }))],
     });
     /** The chat request that asks about a text: all of its messages, as one text. */
-    const sentTo = async (text: string) => (await stack.asked(text)).map(({ messages }) => JSON.stringify(messages));
+    const sentTo = async (text: string) => (await testbed.asked(text)).map(({ messages }) => JSON.stringify(messages));
 
-    beforeAll(async () => { if (!stack.services.hermes) await stack.start("hermes"); });
-    beforeEach(() => stack.forgetCalls());
+    beforeAll(async () => { if (!testbed.services.hermes) await testbed.start("hermes"); });
+    beforeEach(() => testbed.forgetCalls());
 
     test("a question behind the text of a large file reaches the model, with all of the text", async () => {
         const [question, last] = [words("What is in it?"), words("The last line.")];
-        await stack.ask(`${"All work and no play. ".repeat(14_000)}${last}\n${question}`);
+        await testbed.ask(`${"All work and no play. ".repeat(14_000)}${last}\n${question}`);
         const [sent] = await sentTo(question);
         expect(sent).toContain(last);
         expect(sent.length).toBeGreaterThan(300_000);
@@ -250,14 +250,14 @@ describe("what the page sends", () => {
 
     test("a photo reaches the model as a picture", async () => {
         const [question, url] = [words("What is on it?"), photo(100)];
-        await stack.chat([message(question, url)]);
+        await testbed.chat([message(question, url)]);
         expect((await sentTo(question))[0]).toContain(JSON.stringify({ type: "image_url", image_url: { url } }));
     });
 
     test("a chat with ten photos still answers: the newest are sent, and the model is told of the others", async () => {
         const [question, photos] = [words("And on this one?"), Array.from({ length: 10 }, () => photo(2000))];
         const history = photos.slice(0, 9).flatMap((url, index) => [message(`Photo ${index}`, url), { role: "assistant", content: "Nice." }]);
-        expect(await stack.chat([...history, message(question, photos[9])])).toContain(question);
+        expect(await testbed.chat([...history, message(question, photos[9])])).toContain(question);
         const [sent] = await sentTo(question);
         expect(photos.map((url) => sent.includes(url))).toEqual([...Array<boolean>(7).fill(false), true, true, true]);
         expect(sent.match(/picture stood here and was left out/g)).toHaveLength(7);
@@ -266,17 +266,17 @@ describe("what the page sends", () => {
 
     test("without the key nothing of a message is read", async () => {
         // Otherwise the length of it would be refused first.
-        const { status } = await stack.hermes("POST", "/v1/chat/completions", { body: { messages: [message("x".repeat(10_100_000))] } });
+        const { status } = await testbed.hermes("POST", "/v1/chat/completions", { body: { messages: [message("x".repeat(10_100_000))] } });
         expect(status).toBe(401);
     });
 
     test("text without an end is refused with a sentence", async () => {
-        await expect(stack.ask("x".repeat(10_100_000))).rejects.toThrow(/413.*over 10 MB.*new chat/);
+        await expect(testbed.ask("x".repeat(10_100_000))).rejects.toThrow(/413.*over 10 MB.*new chat/);
     });
 
     test("the model is told that the page renders Markdown", async () => {
         const question = words("Which markup?");
-        await stack.ask(question);
+        await testbed.ask(question);
         const [sent] = await sentTo(question);
         expect(sent).toContain("Open WebUI");
         expect(sent).not.toMatch(/assume plain text|no markdown/i);
@@ -297,8 +297,8 @@ test("its SQLite is one without the WAL-reset bug", async () => {
 });
 
 test("SIGTERM lets a running answer finish", async () => {
-    const answer = stack.ask("SLOW 6");
-    await expect.poll(async () => (await stack.calls()).some(({ messages }) => JSON.stringify(messages).includes("SLOW 6")), { timeout: 20_000 }).toBe(true);
+    const answer = testbed.ask("SLOW 6");
+    await expect.poll(async () => (await testbed.calls()).some(({ messages }) => JSON.stringify(messages).includes("SLOW 6")), { timeout: 20_000 }).toBe(true);
     const stopped = hermes().stop({ timeout: 60_000, remove: false });
     expect(await answer).toBe("1 2 3 4 5 6");
     await stopped;
@@ -322,7 +322,7 @@ describe("it refuses to start", () => {
             [/API_SERVER_KEY/, /OPENROUTER_API_KEY/, /MODAL_TOKEN_ID/, /MODAL_TOKEN_SECRET/],
         ],
     ])("%s", async ([, changes, says]) => {
-        const { code, log } = await runToEnd(stack.spec("hermes", changes));
+        const { code, log } = await runToEnd(testbed.spec("hermes", changes));
         expect(code).toBe(1);
         const lines = log.trim().split("\n");
         expect(lines).toHaveLength(says.length);
@@ -336,7 +336,7 @@ describe("it refuses to start", () => {
         ["on a read-only disk", { volumes: {}, tmpfs: { "/opt/data": "ro" } }, /\/opt\/data can't be written/],
         ["as another user than root, whose part is to seal the disk", { user: "10000:10000" }, /must start as root/],
     ])("%s", async ([, changes, says]) => {
-        const { code, log } = await runToEnd({ ...stack.spec("hermes"), ...changes });
+        const { code, log } = await runToEnd({ ...testbed.spec("hermes"), ...changes });
         expect(code).toBe(1);
         expect(log).toMatch(says);
     });

@@ -2,18 +2,18 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedTestContainer } from "testcontainers";
 import { output, runToEnd, withPid, type ContainerSpec } from "../harness/docker.ts";
-import { Stack } from "../harness/testbed.ts";
+import { Testbed } from "../harness/testbed.ts";
 
-let stack: Stack;
+let testbed: Testbed;
 
 beforeAll(async () => {
-    stack = await Stack.create();
+    testbed = await Testbed.create();
 });
-afterAll(() => stack.remove());
+afterAll(() => testbed.remove());
 
 /** The container as declared, on a disk of its own; a change to `undefined` takes a variable away. */
 const onNewDisk = async (changes: Record<string, string | undefined> = {}): Promise<ContainerSpec> =>
-    stack.spec("open-webui", changes, await stack.newDisk("open-webui"));
+    testbed.spec("open-webui", changes, await testbed.newDisk("open-webui"));
 
 /** Every refusal ends with 1, its sentence last, and shows no secret. */
 async function expectRefusal(spec: ContainerSpec, says: RegExp) {
@@ -52,7 +52,7 @@ describe("it refuses to start", () => {
     });
 
     test("with flags that tailscale doesn't know", async () => {
-        const { environment } = stack.spec("open-webui");
+        const { environment } = testbed.spec("open-webui");
         await expectRefusal(await onNewDisk({ TS_EXTRA_ARGS: `${environment.TS_EXTRA_ARGS} --no-such-flag` }), /correct TS_EXTRA_ARGS/);
     });
 });
@@ -62,7 +62,7 @@ describe("while it runs", () => {
     const asApp = (command: string) => container.exec(["sh", "-c", command], { user: "10001:10001" });
 
     beforeAll(async () => {
-        container = await stack.startAndWait("open-webui", await onNewDisk());
+        container = await testbed.startAndWait("open-webui", await onNewDisk());
     });
 
     test("the app has the image's settings beside the deployment's, and none stands in both", async () => {
@@ -95,7 +95,7 @@ describe("while it runs", () => {
             DATABASE_SQLITE_PRAGMA_MMAP_SIZE: "0",
             UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN: "30",
         };
-        const declared = Object.entries(stack.environment("open-webui"));
+        const declared = Object.entries(testbed.environment("open-webui"));
         expect(declared.filter(([name]) => name in ofImage)).toEqual([]);
         const pid = (await withPid(container, "uvicorn", "echo $pid")).trim();
         const { output: environ } = await asApp(`tr '\\0' '\\n' </proc/${pid}/environ`);

@@ -4,19 +4,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { addressOf, output } from "../harness/docker.ts";
 import { Person } from "../harness/person.ts";
-import { Stack } from "../harness/testbed.ts";
+import { Testbed } from "../harness/testbed.ts";
 
-let stack: Stack;
+let testbed: Testbed;
 
 beforeAll(async () => {
-    stack = await Stack.create();
-    await stack.start("hermes");
+    testbed = await Testbed.create();
+    await testbed.start("hermes");
 });
-afterAll(() => stack.remove());
-afterEach(() => stack.modal.play({}));
+afterAll(() => testbed.remove());
+afterEach(() => testbed.modal.play({}));
 
 /** Somebody who isn't known yet. */
-const somebody = () => new Person(stack);
+const somebody = () => new Person(testbed);
 
 /** Lists what runs in a sandbox. */
 const processes = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '";
@@ -26,8 +26,8 @@ describe("a chat without code", () => {
     test("makes no sandbox and asks Modal nothing, not even when ten begin at once", async () => {
         const people = Array.from({ length: 10 }, () => somebody());
         await Promise.all(people.map((person) => person.ask("Good morning!")));
-        expect(await stack.modal.sandboxes()).toEqual([]);
-        expect(await stack.modal.calls()).toEqual({});
+        expect(await testbed.modal.sandboxes()).toEqual([]);
+        expect(await testbed.modal.calls()).toEqual({});
     });
 });
 
@@ -99,7 +99,7 @@ describe("the tools that work in the sandbox", () => {
 
     test("long commands, long outputs, and outputs that aren't text", async () => {
         expect(await person.run(`: ${"x".repeat(100_000)}; echo long`)).toMatchObject({ output: "long" });
-        const memory = async () => Number(/VmHWM:\s+(\d+)/.exec(await output(stack.running("hermes"), "sh", "-c", "cat /proc/[0-9]*/status | grep -A30 '^Name:.hermes' | grep VmHWM"))?.[1]) / 1024;
+        const memory = async () => Number(/VmHWM:\s+(\d+)/.exec(await output(testbed.running("hermes"), "sh", "-c", "cat /proc/[0-9]*/status | grep -A30 '^Name:.hermes' | grep VmHWM"))?.[1]) / 1024;
         const before = await memory();
         const { output: long, exit_code } = await person.run("echo first; head -c 200000000 /dev/zero | tr '\\0' a; echo; echo last");
         expect(long).toMatch(/^first\na+\n\n\[… The middle of a long output was left out here\.[^\n]*\n\na+\nlast$/);
@@ -153,7 +153,7 @@ describe("nothing is lost", () => {
         const anna = somebody();
         await anna.run("echo kept > /root/a");
         const [{ id }] = await anna.sandboxes();
-        await stack.modal.end(id);
+        await testbed.modal.end(id);
         const after = await anna.run("ls /root; echo ran");
         expect(after).toMatchObject({ exit_code: 0, output: expect.stringMatching(/^\[The sandbox had ended\. This is a new one, with no files[^\n]*\]\nran$/) as string });
         expect((await anna.run("echo again")).output).toBe("again");
@@ -161,7 +161,7 @@ describe("nothing is lost", () => {
         const [{ id: second }] = (await anna.sandboxes()).filter(({ ended }) => ended === null);
         const dying = anna.run("sleep 20");
         await sleep(2500);
-        await stack.modal.end(second);
+        await testbed.modal.end(second);
         expect(await dying).toMatchObject({ exit_code: 1, output: expect.stringMatching(/^The sandbox ended while this ran\. The next command gets a new one/) as string });
         // A tool for files has no place for the sentence but its error.
         expect(JSON.stringify(await anna.use("read_file", { path: "/root/a" }))).toMatch(/The sandbox had ended/);
@@ -170,33 +170,33 @@ describe("nothing is lost", () => {
     test("a redeploy saves and ends every sandbox, and the files are back at the next command", async () => {
         const people = [somebody(), somebody()];
         for (const person of people) await person.run(`echo ${person.id} > /root/mine`);
-        await stack.redeploy("hermes");
-        expect(await stack.modal.running()).toEqual([]);
+        await testbed.redeploy("hermes");
+        expect(await testbed.modal.running()).toEqual([]);
         for (const person of people) expect((await person.run("cat /root/mine")).output).toBe(person.id);
         for (let times = 0; times < 3; times++) {
-            await stack.redeploy("hermes");
+            await testbed.redeploy("hermes");
             expect((await people[0].run("cat /root/mine")).output).toBe(people[0].id);
         }
-        const records = JSON.parse(await output(stack.running("hermes"), "cat", "/opt/data/sandboxes.json")) as Record<string, { saved: string[] }>;
+        const records = JSON.parse(await output(testbed.running("hermes"), "cat", "/opt/data/sandboxes.json")) as Record<string, { saved: string[] }>;
         for (const { saved } of Object.values(records)) expect(saved.length).toBeLessThanOrEqual(2);
-        expect((await stack.modal.saved()).toSorted()).toEqual(Object.values(records).flatMap(({ saved }) => saved).toSorted());
+        expect((await testbed.modal.saved()).toSorted()).toEqual(Object.values(records).flatMap(({ saved }) => saved).toSorted());
     });
 
     test("what a killed gateway leaves behind is saved and ended at the next start", async () => {
         const anna = somebody();
         await anna.run("echo before > /root/mine");
-        await stack.kill("hermes");
-        expect(await stack.modal.running()).not.toEqual([]);
-        await stack.start("hermes");
-        await expect.poll(() => stack.modal.running(), { timeout: 30_000, interval: 1000 }).toEqual([]);
+        await testbed.kill("hermes");
+        expect(await testbed.modal.running()).not.toEqual([]);
+        await testbed.start("hermes");
+        await expect.poll(() => testbed.modal.running(), { timeout: 30_000, interval: 1000 }).toEqual([]);
         expect((await anna.run("cat /root/mine")).output).toBe("before");
     });
 
     test("files of before, which Hermes saved for all at once, go to the first person who asks", async () => {
         const anna = somebody();
         await anna.run("echo old > /root/mine");
-        await stack.stop("hermes");
-        await stack.onDisk("hermes-data", [
+        await testbed.stop("hermes");
+        await testbed.onDisk("hermes-data", [
             `python3 - <<'end'`,
             "import json",
             `saved = json.load(open("/disk/sandboxes.json"))["person-webui-${anna.id}"]["saved"][0]`,
@@ -204,17 +204,17 @@ describe("nothing is lost", () => {
             "end",
             "mv /disk/sandboxes.json /disk/sandboxes.json.tmp.kept; chown 10000:10000 /disk/modal_snapshots.json",
         ].join("\n"));
-        await stack.start("hermes");
+        await testbed.start("hermes");
         const [ben, carl] = [somebody(), somebody()];
         expect((await ben.run("cat /root/mine")).output).toBe("old");
         expect((await carl.run("ls /root")).output).toBe("");
-        await stack.stop("hermes");
-        await stack.onDisk("hermes-data", "echo cut-off > /disk/sandboxes.json");
-        await stack.start("hermes");
+        await testbed.stop("hermes");
+        await testbed.onDisk("hermes-data", "echo cut-off > /disk/sandboxes.json");
+        await testbed.start("hermes");
         expect(await ben.run("echo ran")).toMatchObject({ exit_code: 1, output: expect.stringMatching(/sandboxes\.json, the list of saved sandboxes, can't be read/) as string });
-        await stack.stop("hermes");
-        await stack.onDisk("hermes-data", "mv /disk/sandboxes.json.tmp.kept /disk/sandboxes.json");
-        await stack.start("hermes");
+        await testbed.stop("hermes");
+        await testbed.onDisk("hermes-data", "mv /disk/sandboxes.json.tmp.kept /disk/sandboxes.json");
+        await testbed.start("hermes");
         expect((await anna.run("cat /root/mine")).output).toBe("old");
     });
 
@@ -233,15 +233,15 @@ describe("nothing is lost", () => {
             "mine.rest()",
         ].join("\n");
         const environment = "HERMES_HOME=/tmp/exchange TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim";
-        const said = await output(stack.running("hermes"), "sh", "-c", `mkdir -p /tmp/exchange && ${environment} /opt/hermes/bin/python -c "$0" 2>&1`, program);
+        const said = await output(testbed.running("hermes"), "sh", "-c", `mkdir -p /tmp/exchange && ${environment} /opt/hermes/bin/python -c "$0" 2>&1`, program);
         expect(said).toContain("kept\ncat True");
-        expect((await stack.modal.running()).filter(({ commands }) => commands.some((command) => command.includes("ANIMAL=cat")))).toEqual([]);
+        expect((await testbed.modal.running()).filter(({ commands }) => commands.some((command) => command.includes("ANIMAL=cat")))).toEqual([]);
     });
 
     test("an error of Modal's when a disk is restored gives one sentence, and the disk is back once that is over", async () => {
         const anna = somebody();
         await anna.run("echo kept > /root/mine");
-        await stack.redeploy("hermes");
+        await testbed.redeploy("hermes");
         const faults: [string, string, RegExp][] = [
             ["UNAUTHENTICATED", "Token not found", /Modal refuses this deployment's token \(modalTokenId/],
             ["RESOURCE_EXHAUSTED", "Workspace budget exceeded", /Modal refuses to run code now: “Workspace budget exceeded”/],
@@ -250,7 +250,7 @@ describe("nothing is lost", () => {
             ["FAILED_PRECONDITION", "odd", /Modal answers with an error: “odd”/],
         ];
         for (const [status, message, sentence] of faults) {
-            await stack.modal.play({ calls: { SandboxCreate: [status, message] } });
+            await testbed.modal.play({ calls: { SandboxCreate: [status, message] } });
             const { output: said, exit_code } = await anna.run("cat /root/mine");
             expect(said, status).toMatch(sentence);
             expect(said, status).not.toMatch(/Traceback|\n/);
@@ -259,7 +259,7 @@ describe("nothing is lost", () => {
                 expect(JSON.stringify(await anna.use(tool, parameters)), `${status} ${tool}`).toMatch(sentence);
             }
         }
-        await stack.modal.play({});
+        await testbed.modal.play({});
         expect((await anna.run("cat /root/mine")).output).toBe("kept");
     });
 
@@ -270,30 +270,30 @@ describe("nothing is lost", () => {
             ["UNAVAILABLE", "try later", /^Modal, where code runs, can't be reached now\./],
             ["UNAUTHENTICATED", "Token not found", /^Modal refuses this deployment's token/],
         ] as const) {
-            await stack.modal.play({ calls: { "*": [status, message] } });
+            await testbed.modal.play({ calls: { "*": [status, message] } });
             const { output: said, exit_code } = await anna.run("cat /root/mine");
             expect(said, status).toMatch(sentence);
             expect(exit_code, status).toBe(1);
         }
-        await stack.modal.play({});
+        await testbed.modal.play({});
         expect((await anna.run("cat /root/mine; echo $ANIMAL")).output).toBe("kept\ncat");
         expect(await anna.sandboxes()).toHaveLength(1);
     });
 
     test("a token of the command router that expires is renewed, and a saved disk that Modal has lost is said", async () => {
         const anna = somebody();
-        await stack.modal.play({ token: 2 });
+        await testbed.modal.play({ token: 2 });
         await anna.run("echo kept > /root/mine");
         await sleep(3000);
         expect((await anna.run("cat /root/mine")).output).toBe("kept");
-        await stack.redeploy("hermes");
-        await stack.modal.play({ calls: { ImageFromId: ["NOT_FOUND", "Image not found"] } });
+        await testbed.redeploy("hermes");
+        await testbed.modal.play({ calls: { ImageFromId: ["NOT_FOUND", "Image not found"] } });
         expect((await anna.run("echo ran")).output).toMatch(/^\[Modal doesn't have the files any more[^\n]*\]\nran$/);
     });
 });
 
 describe("what goes in and out", () => {
-    const disk = () => output(stack.running("hermes"), "sh", "-c", "cd /opt/data && find skills memories sandboxes.json -type f | sort | xargs sha256sum");
+    const disk = () => output(testbed.running("hermes"), "sh", "-c", "cd /opt/data && find skills memories sandboxes.json -type f | sort | xargs sha256sum");
 
     test("nothing of the gateway's disk goes in, not even what a skill asks for; nothing written there changes it", async () => {
         const anna = somebody();
@@ -302,21 +302,21 @@ describe("what goes in and out", () => {
         await anna.use("skill_manage", { action: "create", name: "greedy", content });
         await anna.use("memory", { action: "add", target: "user", content: "Likes cats." });
         const planted = "cd /opt/data && mkdir -p cache/documents && echo another-persons-upload > cache/documents/hers.txt && ln -s /opt/data/state.db skills/greedy/link";
-        await stack.running("hermes").exec(["sh", "-c", planted], { user: "10000:10000" });
+        await testbed.running("hermes").exec(["sh", "-c", planted], { user: "10000:10000" });
         await anna.use("skill_view", { name: "greedy" });
         // The sandbox begins after that.
         const { output: files } = await anna.run("find /root /tmp /opt /home /srv -type f");
         expect(files?.split("\n").filter((path) => !/^\/root\/\.(bashrc|profile)$|^\/tmp\/\.hermes\//.test(path))).toEqual([]);
         const [{ commands, mounts, secrets }] = await anna.sandboxes();
         expect({ mounts, secrets }).toEqual({ mounts: 0, secrets: 0 });
-        const { OPENROUTER_API_KEY, API_SERVER_KEY, MODAL_TOKEN_SECRET } = stack.environment("hermes");
+        const { OPENROUTER_API_KEY, API_SERVER_KEY, MODAL_TOKEN_SECRET } = testbed.environment("hermes");
         for (const secret of [OPENROUTER_API_KEY, API_SERVER_KEY, MODAL_TOKEN_SECRET, "Likes cats", "another-persons-upload"]) expect(commands.join()).not.toContain(secret);
         expect((await anna.run("env; cat /proc/*/environ")).output).not.toMatch(/OPENROUTER|API_SERVER|MODAL_TOKEN/);
 
         const before = await disk();
         const evil = "for home in /root/.hermes /opt/data; do mkdir -p $home/skills/greedy $home/memories; echo evil | tee $home/skills/greedy/SKILL.md $home/skills/new.md $home/memories/USER.md $home/config.yaml; done";
         await anna.run(evil);
-        await stack.redeploy("hermes");
+        await testbed.redeploy("hermes");
         await anna.run("true");
         const lines = (text: string) => text.split("\n").filter((line) => !line.endsWith("sandboxes.json"));
         expect(lines(await disk())).toEqual(lines(before));
@@ -339,10 +339,10 @@ describe("a scheduled job", () => {
             for (let time = 0; time < times; time++) await anna.use("cronjob", { action: "run", job_id });
         };
         await runs(2);
-        await stack.redeploy("hermes");
+        await testbed.redeploy("hermes");
         await runs(2);
-        await stack.kill("hermes");
-        await stack.start("hermes");
+        await testbed.kill("hermes");
+        await testbed.start("hermes");
         await runs(1);
         expect((await anna.run("cat /root/seen.json")).output).toBe("[0, 1, 2, 3, 4]");
         expect((await somebody().run("ls /root")).output).not.toContain("seen.json");
@@ -350,23 +350,23 @@ describe("a scheduled job", () => {
 });
 
 describe("what is set", () => {
-    afterAll(() => stack.redeploy("hermes"));
+    afterAll(() => testbed.redeploy("hermes"));
 
     test("a sandbox that was idle is saved and ended, and its files are back; while one works, it is saved all the same", async () => {
-        await stack.redeploy("hermes", { SANDBOX_IDLE_MINUTES: "0" });
+        await testbed.redeploy("hermes", { SANDBOX_IDLE_MINUTES: "0" });
         const anna = somebody();
         await anna.run("echo idle > /root/mine; export ANIMAL=cat");
-        await expect.poll(() => stack.modal.running(), { timeout: 30_000, interval: 1000 }).toEqual([]);
+        await expect.poll(() => testbed.modal.running(), { timeout: 30_000, interval: 1000 }).toEqual([]);
         expect(await anna.run("cat /root/mine; echo $ANIMAL")).toMatchObject({ output: "idle\ncat" });
         const working = anna.run("echo busy > /root/mine; sleep 40");
         await sleep(25_000);
-        for (const { id } of await stack.modal.running()) await stack.modal.end(id);
+        for (const { id } of await testbed.modal.running()) await testbed.modal.end(id);
         expect((await working).exit_code).toBe(1);
         expect((await anna.run("cat /root/mine")).output).toMatch(/^\[The sandbox had ended[^\n]*the files as they were at \d\d:\d\d[^\n]*\]\nbusy$/);
     });
 
     test("the limits of a sandbox are those of the settings", async () => {
-        await stack.redeploy("hermes", { SANDBOX_CPU: "0.125-1", SANDBOX_MEMORY_MB: "256-512" });
+        await testbed.redeploy("hermes", { SANDBOX_CPU: "0.125-1", SANDBOX_MEMORY_MB: "256-512" });
         const anna = somebody();
         expect((await anna.run("nproc")).output).toBe("1");
         expect((await anna.run("python3 -c 'bytearray(600 << 20)'")).output).toMatch(/MemoryError/);
@@ -376,9 +376,9 @@ describe("what is set", () => {
 
     test("the network is open, none, or what is listed; what is refused doesn't get out", async () => {
         const reach = (host: string, port: number) => `python3 -c "import socket; socket.create_connection(('${host}', ${port}), 3); print('reached')"`;
-        const [listed, other] = await Promise.all([stack.openRouter, stack.control].map((container) => addressOf(container, stack.network)));
+        const [listed, other] = await Promise.all([testbed.openRouter, testbed.control].map((container) => addressOf(container, testbed.network)));
         const tried = async (SANDBOX_NETWORK: string) => {
-            await stack.redeploy("hermes", { SANDBOX_NETWORK });
+            await testbed.redeploy("hermes", { SANDBOX_NETWORK });
             const anna = somebody();
             const said = [await anna.run(reach(listed, 443)), await anna.run(reach(other, 8080))];
             return said.map(({ output: text }) => text === "reached");

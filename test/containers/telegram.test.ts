@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
 import { logOf, output } from "../harness/docker.ts";
-import { Stack, words } from "../harness/testbed.ts";
+import { Testbed, words } from "../harness/testbed.ts";
 import { Telegram } from "../harness/telegram.ts";
 
 const [owner, partner, bystander, stranger] = [1001, 1002, 1003, 6666];
@@ -14,23 +14,23 @@ const friends = -4242;
 const mention = "@private_hermes_bot";
 const botToken = `123456789:AA${randomUUID().replaceAll("-", "")}`;
 
-let stack: Stack;
+let testbed: Testbed;
 let telegram: Telegram;
 
 beforeAll(async () => {
-    stack = await Stack.create();
-    await stack.configure({ telegramBotToken: botToken, telegramAllowedUsers: [owner, partner, bystander, ...users].join() });
-    telegram = await Telegram.open(stack, botToken);
+    testbed = await Testbed.create();
+    await testbed.configure({ telegramBotToken: botToken, telegramAllowedUsers: [owner, partner, bystander, ...users].join() });
+    telegram = await Telegram.open(testbed, botToken);
     // What the agent could leave behind to let somebody in, at both places where Hermes looks for it.
     const approved = JSON.stringify({ [stranger]: { user_name: "Eve", approved_at: 1 } });
-    await stack.onDisk("hermes-data", [
+    await testbed.onDisk("hermes-data", [
         "mkdir -p /disk/pairing /disk/platforms/pairing",
         `echo '${approved}' | tee /disk/pairing/telegram-approved.json >/disk/platforms/pairing/telegram-approved.json`,
         "chown -R 10000:10000 /disk",
     ].join("\n"));
-    await startWatched(stack);
+    await startWatched(testbed);
 });
-afterAll(() => stack.remove());
+afterAll(() => testbed.remove());
 
 /** What the bot has said in a chat, without the backslashes of Telegram's markup. */
 const said = async (chat: number) => (await telegram.texts(chat)).map((text) => text.replaceAll("\\", ""));
@@ -54,7 +54,7 @@ async function expectAnsweredOnce(user: number, ...messages: string[]): Promise<
     await catchUp();
     const answers = (await said(user)).filter((text) => messages.some((message) => text.includes(message)));
     expect(answers.join("\n").match(new RegExp(messages.join("|"), "g"))).toEqual(messages);
-    for (const text of messages) expect(await stack.asked(text)).toHaveLength(1);
+    for (const text of messages) expect(await testbed.asked(text)).toHaveLength(1);
 }
 
 describe("a message", () => {
@@ -64,7 +64,7 @@ describe("a message", () => {
             await telegram.write(user, question);
             await expectSaid(user, `Echo: ${question}`);
             await catchUp();
-            expect(await stack.asked(question)).toMatchObject([{ model: stack.environment("hermes").HERMES_MODEL }]);
+            expect(await testbed.asked(question)).toMatchObject([{ model: testbed.environment("hermes").HERMES_MODEL }]);
         }
     });
 
@@ -73,8 +73,8 @@ describe("a message", () => {
         await telegram.write(owner, question);
         await expectSaid(owner, question);
         const overApi = words("And here");
-        await stack.ask(overApi);
-        const [there, here] = [await stack.asked(question), await stack.asked(overApi)].map(([{ tools }]) => tools.toSorted());
+        await testbed.ask(overApi);
+        const [there, here] = [await testbed.asked(question), await testbed.asked(overApi)].map(([{ tools }]) => tools.toSorted());
         expect(here).toContain("terminal");
         expect(there).toEqual(here);
     });
@@ -86,7 +86,7 @@ describe("a message", () => {
         expect(await telegram.pending()).toBe(0);
         expect(await telegram.texts(stranger)).toEqual([]);
         expect((await telegram.calls()).filter(({ parameters }) => Number(parameters.chat_id) === stranger)).toEqual([]);
-        for (const text of attempts) expect(await stack.asked(text)).toEqual([]);
+        for (const text of attempts) expect(await testbed.asked(text)).toEqual([]);
     });
 
     test("in a group counts when an allowed user mentions the bot, and otherwise not", async () => {
@@ -97,7 +97,7 @@ describe("a message", () => {
         await expectSaid(friends, mine);
         await catchUp();
         expect(await telegram.texts(friends)).toHaveLength(1);
-        expect(await stack.asked(foreign)).toEqual([]);
+        expect(await testbed.asked(foreign)).toEqual([]);
     });
 });
 
@@ -116,8 +116,8 @@ describe("a command of the chat", () => {
 
 /** Makes a job over the API that reports to Telegram, a minute from now. */
 async function makeJob(name: string, prompt: string): Promise<void> {
-    const { status } = await stack.hermes("POST", "/api/jobs", {
-        bearer: stack.environment("hermes").API_SERVER_KEY,
+    const { status } = await testbed.hermes("POST", "/api/jobs", {
+        bearer: testbed.environment("hermes").API_SERVER_KEY,
         body: { name, schedule: "1m", prompt, deliver: "telegram" },
     });
     expect(status).toBe(200);
@@ -158,7 +158,7 @@ test("each user's code runs in a sandbox of their own, that of a job in its make
 });
 
 test("it looks on the disk for nothing that is neither sealed nor the agent's own", async () => {
-    expect(await unknownOnDisk(stack)).toEqual([]);
+    expect(await unknownOnDisk(testbed)).toEqual([]);
 });
 
 describe("a failure of the model", () => {
@@ -172,13 +172,13 @@ describe("a failure of the model", () => {
         ["BREAK Upstream hung up", /longer than the model may write|out of order/, 4],
     ])("%s is told once, and costs no more calls than it must", async ([what, says, calls]) => {
         const user = nextUser++;
-        await stack.forgetCalls(); // those of the jobs, which fail in the same words
+        await testbed.forgetCalls(); // those of the jobs, which fail in the same words
         await telegram.write(user, what);
         await expectSaid(user, says);
         await catchUp();
         expect(await telegram.texts(user)).toHaveLength(1);
         expect((await said(user)).join()).not.toMatch(/gateway logs|Traceback|Bearer|sk-or-/);
-        expect((await stack.calls()).filter(({ messages }) => JSON.stringify(messages).includes(what))).toHaveLength(calls);
+        expect((await testbed.calls()).filter(({ messages }) => JSON.stringify(messages).includes(what))).toHaveLength(calls);
     });
 });
 
@@ -195,7 +195,7 @@ describe("when Telegram refuses", () => {
         await expectSaid(partner, `Echo: ${question}`, 120);
         await catchUp();
         expect((await said(partner)).filter((text) => text.includes(question))).toHaveLength(1);
-        expect(await stack.asked(question)).toHaveLength(1);
+        expect(await testbed.asked(question)).toHaveLength(1);
     });
 
     test("a long answer, it arrives in parts", async () => {
@@ -210,16 +210,16 @@ describe("when Telegram refuses", () => {
 
 describe("a restart", () => {
     test("loses nothing: what was written meanwhile is answered once and in order", async () => {
-        await stack.stop("hermes");
+        await testbed.stop("hermes");
         const [first, second, third, old] = [words("Are you back"), words("And now"), words("Here, too"), words("Yesterday")];
         await telegram.write(owner, old, undefined, 25 * 3600);
         await telegram.write(owner, first);
         await telegram.write(partner, third);
-        await stack.start("hermes");
+        await testbed.start("hermes");
         await telegram.write(owner, second);
         await expectAnsweredOnce(owner, first, second);
         await expectAnsweredOnce(partner, third);
-        expect(await stack.asked(old)).toEqual([]);
+        expect(await testbed.asked(old)).toEqual([]);
     });
 
     test("lets a running answer finish, keeps what comes meanwhile, and tells nobody who has no task", async () => {
@@ -228,16 +228,16 @@ describe("a restart", () => {
         await expectAnsweredOnce(owner, known);
         const before = (await telegram.texts(owner)).length;
         await telegram.write(partner, running);
-        await expect.poll(() => stack.asked(running), { timeout: 20_000 }).toHaveLength(1);
-        const stopped = stack.stop("hermes");
+        await expect.poll(() => testbed.asked(running), { timeout: 20_000 }).toHaveLength(1);
+        const stopped = testbed.stop("hermes");
         await expectSaid(partner, "will be interrupted");
         await telegram.write(owner, meanwhile);
         await stopped;
         expect(await said(partner)).toContainEqual(expect.stringMatching(/1 2 3.* 12/));
         expect((await telegram.texts(owner)).slice(before)).toEqual([]);
-        await stack.start("hermes");
+        await testbed.start("hermes");
         await expectAnsweredOnce(owner, meanwhile);
-        expect(await stack.asked(running)).toHaveLength(1);
+        expect(await testbed.asked(running)).toHaveLength(1);
     });
 
     test("by a crash in the middle of an answer neither loses the message nor begins a turn in any other chat", async () => {
@@ -246,12 +246,12 @@ describe("a restart", () => {
         await expectAnsweredOnce(owner, done);
         const [running, before] = [words("SLOW 5"), (await telegram.texts(owner)).length];
         await telegram.write(partner, running);
-        await expect.poll(() => stack.asked(running), { timeout: 20_000 }).toHaveLength(1);
-        await stack.kill("hermes");
-        await stack.start("hermes");
+        await expect.poll(() => testbed.asked(running), { timeout: 20_000 }).toHaveLength(1);
+        await testbed.kill("hermes");
+        await testbed.start("hermes");
         await expectSaid(partner, /^1 2 3 4 5/);
         await catchUp();
-        expect(await stack.asked(running)).toHaveLength(2);
+        expect(await testbed.asked(running)).toHaveLength(2);
         expect((await said(partner)).filter((text) => text.startsWith("1 2 3 4 5"))).toHaveLength(1);
         expect((await telegram.texts(owner)).slice(before)).toEqual([]);
     });
@@ -260,18 +260,18 @@ describe("a restart", () => {
         const fatal = words("SLOW 60");
         await telegram.write(partner, fatal);
         for (const times of [1, 2]) {
-            await expect.poll(() => stack.asked(fatal), { timeout: 30_000 }).toHaveLength(times);
-            await stack.kill("hermes");
-            await stack.start("hermes");
+            await expect.poll(() => testbed.asked(fatal), { timeout: 30_000 }).toHaveLength(times);
+            await testbed.kill("hermes");
+            await testbed.start("hermes");
         }
         await expectSaid(partner, new RegExp(`ended twice[^]*${fatal}`));
         await catchUp();
-        expect(await stack.asked(fatal)).toHaveLength(2);
-        expect(await output(stack.running("hermes"), "ls", "/opt/data/telegram-inbox")).toBe("");
+        expect(await testbed.asked(fatal)).toHaveLength(2);
+        expect(await output(testbed.running("hermes"), "ls", "/opt/data/telegram-inbox")).toBe("");
     });
 });
 
 test("the bot's token is in no log", async () => {
-    expect(await logOf(stack.running("hermes"))).not.toContain(botToken.split(":")[1]);
-    expect(await stack.running("hermes").exec(["grep", "-rlF", botToken.split(":")[1], "/opt/data"])).toMatchObject({ output: "" });
+    expect(await logOf(testbed.running("hermes"))).not.toContain(botToken.split(":")[1]);
+    expect(await testbed.running("hermes").exec(["grep", "-rlF", botToken.split(":")[1], "/opt/data"])).toMatchObject({ output: "" });
 });

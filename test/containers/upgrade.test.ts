@@ -5,51 +5,51 @@ import { serviceNames } from "../harness/program.ts";
 import { pinned, previous as versionsBefore, type Versions } from "../harness/versions.ts";
 import { output, repository } from "../harness/docker.ts";
 import { buildPrevious } from "../harness/previous.ts";
-import { Stack, words, type Session } from "../harness/testbed.ts";
+import { Testbed, words, type Session } from "../harness/testbed.ts";
 
-let stack: Stack;
+let testbed: Testbed;
 let previous: Awaited<ReturnType<typeof buildPrevious>>;
 /** What was there before the upgrade. */
-let before: { session: Session; machines: Awaited<ReturnType<Stack["machines"]>>; migrations: string; job: string; restore: (() => Promise<void>)[] };
+let before: { session: Session; machines: Awaited<ReturnType<Testbed["machines"]>>; migrations: string; job: string; restore: (() => Promise<void>)[] };
 
 const [fact, skill, job, session, chat] = ["The cat is called", "Greet the cat as", "Feed the cat", "Where is the cat", "Is the cat well"].map(words);
 const [laterFact, laterChat] = ["The dog is called", "Is the dog well"].map(words);
 
 beforeAll(async () => {
-    stack = await Stack.create();
+    testbed = await Testbed.create();
     previous = await buildPrevious();
     await startBoth(previous);
     expect(await versions()).toEqual(versionsBefore);
-    const admin = await stack.signIn();
-    await stack.sendFromPage(admin.token, chat);
-    await stack.ask(session);
+    const admin = await testbed.signIn();
+    await testbed.sendFromPage(admin.token, chat);
+    await testbed.ask(session);
     await use("memory", { action: "add", target: "user", content: fact });
     await use("skill_manage", { action: "create", name: "greet-cat", content: `---\nname: greet-cat\ndescription: Greets the cat\n---\n\n${skill}\n` });
     const { body } = await jobs("POST", "", { name: "cat", schedule: "60m", prompt: job, deliver: "local" });
-    before = { session: admin, machines: await stack.machines(), migrations: await migrations(), job: (body as { job: { id: string } }).job.id, restore: [] };
+    before = { session: admin, machines: await testbed.machines(), migrations: await migrations(), job: (body as { job: { id: string } }).job.id, restore: [] };
     await stopBoth();
-    for (const name of serviceNames) before.restore.push(await stack.snapshot(name));
+    for (const name of serviceNames) before.restore.push(await testbed.snapshot(name));
     await startBoth();
 });
-afterAll(() => stack.remove());
+afterAll(() => testbed.remove());
 
 /** Starts both services, on these images or on the pinned ones. */
 async function startBoth(images?: typeof previous): Promise<void> {
     for (const name of serviceNames) {
-        stack.useImage(name, images?.[name]);
-        await stack.start(name);
+        testbed.useImage(name, images?.[name]);
+        await testbed.start(name);
     }
 }
 
 async function stopBoth(): Promise<void> {
-    for (const name of serviceNames) await stack.stop(name);
+    for (const name of serviceNames) await testbed.stop(name);
 }
 
 /** The versions that run. */
 async function versions(): Promise<Versions> {
-    const [hermes, openWebUi] = serviceNames.map((name) => stack.running(name));
+    const [hermes, openWebUi] = serviceNames.map((name) => testbed.running(name));
     const metadata = "from importlib.metadata import version; print(version('hermes-agent'))";
-    const { body } = await stack.webui("GET", "/api/version");
+    const { body } = await testbed.webui("GET", "/api/version");
     return {
         "hermes-agent": (await output(hermes, "/opt/hermes/bin/python", "-c", metadata)).trim(),
         "open-webui": (body as { version: string }).version,
@@ -58,27 +58,27 @@ async function versions(): Promise<Versions> {
 }
 
 /** What Open WebUI does to a database that it finds. */
-const migrations = () => output(stack.running("open-webui"), "ls", "/app/backend/open_webui/migrations/versions");
+const migrations = () => output(testbed.running("open-webui"), "ls", "/app/backend/open_webui/migrations/versions");
 
 /** Has the agent call a tool that must succeed; gives what it returned. */
 async function use(tool: string, parameters: object): Promise<string> {
-    const said = await stack.useTool(tool, parameters);
+    const said = await testbed.useTool(tool, parameters);
     expect(said).toContain('"success": true');
     return said;
 }
 
 const jobs = (method: string, path: string, body?: unknown) =>
-    stack.hermes(method, `/api/jobs${path}`, { bearer: stack.environment("hermes").API_SERVER_KEY, body });
+    testbed.hermes(method, `/api/jobs${path}`, { bearer: testbed.environment("hermes").API_SERVER_KEY, body });
 
 /** Titles of the admin's chats. */
 async function chats(): Promise<string[]> {
-    const { token } = await stack.signIn();
-    return (await stack.chats(token)).map(({ title }) => title);
+    const { token } = await testbed.signIn();
+    return (await testbed.chats(token)).map(({ title }) => title);
 }
 
 async function expectAllOfBefore(): Promise<void> {
     expect(await chats()).toContain(chat);
-    expect(await stack.remembered()).toContain(fact);
+    expect(await testbed.remembered()).toContain(fact);
     expect(await use("session_search", { query: session.split(" ").at(-1) })).toContain(session);
     expect(await use("skill_view", { name: "greet-cat" })).toContain(skill);
     expect(JSON.stringify((await jobs("GET", `/${before.job}`)).body)).toContain(job);
@@ -92,25 +92,25 @@ describe("under the pinned versions", () => {
     test("accounts, chats, memory, sessions, skills and scheduled jobs are there", expectAllOfBefore);
 
     test("who was signed in still is", async () => {
-        expect((await stack.webui("GET", "/api/v1/auths/", { bearer: before.session.token })).status).toBe(200);
+        expect((await testbed.webui("GET", "/api/v1/auths/", { bearer: before.session.token })).status).toBe(200);
     });
 
     test("the machine on the tailnet is the same, and there is no second one", async () => {
-        expect((await stack.machines()).map(({ ID, Name }) => ({ ID, Name }))).toEqual(before.machines.map(({ ID, Name }) => ({ ID, Name })));
+        expect((await testbed.machines()).map(({ ID, Name }) => ({ ID, Name }))).toEqual(before.machines.map(({ ID, Name }) => ({ ID, Name })));
     });
 
     test("a job of before runs", async () => {
-        await stack.forgetCalls();
+        await testbed.forgetCalls();
         expect((await jobs("POST", `/${before.job}/run`)).status).toBe(200);
-        await expect.poll(() => stack.asked(job), { timeout: 100_000, interval: 1000 }).not.toEqual([]);
+        await expect.poll(() => testbed.asked(job), { timeout: 100_000, interval: 1000 }).not.toEqual([]);
     });
 
     test("new chats and memories are kept, also over a restart", async () => {
-        await stack.sendFromPage((await stack.signIn()).token, laterChat);
+        await testbed.sendFromPage((await testbed.signIn()).token, laterChat);
         await use("memory", { action: "add", target: "user", content: laterFact });
-        for (const name of serviceNames) await stack.redeploy(name);
+        for (const name of serviceNames) await testbed.redeploy(name);
         expect(await chats()).toEqual(expect.arrayContaining([chat, laterChat]));
-        expect(await stack.remembered()).toContain(laterFact);
+        expect(await testbed.remembered()).toContain(laterFact);
     });
 });
 
@@ -120,8 +120,8 @@ describe("back to the previous versions", () => {
         const [, refusal] = /\| Log: `(Can't locate revision)`/.exec(readFileSync(`${repository}docs/recover.md`, "utf8")) ?? [];
         expect(refusal).toBeDefined();
         await stopBoth();
-        stack.useImage("open-webui", previous["open-webui"]);
-        await expect(stack.start("open-webui")).rejects.toThrow(refusal);
+        testbed.useImage("open-webui", previous["open-webui"]);
+        await expect(testbed.start("open-webui")).rejects.toThrow(refusal);
     });
 
     test("with both snapshots they start, with all that was there and nothing that came later", async () => {
@@ -131,7 +131,7 @@ describe("back to the previous versions", () => {
         expect(await versions()).toEqual(versionsBefore);
         await expectAllOfBefore();
         expect(await chats()).not.toContain(laterChat);
-        expect(await stack.remembered()).not.toContain(laterFact);
-        expect(await stack.machines()).toHaveLength(1);
+        expect(await testbed.remembered()).not.toContain(laterFact);
+        expect(await testbed.machines()).toHaveLength(1);
     });
 });

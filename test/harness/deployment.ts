@@ -1,6 +1,6 @@
 /**
  * The deployment as `pulumi up` makes it: by the real engine and the real providers, from images that they build and
- * push, at a stand-in of Render that runs what it is told to as containers of a `Stack`.
+ * push, at a stand-in of Render that runs what it is told to as containers of a `Testbed`.
  *
  * What it does not imitate: a Render that restarts a service which ends, or goes back to the release before one that
  * fails; pulls with a token that can't push; plans other than `starter` and `standard`.
@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { removeVolume } from "./docker.ts";
-import type { Stack } from "./testbed.ts";
+import type { Testbed } from "./testbed.ts";
 import { secretSettings, serviceNames, type ServiceName } from "./program.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
 import type { Service } from "../stand-ins/render/model.ts";
@@ -21,7 +21,7 @@ const nameAtRender = (name: ServiceName) => `${name}-${stackName}`;
 const serviceOf = (slug: string): ServiceName => (slug.startsWith(nameAtRender("hermes")) ? "hermes" : "open-webui");
 
 /** Runs Render's services as those of a stack. */
-function runtime(stack: Stack, registry: Registry): Runtime {
+function runtime(testbed: Testbed, registry: Registry): Runtime {
     const images = new Map<string, string>();
     const containers = new Map<string, StartedTestContainer>();
     const disks = new Set<string>();
@@ -30,7 +30,7 @@ function runtime(stack: Stack, registry: Registry): Runtime {
         const container = containers.get(serviceId);
         if (!container) return;
         containers.delete(serviceId);
-        for (const name of serviceNames) if (stack.services[name] === container) stack.services[name] = undefined;
+        for (const name of serviceNames) if (testbed.services[name] === container) testbed.services[name] = undefined;
         await container.stop({ timeout: seconds * 1000, remove: true, removeVolumes: false });
     }
 
@@ -44,14 +44,14 @@ function runtime(stack: Stack, registry: Registry): Runtime {
             if (!disk || !reference) throw new Error(`${slug} has no disk or no image`);
             const name = serviceOf(slug);
             await stop(serviceId, seconds);
-            if (!disks.has(disk.id)) await stack.newDisk(name, disk.id);
+            if (!disks.has(disk.id)) await testbed.newDisk(name, disk.id);
             disks.add(disk.id);
-            stack.declare(name, { environment, disk: { name: disk.id, mountPath: disk.mountPath }, seconds, plan, host: slug, image: { reference } });
-            containers.set(serviceId, await stack.start(name));
+            testbed.declare(name, { environment, disk: { name: disk.id, mountPath: disk.mountPath }, seconds, plan, host: slug, image: { reference } });
+            containers.set(serviceId, await testbed.start(name));
         },
         remove: stop,
         async removeDisk(id) {
-            if (disks.delete(id)) await removeVolume(stack.volume(id));
+            if (disks.delete(id)) await removeVolume(testbed.volume(id));
         },
     };
 }
@@ -60,29 +60,29 @@ export class Deployment {
     /** Where the list of writes begins. */
     private from = 0;
 
-    readonly stack: Stack;
+    readonly testbed: Testbed;
     readonly registry: Registry;
     readonly pulumi: Pulumi;
     readonly render: RenderApi;
 
-    private constructor(stack: Stack, registry: Registry, pulumi: Pulumi, render: RenderApi) {
-        this.stack = stack;
+    private constructor(testbed: Testbed, registry: Registry, pulumi: Pulumi, render: RenderApi) {
+        this.testbed = testbed;
         this.registry = registry;
         this.pulumi = pulumi;
         this.render = render;
     }
 
-    /** Makes the Pulumi stack with the settings of a stack of containers; nothing is deployed yet. */
-    static async create(stack: Stack): Promise<Deployment> {
-        const { ghcrUser, ghcrToken, renderApiKey, renderOwnerId } = stack.settings;
+    /** Makes the Pulumi stack with the settings of a testbed; nothing is deployed yet. */
+    static async create(testbed: Testbed): Promise<Deployment> {
+        const { ghcrUser, ghcrToken, renderApiKey, renderOwnerId } = testbed.settings;
         const registry = await Registry.ensure();
         await registry.admit({ [ghcrUser]: ghcrToken });
         const pulumi = await Pulumi.create();
-        const render = await RenderApi.start(renderApiKey, renderOwnerId, runtime(stack, registry));
+        const render = await RenderApi.start(renderApiKey, renderOwnerId, runtime(testbed, registry));
         // After the installation, which has to reach more than the registry.
         pulumi.use({ ...(await registry.environment(pulumi.folder("docker"))), RENDER_HOST: render.url });
-        const deployment = new Deployment(stack, registry, pulumi, render);
-        await deployment.set({ ...stack.settings, imageRegistry: `${Registry.host}/family/agent` });
+        const deployment = new Deployment(testbed, registry, pulumi, render);
+        await deployment.set({ ...testbed.settings, imageRegistry: `${Registry.host}/family/agent` });
         return deployment;
     }
 
@@ -143,7 +143,7 @@ export class Deployment {
         return service;
     }
 
-    /** Removes what the engine has made on this machine; the stack of containers is somebody else's. */
+    /** Removes what the engine has made on this machine; the testbed is somebody else's. */
     async close(): Promise<void> {
         await this.settled();
         await this.render.close();

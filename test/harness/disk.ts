@@ -1,7 +1,7 @@
 /** Which paths of its disk Hermes looks for, and which of them the agent may have. */
 import { readFileSync } from "node:fs";
 import { output } from "./docker.ts";
-import type { Stack } from "./testbed.ts";
+import type { Testbed } from "./testbed.ts";
 
 /**
  * What Hermes 0.19.0 looks for on its disk and entrypoint.sh doesn't seal: each path, with all that is below it, and why the
@@ -54,14 +54,14 @@ const agentsOwn: Record<string, string> = {
 };
 
 /** Starts Hermes so that it writes down each path of the disk that it tries, see test/stand-ins/internet/tried.py. */
-export async function startWatched(stack: Stack): Promise<void> {
-    await stack.addVolume("watch", "install -m 644 /tried.py /disk/sitecustomize.py");
-    await stack.start("hermes", { PYTHONPATH: "/watch" }, { watch: "/watch" });
+export async function startWatched(testbed: Testbed): Promise<void> {
+    await testbed.addVolume("watch", "install -m 644 /tried.py /disk/sitecustomize.py");
+    await testbed.start("hermes", { PYTHONPATH: "/watch" }, { watch: "/watch" });
 }
 
 /** The paths that it has tried since, and that are neither sealed nor the agent's own. */
-export async function unknownOnDisk(stack: Stack): Promise<string[]> {
-    const lines = async (...command: string[]) => (await output(stack.running("hermes"), ...command)).trim().split("\n");
+export async function unknownOnDisk(testbed: Testbed): Promise<string[]> {
+    const lines = async (...command: string[]) => (await output(testbed.running("hermes"), ...command)).trim().split("\n");
     // Sealed is what root owns, and all that is in it; removed is what entrypoint.sh lists as such.
     const sealed = await lines("find", "/opt/data", "-mindepth", "1", "-user", "root", "-printf", "%P\n");
     const [, list] = /^readonly REMOVED=\((.*?)^\)/ms.exec(readFileSync("hermes/entrypoint.sh", "utf8")) ?? [];

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { outputOf } from "./docker.ts";
 import type { Sandbox } from "./modal.ts";
-import { type Stack, words } from "./testbed.ts";
+import { type Testbed, words } from "./testbed.ts";
 
 interface Result {
     output?: string;
@@ -15,19 +15,19 @@ interface Result {
 
 /** Somebody with an account in Open WebUI, in a chat of theirs. */
 export class Person {
-    private readonly stack: Stack;
+    private readonly testbed: Testbed;
     readonly id: string;
     readonly chat: string;
 
-    constructor(stack: Stack, id: string = randomUUID(), chat: string = randomUUID()) {
-        this.stack = stack;
+    constructor(testbed: Testbed, id: string = randomUUID(), chat: string = randomUUID()) {
+        this.testbed = testbed;
         this.id = id;
         this.chat = chat;
     }
 
     /** The same person in another chat. */
     elsewhere(): Person {
-        return new Person(this.stack, this.id);
+        return new Person(this.testbed, this.id);
     }
 
     private get headers() {
@@ -35,17 +35,17 @@ export class Person {
     }
 
     private request(content: string) {
-        return this.stack.chatRequest([{ role: "user", content }], this.headers);
+        return this.testbed.chatRequest([{ role: "user", content }], this.headers);
     }
 
     /** What the agent answers. */
     ask(content: string): Promise<string> {
-        return this.stack.chat([{ role: "user", content }], this.headers);
+        return this.testbed.chat([{ role: "user", content }], this.headers);
     }
 
     /** The id of the session that Hermes has for the chat. */
     async session(content: string): Promise<string | undefined> {
-        const { headers } = await this.stack.hermes("POST", "/v1/chat/completions", this.request(content));
+        const { headers } = await this.testbed.hermes("POST", "/v1/chat/completions", this.request(content));
         return Object.entries(headers).find(([name]) => /x-hermes-session-id/i.test(name))?.[1];
     }
 
@@ -62,16 +62,16 @@ export class Person {
     async stopAfter(seconds: number, content: string): Promise<void> {
         const { bearer, headers, body } = this.request(content);
         const call = {
-            method: "POST", url: `http://${this.stack.address("hermes")}/v1/chat/completions`, body: { ...body, stream: true },
+            method: "POST", url: `http://${this.testbed.address("hermes")}/v1/chat/completions`, body: { ...body, stream: true },
             headers: { ...headers, Authorization: `Bearer ${bearer}` },
         };
-        await outputOf(this.stack.openRouter, ["sh", "-c", `timeout ${seconds} python3 /client.py >/dev/null || true`], JSON.stringify(call));
+        await outputOf(this.testbed.openRouter, ["sh", "-c", `timeout ${seconds} python3 /client.py >/dev/null || true`], JSON.stringify(call));
     }
 
     /** The sandboxes that were made for this person, by a file that only theirs has. */
     async sandboxes(): Promise<Sandbox[]> {
         const mark = words("mark");
         expect((await this.run(`: ${mark}`)).exit_code).toBe(0);
-        return (await this.stack.modal.sandboxes()).filter(({ commands }) => commands.some((command) => command.includes(mark)));
+        return (await this.testbed.modal.sandboxes()).filter(({ commands }) => commands.some((command) => command.includes(mark)));
     }
 }

@@ -1,7 +1,7 @@
-/** Telegram and the people on it, in a stack's private network. See test/stand-ins/internet/telegram.py. */
+/** Telegram and the people on it, in a testbed's private network. See test/stand-ins/internet/telegram.py. */
 import type { StartedTestContainer } from "testcontainers";
 import { start } from "./docker.ts";
-import { requestFrom, type Stack } from "./testbed.ts";
+import { requestFrom, type Testbed } from "./testbed.ts";
 
 /** A method of the bot API as the bot has called it. */
 interface Call {
@@ -17,14 +17,14 @@ export class Telegram {
     }
 
     /** Starts it with one bot. */
-    static async open(stack: Stack, botToken: string): Promise<Telegram> {
+    static async open(testbed: Testbed, botToken: string): Promise<Telegram> {
         const container = await start({
             image: "internet",
-            network: stack.network,
+            network: testbed.network,
             aliases: ["api.telegram.org"],
             command: ["python3", "-u", "/telegram.py"],
             environment: { TELEGRAM_BOT_TOKEN: botToken },
-            volumes: { [stack.volume("ca")]: "/ca" },
+            volumes: { [testbed.volume("ca")]: "/ca" },
             ready: /ready/,
         });
         return new Telegram(container);

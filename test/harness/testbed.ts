@@ -138,7 +138,7 @@ export interface RealServices {
     modalTokenSecret: string;
 }
 
-export class Stack {
+export class Testbed {
     private readonly id = unique();
     /** Render's private network. */
     readonly network = `private-hermes-${this.id}`;
@@ -165,33 +165,33 @@ export class Stack {
     }
 
     /** Evaluates the program and starts the stand-ins; no service runs yet. */
-    static async create(realServices?: RealServices): Promise<Stack> {
-        const stack = new Stack(realServices);
-        await stack.configure();
-        for (const network of [stack.network, stack.home]) await createNetwork(network);
-        if (realServices) await createOpenNetwork(stack.wayOut);
-        await createVolume(stack.volume("ca"));
-        await stack.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org ${modalHosts.join(" ")} ${stack.host}`);
-        for (const name of serviceNames) await stack.newDisk(name, stack.declarations[name].disk.name);
-        stack.openRouter = await start({
+    static async create(realServices?: RealServices): Promise<Testbed> {
+        const testbed = new Testbed(realServices);
+        await testbed.configure();
+        for (const network of [testbed.network, testbed.home]) await createNetwork(network);
+        if (realServices) await createOpenNetwork(testbed.wayOut);
+        await createVolume(testbed.volume("ca"));
+        await testbed.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org ${modalHosts.join(" ")} ${testbed.host}`);
+        for (const name of serviceNames) await testbed.newDisk(name, testbed.declarations[name].disk.name);
+        testbed.openRouter = await start({
             image: "internet",
-            network: stack.network,
+            network: testbed.network,
             aliases: realServices ? [] : ["openrouter.ai"],
-            volumes: { [stack.volume("ca")]: "/ca" },
+            volumes: { [testbed.volume("ca")]: "/ca" },
             ready: /ready/,
         });
-        stack.modal = await Modal.start(stack.network, stack.volume("ca"), stack.volume("sandboxes"), realServices ? [] : undefined);
-        stack.control = await start({
+        testbed.modal = await Modal.start(testbed.network, testbed.volume("ca"), testbed.volume("sandboxes"), realServices ? [] : undefined);
+        testbed.control = await start({
             image: "control",
-            network: stack.network,
+            network: testbed.network,
             aliases: [controlHost],
-            command: [`--domain=${domain}`, `--derp-host=${controlHost}`, `--authkey=${stack.environment("open-webui").TS_AUTHKEY}`],
+            command: [`--domain=${domain}`, `--derp-host=${controlHost}`, `--authkey=${testbed.environment("open-webui").TS_AUTHKEY}`],
             ready: /control plane of/,
         });
-        stack.loginServer = await stack.tailnet("GET", "/login-server");
-        await connect(stack.control, stack.home, [controlHost]);
-        await stack.tailnet("PATCH", "/settings", { Ports: stack.granted });
-        return stack;
+        testbed.loginServer = await testbed.tailnet("GET", "/login-server");
+        await connect(testbed.control, testbed.home, [controlHost]);
+        await testbed.tailnet("PATCH", "/settings", { Ports: testbed.granted });
+        return testbed;
     }
 
     /** Removes all of it, disks included. */

@@ -8,7 +8,7 @@ import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addressOf, engine, handleOf, output, repository } from "../harness/docker.ts";
 import { Laptop, type Visited } from "../harness/laptop.ts";
-import { Stack } from "../harness/testbed.ts";
+import { Testbed } from "../harness/testbed.ts";
 import { Deployment } from "../harness/deployment.ts";
 import { cliVersion } from "../harness/pulumi.ts";
 import { howToOpen, keep, realServices } from "../harness/options.ts";
@@ -16,49 +16,49 @@ import { VerifyUser } from "../harness/verify-user.ts";
 
 const cli = await cliVersion();
 
-let stack: Stack;
+let testbed: Testbed;
 let deployment: Deployment | undefined;
 let laptop: Laptop;
 let hermes: StartedTestContainer;
 let openWebUi: StartedTestContainer;
 
 beforeAll(async () => {
-    stack = await Stack.create(realServices);
+    testbed = await Testbed.create(realServices);
     console.log(`Starting Hermes, Open WebUI and the laptop${realServices ? ", with your accounts at OpenRouter and Modal" : ""}`);
-    [[hermes, openWebUi], laptop] = await Promise.all([start(), Laptop.join(stack)]);
+    [[hermes, openWebUi], laptop] = await Promise.all([start(), Laptop.join(testbed)]);
 });
 afterAll(async () => {
     await deployment?.close();
-    if (!keep) await stack.remove();
+    if (!keep) await testbed.remove();
 });
 
 /** Brings both services up: by the engine where there is one, otherwise as the evaluated program declares them. */
 async function start(): Promise<StartedTestContainer[]> {
-    if (!cli) return Promise.all([stack.start("hermes"), stack.start("open-webui")]);
+    if (!cli) return Promise.all([testbed.start("hermes"), testbed.start("open-webui")]);
     console.log(`They come from images that pulumi ${cli} builds and pushes, which takes a few minutes`);
-    deployment = await Deployment.create(stack);
+    deployment = await Deployment.create(testbed);
     await deployment.up();
-    return [stack.running("hermes"), stack.running("open-webui")];
+    return [testbed.running("hermes"), testbed.running("open-webui")];
 }
 
 /** Host names and addresses of a service's port on the private network. */
 const doors = async () => [
-    `${await addressOf(hermes, stack.network)}:8642`,
-    `${await addressOf(openWebUi, stack.network)}:8080`,
-    stack.address("hermes"),
-    stack.address("open-webui"),
+    `${await addressOf(hermes, testbed.network)}:8642`,
+    `${await addressOf(openWebUi, testbed.network)}:8080`,
+    testbed.address("hermes"),
+    testbed.address("open-webui"),
 ];
 
 describe("The way in", () => {
     test("over the tailnet the page answers, with a certificate that verifies", async ({ annotate }) => {
-        const { status, body, reason } = await laptop.fetch(stack.url);
+        const { status, body, reason } = await laptop.fetch(testbed.url);
         expect(status, reason).toBe(200);
         expect(body).toContain("<title>Open WebUI");
-        await annotate(`${stack.url}, through the laptop's tailscaled. The certificate is of the rehearsal's own authority: Let's Encrypt takes no part here`);
+        await annotate(`${testbed.url}, through the laptop's tailscaled. The certificate is of the rehearsal's own authority: Let's Encrypt takes no part here`);
     });
 
     test("the verification is a real one: who doesn't trust that authority gets no page", async () => {
-        const { status, reason } = await laptop.fetch(stack.url, { trusting: "/etc/ssl/certs/ca-certificates.crt" });
+        const { status, reason } = await laptop.fetch(testbed.url, { trusting: "/etc/ssl/certs/ca-certificates.crt" });
         expect(status).toBe(0);
         expect(reason).toMatch(/certificate/i);
     });
@@ -66,18 +66,18 @@ describe("The way in", () => {
     test("from this machine there is none: no port is published, and it has no address in their network", async () => {
         const docker = await engine();
         const subnets = new BlockList();
-        for (const { Subnet = "" } of (await docker.getNetwork(stack.network).inspect()).IPAM?.Config ?? []) {
+        for (const { Subnet = "" } of (await docker.getNetwork(testbed.network).inspect()).IPAM?.Config ?? []) {
             const [address, prefix] = Subnet.split("/");
             subnets.addSubnet(address, Number(prefix));
         }
-        expect(subnets.check(await addressOf(hermes, stack.network))).toBe(true);
+        expect(subnets.check(await addressOf(hermes, testbed.network))).toBe(true);
         const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
         expect(own.filter(({ family, address }) => family === "IPv4" && subnets.check(address))).toEqual([]);
         for (const container of [hermes, openWebUi]) {
             const { NetworkSettings, HostConfig } = await (await handleOf(container)).inspect();
             expect(Object.values(NetworkSettings.Ports).filter((bindings) => bindings as unknown)).toEqual([]);
             expect(HostConfig.PublishAllPorts).toBe(false);
-            expect(Object.keys(NetworkSettings.Networks)).toEqual([stack.network, ...(container === hermes && realServices ? [stack.wayOut] : [])]);
+            expect(Object.keys(NetworkSettings.Networks)).toEqual([testbed.network, ...(container === hermes && realServices ? [testbed.wayOut] : [])]);
         }
     });
 
@@ -86,7 +86,7 @@ describe("The way in", () => {
     });
 
     test("Hermes isn't on the tailnet at all", async () => {
-        const machines = await stack.machines();
+        const machines = await testbed.machines();
         expect(machines.map(({ Name, Tags }) => [Name.split(".")[0], ...(Tags ?? [])]).toSorted()).toEqual([["laptop"], ["open-webui", "tag:hermes"]]);
         for (const door of await doors()) expect(await laptop.fetch(`http://${door}/health`), door).toMatchObject({ status: 0 });
     });
@@ -107,9 +107,9 @@ describe("In a browser", () => {
     }
 
     test("sign in as the generated admin, have Python run, read the answer", async ({ annotate }) => {
-        await stack.forgetCalls();
-        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = stack.environment("open-webui");
-        visited = await laptop.browse({ url: stack.url, email, password, message: question, temporary: realServices ? undefined : "FAIL 402 Insufficient credits" });
+        await testbed.forgetCalls();
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
+        visited = await laptop.browse({ url: testbed.url, email, password, message: question, temporary: realServices ? undefined : "FAIL 402 Insufficient credits" });
         expect(visited.answer.replaceAll(/[,. ]/g, "")).toContain("333833500");
         const folder = `${repository}test/.reports`;
         mkdirSync(folder, { recursive: true });
@@ -119,7 +119,7 @@ describe("In a browser", () => {
 
     test("the code ran in the sandbox, which holds nothing of the gateway's", async ({ skip, annotate }) => {
         skip(realServices !== undefined, "only the stand-in of Modal tells what ran");
-        const [{ commands, mounts, secrets }, ...more] = await stack.modal.sandboxes();
+        const [{ commands, mounts, secrets }, ...more] = await testbed.modal.sandboxes();
         expect(more).toEqual([]);
         expect(commands.filter((command) => command.includes("range(1, 1001)"))).toHaveLength(1);
         expect({ mounts, secrets }).toEqual({ mounts: 0, secrets: 0 });
@@ -130,9 +130,9 @@ describe("In a browser", () => {
         skip(realServices !== undefined, "only the stand-in of OpenRouter counts calls");
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
-        expect(await stack.asked(question)).toHaveLength(1);
+        expect(await testbed.asked(question)).toHaveLength(1);
         // The last two are those of the temporary chat.
-        expect(await stack.calls()).toHaveLength(4);
+        expect(await testbed.calls()).toHaveLength(4);
     });
 
     test("a model that fails says why in the answer's place, in a temporary chat, too, and when it is asked again", ({ skip }) => {
@@ -144,10 +144,10 @@ describe("In a browser", () => {
     test("the page's websocket works, and one from another origin is refused", async () => {
         expect(seen().websocket).toBe(true);
         const socket = (Origin: string) =>
-            stack.webui("GET", "/ws/socket.io/?EIO=4&transport=websocket", {
+            testbed.webui("GET", "/ws/socket.io/?EIO=4&transport=websocket", {
                 headers: { Origin, Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" },
             });
-        expect((await socket(stack.url)).status).toBe(101);
+        expect((await socket(testbed.url)).status).toBe(101);
         expect((await socket("https://evil.example")).status).toBe(403);
     });
 
@@ -162,16 +162,16 @@ describe("In a browser", () => {
     });
 
     test("the browser saw the same certificate", () => {
-        expect(seen().certificate.subject).toBe(new URL(stack.url).hostname);
+        expect(seen().certificate.subject).toBe(new URL(testbed.url).hostname);
         expect(seen().certificate.issuer).toBe("Rehearsal authority");
     });
 });
 
 /** Has the policy let devices through to these ports only. */
-const grant = (Ports: number[] | null) => stack.tailnet("PATCH", "/settings", { Ports });
+const grant = (Ports: number[] | null) => testbed.tailnet("PATCH", "/settings", { Ports });
 
 describe("Only the page is served", () => {
-    const name = () => new URL(stack.url).hostname;
+    const name = () => new URL(testbed.url).hostname;
 
     /** TCP ports that something in the container listens on, whatever the address. */
     async function listening(): Promise<number[]> {
@@ -206,7 +206,7 @@ describe("Only the page is served", () => {
         const peers = await peerApi();
         expect((await answering(ports)).filter((port) => port !== peers)).toEqual([]);
         expect((await laptop.fetch(`http://${name()}:${peers}/`)).body).toMatch(/peerapi/);
-        expect((await laptop.fetch(stack.url)).status).toBe(200);
+        expect((await laptop.fetch(testbed.url)).status).toBe(200);
         await annotate(`tried ${ports.join(", ")}: ${onLoopback} was opened on the loopback for this test, ${peers} is tailscaled's own port for its peers`);
     });
 
@@ -220,13 +220,13 @@ describe("Only the page is served", () => {
 
 /** A second device: the first has proven what no network but the tailnet lets through, and this machine reaches this one. */
 let second: Promise<Laptop> | undefined;
-const reachable = () => (second ??= Laptop.join(stack, { published: true }));
+const reachable = () => (second ??= Laptop.join(testbed, { published: true }));
 
 describe("`npm run verify` on a device in the tailnet", () => {
     let user: VerifyUser;
 
     beforeAll(async () => {
-        user = await VerifyUser.create(stack, await reachable(), deployment);
+        user = await VerifyUser.create(testbed, await reachable(), deployment);
     });
     afterAll(() => user.close());
 
@@ -256,9 +256,9 @@ describe("`npm run verify` on a device in the tailnet", () => {
     });
 
     test("says so when the machine is off the tailnet", async () => {
-        await stack.tailnet("PATCH", "/machines/open-webui", { Offline: true });
+        await testbed.tailnet("PATCH", "/machines/open-webui", { Offline: true });
         const { line } = await user.verify();
-        await stack.tailnet("PATCH", "/machines/open-webui", { Offline: false });
+        await testbed.tailnet("PATCH", "/machines/open-webui", { Offline: false });
         expect(line("Machine on the tailnet")).toMatch(/^failure: .*offline/);
     });
 
@@ -273,6 +273,6 @@ describe("`npm run verify` on a device in the tailnet", () => {
 
 if (keep) {
     test("It stays up", async ({ annotate }) => {
-        await annotate(await howToOpen(stack, await reachable()), "open");
+        await annotate(await howToOpen(testbed, await reachable()), "open");
     });
 }

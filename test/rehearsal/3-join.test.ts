@@ -4,24 +4,24 @@ import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { handleOf, isRunning, logOf, output, start, withPid, type ContainerSpec } from "../harness/docker.ts";
 import { Laptop } from "../harness/laptop.ts";
-import { Stack } from "../harness/testbed.ts";
+import { Testbed } from "../harness/testbed.ts";
 
-let stack: Stack;
+let testbed: Testbed;
 let laptop: Laptop;
 
 beforeAll(async () => {
-    stack = await Stack.create();
+    testbed = await Testbed.create();
     console.log("Starting Hermes and the laptop; Open WebUI starts anew in most of the lines");
-    [laptop] = await Promise.all([Laptop.join(stack), stack.start("hermes")]);
+    [laptop] = await Promise.all([Laptop.join(testbed), testbed.start("hermes")]);
 });
-afterAll(() => stack.remove());
+afterAll(() => testbed.remove());
 beforeEach(async () => {
-    for (const { ID } of await machines()) await stack.tailnet("DELETE", `/machines/${ID}`);
+    for (const { ID } of await machines()) await testbed.tailnet("DELETE", `/machines/${ID}`);
 });
 
 /** The tailnet's machines but for the laptop. */
 const machines = async () =>
-    (await stack.machines()).filter(({ Name }) => !Name.startsWith("laptop."));
+    (await testbed.machines()).filter(({ Name }) => !Name.startsWith("laptop."));
 
 interface Outcome {
     /** Exit code; undefined while it runs. */
@@ -44,7 +44,7 @@ async function settled(container: StartedTestContainer, aim: "page" | "end"): Pr
     while (Date.now() - begin < limit * 1000) {
         const { Running, ExitCode, FinishedAt } = (await docker.inspect()).State;
         if (!Running || aim === "page") {
-            const { status } = await laptop.fetch(`${stack.url}/health`, { seconds: 3 });
+            const { status } = await laptop.fetch(`${testbed.url}/health`, { seconds: 3 });
             const reachable = status === 200;
             if (!Running || reachable) {
                 const seconds = ((Running ? Date.now() : Date.parse(FinishedAt)) - begin) / 1000;
@@ -114,28 +114,28 @@ const stop = async (container: StartedTestContainer) => {
 const told = ({ code, seconds, sentence, reachable }: Outcome) =>
     `${code === undefined ? "runs" : `exit ${code}`} after ${seconds.toFixed(1)} s, page ${reachable ? "reachable" : "out of reach"}: “${sentence}”`;
 
-const onNewDisk = async (changes: Record<string, string | undefined> = {}) => stack.spec("open-webui", changes, await stack.newDisk("open-webui"));
+const onNewDisk = async (changes: Record<string, string | undefined> = {}) => testbed.spec("open-webui", changes, await testbed.newDisk("open-webui"));
 
 /** A key of its own for one test, which can be revoked. */
 async function newKey() {
     const key = `tskey-auth-${Math.random().toString(16).slice(2)}0123456789`;
-    const put = (info: object) => stack.tailnet("PUT", `/keys/${key}`, info);
+    const put = (info: object) => testbed.tailnet("PUT", `/keys/${key}`, info);
     await put({ Tags: ["tag:hermes"], Preapproved: true });
     return { key, revoke: () => put({ Revoked: true }) };
 }
 
 /** Changes settings of the tailnet for one test. */
 async function withSettings(change: Partial<Record<"HTTPS" | "Approval", boolean>>) {
-    await stack.tailnet("PATCH", "/settings", change);
+    await testbed.tailnet("PATCH", "/settings", change);
     onTestFinished(async () => {
-        await stack.tailnet("PATCH", "/settings", { HTTPS: true, Approval: false });
+        await testbed.tailnet("PATCH", "/settings", { HTTPS: true, Approval: false });
     });
 }
 
 describe("The join, with the real tailscaled", () => {
     test("a good key", async ({ annotate }) => {
         await annotate(told(await published(await onNewDisk())));
-        expect(await machines()).toMatchObject([{ Name: new URL(stack.url).hostname, Tags: ["tag:hermes"] }]);
+        expect(await machines()).toMatchObject([{ Name: new URL(testbed.url).hostname, Tags: ["tag:hermes"] }]);
     });
 
     test("a revoked key, with the login on the disk: it stays on the tailnet and doesn't send the key", async ({ annotate }) => {
@@ -147,9 +147,9 @@ describe("The join, with the real tailscaled", () => {
     });
 
     test("no key at all, with the login on the disk", async ({ annotate }) => {
-        const disk = await stack.newDisk("open-webui");
-        await crash(await joined(stack.spec("open-webui", {}, disk)));
-        await annotate(told(await published(stack.spec("open-webui", { TS_AUTHKEY: undefined }, disk))));
+        const disk = await testbed.newDisk("open-webui");
+        await crash(await joined(testbed.spec("open-webui", {}, disk)));
+        await annotate(told(await published(testbed.spec("open-webui", { TS_AUTHKEY: undefined }, disk))));
     });
 
     test("a bad key", async ({ annotate }) => {
@@ -167,7 +167,7 @@ describe("The join, with the real tailscaled", () => {
     });
 
     test("the control plane is down at boot and back after 20 s", async ({ annotate }) => {
-        const control = await handleOf(stack.control);
+        const control = await handleOf(testbed.control);
         await control.pause();
         const back = sleep(20_000).then(() => control.unpause());
         onTestFinished(() => back as Promise<void>);
@@ -175,7 +175,7 @@ describe("The join, with the real tailscaled", () => {
     });
 
     test("the control plane stays down", async ({ annotate }) => {
-        const control = await handleOf(stack.control);
+        const control = await handleOf(testbed.control);
         await control.pause();
         onTestFinished(() => control.unpause() as Promise<void>);
         await annotate(told(await refused(await onNewDisk({ TS_JOIN_TIMEOUT: "5" }), /couldn't be joined within 5 s/)));
@@ -193,14 +193,14 @@ describe("The join, with the real tailscaled", () => {
         await withSettings({ Approval: true });
         const spec = await onNewDisk();
         await annotate(told(await refused(spec, /waits for approval: approve it at/)));
-        await stack.tailnet("PATCH", "/machines/open-webui", { Approved: true });
+        await testbed.tailnet("PATCH", "/machines/open-webui", { Approved: true });
         await annotate(told(await published(spec)));
     });
 
     test("the login expires while it runs; the restart logs in with the key", async ({ annotate }) => {
         const spec = await onNewDisk();
         const container = await joined(spec);
-        await stack.tailnet("PATCH", "/machines/open-webui", { Expired: true });
+        await testbed.tailnet("PATCH", "/machines/open-webui", { Expired: true });
         const end = await settled(container, "end");
         expect(end).toMatchObject({ code: 1, reachable: false });
         expect(end.sentence).toMatch(/login has expired or was removed/);
@@ -213,7 +213,7 @@ describe("The join, with the real tailscaled", () => {
         const spec = await onNewDisk({ TS_AUTHKEY: key });
         await crash(await joined(spec));
         await revoke();
-        await stack.tailnet("PATCH", "/machines/open-webui", { Expired: true });
+        await testbed.tailnet("PATCH", "/machines/open-webui", { Expired: true });
         await annotate(told(await refused(spec, /make a new auth key at/)));
     });
 
@@ -221,8 +221,8 @@ describe("The join, with the real tailscaled", () => {
         await crash(await joined(await onNewDisk()));
         const spec = await onNewDisk();
         await annotate(told(await refused(spec, /called open-webui-1\.tail1234\.ts\.net but WEBUI_URL says open-webui\.tail1234\.ts\.net: remove the old machine/)));
-        await stack.tailnet("DELETE", "/machines/open-webui");
-        await stack.tailnet("PATCH", "/machines/open-webui-1", { Name: "open-webui" });
+        await testbed.tailnet("DELETE", "/machines/open-webui");
+        await testbed.tailnet("PATCH", "/machines/open-webui-1", { Name: "open-webui" });
         await annotate(told(await published(spec)));
     });
 
@@ -257,10 +257,10 @@ describe("The join, with the real tailscaled", () => {
 
     test("SIGTERM in the middle of an answer: the answer ends first", async ({ annotate }) => {
         const { container } = await published(await onNewDisk());
-        const { token } = await stack.signIn();
-        await stack.forgetCalls();
-        const answer = laptop.ask(stack.url, { token, model: stack.environment("open-webui").DEFAULT_MODELS, content: "SLOW 8" });
-        await expect.poll(async () => (await stack.calls()).length, { timeout: 30_000 }).toBe(1);
+        const { token } = await testbed.signIn();
+        await testbed.forgetCalls();
+        const answer = laptop.ask(testbed.url, { token, model: testbed.environment("open-webui").DEFAULT_MODELS, content: "SLOW 8" });
+        await expect.poll(async () => (await testbed.calls()).length, { timeout: 30_000 }).toBe(1);
         await (await handleOf(container)).kill({ signal: "SIGTERM" });
         const end = await settled(container, "end");
         expect((await answer).trim()).toBe("1 2 3 4 5 6 7 8");
@@ -288,7 +288,7 @@ describe("The join, with the real tailscaled", () => {
         await onLaptop("tailscale", "lock", "init", "--confirm", "--gen-disablements=1", PublicKey);
         const container = await startOnce({ ...(await onNewDisk()), ready: /Tailnet Lock keeps/ });
         const sentence = await lastSentence(container);
-        expect((await laptop.fetch(`${stack.url}/health`, { seconds: 3 })).status).toBe(0);
+        expect((await laptop.fetch(`${testbed.url}/health`, { seconds: 3 })).status).toBe(0);
         await onLaptop(...sentence.slice(sentence.indexOf("tailscale lock sign")).split(" "));
         expect(await settled(container, "page")).toMatchObject({ code: undefined, reachable: true });
         await annotate(`“${sentence}”`);

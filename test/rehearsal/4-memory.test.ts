@@ -4,28 +4,28 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Laptop } from "../harness/laptop.ts";
 import { kills, peaks } from "../harness/memory.ts";
 import { Person } from "../harness/person.ts";
-import { Stack } from "../harness/testbed.ts";
+import { Testbed } from "../harness/testbed.ts";
 import { serviceNames } from "../harness/program.ts";
 import { median } from "../harness/median.ts";
 
-let stack: Stack;
+let testbed: Testbed;
 let laptop: Laptop;
 let hermes: StartedTestContainer;
 let openWebUi: StartedTestContainer;
 let token: string;
 
 beforeAll(async () => {
-    stack = await Stack.create();
+    testbed = await Testbed.create();
     console.log("Starting Hermes and Open WebUI with the memory and CPU of their plans");
     [hermes, openWebUi, laptop] = await Promise.all([
-        stack.startAndWait("hermes", stack.onPlan("hermes")),
-        stack.startAndWait("open-webui", stack.onPlan("open-webui")),
-        Laptop.join(stack),
+        testbed.startAndWait("hermes", testbed.onPlan("hermes")),
+        testbed.startAndWait("open-webui", testbed.onPlan("open-webui")),
+        Laptop.join(testbed),
     ]);
-    ({ token } = await stack.signIn());
-    await stack.ask("Are you awake?"); // the first chat after a start takes some seconds more
+    ({ token } = await testbed.signIn());
+    await testbed.ask("Are you awake?"); // the first chat after a start takes some seconds more
 });
-afterAll(() => stack.remove());
+afterAll(() => testbed.remove());
 
 interface Need {
     name: string;
@@ -38,8 +38,8 @@ async function needs(work: Promise<unknown>): Promise<Need[]> {
     const megabytes = await peaks([hermes, openWebUi], work);
     expect({ hermes: await kills(hermes), "open-webui": await kills(openWebUi) }).toEqual({ hermes: 0, "open-webui": 0 });
     return serviceNames.map((name, index) => {
-        const { memoryMb: limit = NaN } = stack.onPlan(name);
-        return { name: `${name} on ${stack.plan(name)}`, megabytes: Math.round(megabytes[index]), limit };
+        const { memoryMb: limit = NaN } = testbed.onPlan(name);
+        return { name: `${name} on ${testbed.plan(name)}`, megabytes: Math.round(megabytes[index]), limit };
     });
 }
 
@@ -47,7 +47,7 @@ const told = (found: Need[]) => found.map(({ name, megabytes, limit }) => `${nam
 
 describe("Memory, under load over the tailnet", () => {
     test.for([8, 40])("%i chats at once leave a third of the memory to spare", async (chats, { annotate }) => {
-        const load = laptop.chats({ url: stack.url, tokens: [token], model: stack.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
+        const load = laptop.chats({ url: testbed.url, tokens: [token], model: testbed.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
         const found = await needs(load);
         await annotate(told(found));
         for (const { name, megabytes, limit } of found) expect(megabytes, name).toBeLessThanOrEqual((limit * 2) / 3);
@@ -57,7 +57,7 @@ describe("Memory, under load over the tailnet", () => {
     });
 
     test("eight people, each with a command that runs and then prints 20 MB, leave a third of Hermes' memory to spare", async ({ annotate }) => {
-        const people = Array.from({ length: 8 }, () => new Person(stack));
+        const people = Array.from({ length: 8 }, () => new Person(testbed));
         const commands = Promise.all(people.map((person) => person.run("sleep 10; head -c 20000000 /dev/zero | tr '\\0' a")));
         const [found] = await needs(commands);
         await annotate(told([found]));
@@ -66,17 +66,17 @@ describe("Memory, under load over the tailnet", () => {
     });
 
     test("three files of 10 MB at once are refused, and nothing is killed", async ({ annotate }) => {
-        const load = laptop.uploads({ url: stack.url, tokens: [token], uploads: 3, megabytes: 10 });
+        const load = laptop.uploads({ url: testbed.url, tokens: [token], uploads: 3, megabytes: 10 });
         await annotate(told(await needs(load)));
         expect((await load).map(({ status }) => status)).toEqual([413, 413, 413]);
     });
 
     test("three files as large as is allowed, five times over: nothing is killed", async ({ annotate }) => {
-        const megabytes = Number(stack.environment("open-webui").RAG_FILE_MAX_SIZE);
+        const megabytes = Number(testbed.environment("open-webui").RAG_FILE_MAX_SIZE);
         const statuses: number[] = [];
         const load = async () => {
             for (let round = 0; round < 5; round++) {
-                statuses.push(...(await laptop.uploads({ url: stack.url, tokens: [token], uploads: 3, megabytes })).map(({ status }) => status));
+                statuses.push(...(await laptop.uploads({ url: testbed.url, tokens: [token], uploads: 3, megabytes })).map(({ status }) => status));
             }
         };
         await annotate(told(await needs(load())));

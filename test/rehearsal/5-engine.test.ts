@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFin
 import { runChecks } from "../harness/ops.ts";
 import { output, repository } from "../harness/docker.ts";
 import { Laptop } from "../harness/laptop.ts";
-import { Stack } from "../harness/testbed.ts";
+import { Testbed } from "../harness/testbed.ts";
 import { Deployment } from "../harness/deployment.ts";
 import { cliVersion, stackName } from "../harness/pulumi.ts";
 import { Registry } from "../harness/registry.ts";
@@ -16,15 +16,15 @@ import { median } from "../harness/median.ts";
 const cli = await cliVersion();
 if (!cli) console.warn("Skipped: the lines about Pulumi's engine, which need a Pulumi CLI.");
 
-let stack: Stack;
+let testbed: Testbed;
 let laptop: Laptop;
 let deployment: Deployment;
 
 beforeAll(async () => {
     if (!cli) return;
-    stack = await Stack.create();
+    testbed = await Testbed.create();
     console.log(`Preparing a stack for pulumi ${cli}, a registry, a builder and the laptop`);
-    [deployment, laptop] = await Promise.all([Deployment.create(stack), Laptop.join(stack)]);
+    [deployment, laptop] = await Promise.all([Deployment.create(testbed), Laptop.join(testbed)]);
 });
 beforeEach(({ skip }) => {
     skip(!cli, "needs a Pulumi CLI");
@@ -35,25 +35,25 @@ afterEach(() => {
 afterAll(async () => {
     if (!cli) return;
     await deployment.close();
-    await stack.remove();
+    await testbed.remove();
 });
 
 /** Asks over the tailnet, as the owner does; gives the answer. */
 async function chat(content: string): Promise<string> {
-    const { token } = await stack.signIn();
-    return (await laptop.ask(stack.url, { token, model: stack.environment("open-webui").DEFAULT_MODELS, content })).trim();
+    const { token } = await testbed.signIn();
+    return (await laptop.ask(testbed.url, { token, model: testbed.environment("open-webui").DEFAULT_MODELS, content })).trim();
 }
 
-const containerIds = () => serviceNames.map((name) => stack.running(name).getId());
+const containerIds = () => serviceNames.map((name) => testbed.running(name).getId());
 const statuses = () => serviceNames.map((name) => deployment.service(name).deploys[0].status);
 const disks = () => serviceNames.map((name) => deployment.service(name).disk?.id);
 const regions = () => serviceNames.map((name) => deployment.service(name).region);
 
 /** Leaves something on both disks that only a disk of the same name has. */
 async function mark(): Promise<void> {
-    for (const name of serviceNames) await output(stack.running(name), "sh", "-c", `echo ${name} >"$0"/kept`, mountPath(name));
+    for (const name of serviceNames) await output(testbed.running(name), "sh", "-c", `echo ${name} >"$0"/kept`, mountPath(name));
 }
-const marks = () => Promise.all(serviceNames.map((name) => output(stack.running(name), "cat", `${mountPath(name)}/kept`)));
+const marks = () => Promise.all(serviceNames.map((name) => output(testbed.running(name), "cat", `${mountPath(name)}/kept`)));
 const mountPath = (name: ServiceName) => deployment.service(name).disk?.mountPath ?? "";
 
 const seconds = async (work: () => Promise<unknown>) => {
@@ -113,9 +113,9 @@ describe("The engine, from nothing", () => {
     test("`pulumi up` creates everything, and the page answers over the tailnet", async ({ annotate }) => {
         expect(await deployment.up()).toEqual({ create: 10 });
         expect(statuses()).toEqual(["live", "live"]);
-        expect((await laptop.fetch(stack.url)).status).toBe(200);
+        expect((await laptop.fetch(testbed.url)).status).toBe(200);
         expect(await chat("Who made you?")).toBe("Echo: Who made you?");
-        expect((await deployment.pulumi.must("stack", "output", "openWebUiTailnetUrl")).trim()).toBe(stack.url);
+        expect((await deployment.pulumi.must("stack", "output", "openWebUiTailnetUrl")).trim()).toBe(testbed.url);
         await mark();
         await annotate(`pulumi ${cli}`);
     });
@@ -129,16 +129,16 @@ describe("The engine, from nothing", () => {
     });
 
     test("and names each setting that is wrong", async () => {
-        await deployment.set({ modelDefault: "gpt-5.5", tailscaleAuthKey: stack.settings.modalTokenId });
+        await deployment.set({ modelDefault: "gpt-5.5", tailscaleAuthKey: testbed.settings.modalTokenId });
         const { line, code } = await preflight();
-        await deployment.set({ modelDefault: "openai/gpt-5.5", tailscaleAuthKey: stack.settings.tailscaleAuthKey });
+        await deployment.set({ modelDefault: "openai/gpt-5.5", tailscaleAuthKey: testbed.settings.tailscaleAuthKey });
         expect(line("Settings").split("\n")).toEqual([expect.stringMatching(/^failure: tailscaleAuthKey is a Modal token id/), expect.stringMatching(/^failure: modelDefault "gpt-5\.5" isn't/)]);
         expect(code).toBe(1);
     });
 
     test("the images were built and pushed by the engine, and pulled by digest with the registry credential", async ({ annotate }) => {
         const { registry, render } = deployment;
-        const { ghcrUser: username, ghcrToken: authToken } = stack.settings;
+        const { ghcrUser: username, ghcrToken: authToken } = testbed.settings;
         const pushed = await registry.contents();
         for (const name of serviceNames) {
             const { imagePath, credentialId = "" } = deployment.service(name);
@@ -191,7 +191,7 @@ describe("The engine, from nothing", () => {
         // These stand in it elsewhere, as a name or an output.
         const known = new Set(resources.flatMap(({ urn, type, outputs }) => [urn.split("::").at(-1), ...(type === "pulumi:pulumi:Stack" ? Object.values<unknown>(outputs) : [])]));
         const values = serviceNames.flatMap((name) => Object.values(deployment.service(name).environment)).filter((value) => value.length > 6 && !known.has(value));
-        const credentials = secretSettings.map((key) => stack.settings[key]).filter((value) => value as unknown);
+        const credentials = secretSettings.map((key) => testbed.settings[key]).filter((value) => value as unknown);
         expect([...values, ...credentials].filter((value) => exported.includes(value))).toEqual([]);
         await annotate(`${credentials.length} credentials and ${values.length} values looked for`);
     });
@@ -204,18 +204,18 @@ describe("A change", () => {
         expect(await deployment.up()).toEqual({ same: 8, update: 2 });
         expect(deployment.writes()).toEqual(updateOf("open-webui"));
         expect(statuses()).toEqual(["live", "live"]);
-        expect(await output(stack.running("open-webui"), "tail", "-n", "1", "/usr/local/bin/entrypoint.sh")).toBe("# changed\n");
-        expect(stack.running("hermes").getId()).toBe(hermes);
+        expect(await output(testbed.running("open-webui"), "tail", "-n", "1", "/usr/local/bin/entrypoint.sh")).toBe("# changed\n");
+        expect(testbed.running("hermes").getId()).toBe(hermes);
         expect(await marks()).toEqual(["hermes\n", "open-webui\n"]);
     });
 
     test("of keyRotation replaces the key that both share, and chat works", async () => {
-        const key = stack.environment("hermes").API_SERVER_KEY;
+        const key = testbed.environment("hermes").API_SERVER_KEY;
         await deployment.set({ keyRotation: "2" });
         await deployment.up();
-        expect(stack.environment("hermes").API_SERVER_KEY).not.toBe(key);
-        expect(stack.environment("open-webui").OPENAI_API_KEY).toBe(stack.environment("hermes").API_SERVER_KEY);
-        expect((await stack.hermes("GET", "/v1/models", { bearer: key })).status).toBe(401);
+        expect(testbed.environment("hermes").API_SERVER_KEY).not.toBe(key);
+        expect(testbed.environment("open-webui").OPENAI_API_KEY).toBe(testbed.environment("hermes").API_SERVER_KEY);
+        expect((await testbed.hermes("GET", "/v1/models", { bearer: key })).status).toBe(401);
         expect(await chat("Still there?")).toBe("Echo: Still there?");
     });
 
@@ -224,9 +224,9 @@ describe("A change", () => {
         await deployment.set({ openrouterApiKey });
         await deployment.up();
         expect(deployment.writes()).toEqual(updateOf("hermes"));
-        await stack.forgetCalls();
+        await testbed.forgetCalls();
         await chat("On a new key?");
-        expect((await stack.calls()).map(({ authorization }) => authorization)).toEqual([`Bearer ${openrouterApiKey}`]);
+        expect((await testbed.calls()).map(({ authorization }) => authorization)).toEqual([`Bearer ${openrouterApiKey}`]);
     });
 });
 
@@ -237,7 +237,7 @@ describe("What was changed by hand at Render", () => {
         service.environment = { ...before, HERMES_MODEL: "somebody/else", ADDED: "by hand" };
         await deployment.up("--refresh");
         expect(deployment.service("hermes").environment).toEqual(before);
-        expect(stack.environment("hermes")).toEqual(before);
+        expect(testbed.environment("hermes")).toEqual(before);
         expect(deployment.writes()).toEqual(updateOf("hermes"));
     });
 
@@ -311,7 +311,7 @@ describe("A new region or workspace", () => {
         await deployment.set({ renderOwnerId: "tea-b0b0b0b0b0b0b0b0b0b0" });
         expect(await deployment.pulumi.must("preview")).toContain("services that stand there stay there, with their disks");
         expect(await deployment.up()).toEqual({ same: 9, update: 1 });
-        await deployment.set({ renderOwnerId: stack.settings.renderOwnerId });
+        await deployment.set({ renderOwnerId: testbed.settings.renderOwnerId });
         await deployment.up();
         expect(deployment.writes()).toEqual([]);
         expect([...containerIds(), ...disks()]).toEqual(before);
@@ -336,7 +336,7 @@ describe("A new region or workspace", () => {
         const before = disks();
         await deployment.set({ protectData: "false" });
         // The new disk has no login, and the old machine would hold the name.
-        await stack.tailnet("DELETE", "/machines/open-webui");
+        await testbed.tailnet("DELETE", "/machines/open-webui");
         await deployment.up();
         expect(regions()).toEqual(["frankfurt", "frankfurt"]);
         expect(statuses()).toEqual(["live", "live"]);
@@ -347,7 +347,7 @@ describe("A new region or workspace", () => {
 
     test("cut off after the new service was made: it is deleted by hand, and one more `up` ends the move", async () => {
         await deployment.set({ renderRegion: "ohio", replaceData: "ohio" });
-        await stack.tailnet("DELETE", "/machines/open-webui");
+        await testbed.tailnet("DELETE", "/machines/open-webui");
         deployment.render.fail(afterCreation);
         await deployment.failingUp();
         expect((await adopt("hermes")).output).toContain("already exists");
@@ -368,7 +368,7 @@ describe("Trouble with what stands: one more `up` repairs it, and both disks are
     afterEach(async () => {
         if (!cli) return;
         expect(statuses()).toEqual(["live", "live"]);
-        expect(stack.environment("open-webui").OPENAI_API_KEY).toBe(stack.environment("hermes").API_SERVER_KEY);
+        expect(testbed.environment("open-webui").OPENAI_API_KEY).toBe(testbed.environment("hermes").API_SERVER_KEY);
         expect([...deployment.render.workspace.services.values()]).toHaveLength(2);
         expect(await marks()).toEqual(["hermes\n", "open-webui\n"]);
     });
@@ -396,16 +396,16 @@ describe("Trouble with what stands: one more `up` repairs it, and both disks are
         const { output: said } = await deployment.failingUp();
         await annotate(reason(said));
         expect(deployment.writes()).toEqual([]);
-        await deployment.set({ ghcrToken: stack.settings.ghcrToken });
+        await deployment.set({ ghcrToken: testbed.settings.ghcrToken });
         await deployment.up();
-        expect(await output(stack.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed\n");
+        expect(await output(testbed.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed\n");
     });
 
     test("a pull token that the registry doesn't take", async ({ annotate }) => {
         await deployment.set({ ghcrPullToken: "guessed-by-nobody", keyRotation: String(++rotation) });
         const { output: said } = await deployment.failingUp();
         await annotate(reason(said));
-        await deployment.set({ ghcrPullToken: stack.settings.ghcrToken });
+        await deployment.set({ ghcrPullToken: testbed.settings.ghcrToken });
         await deployment.up();
     });
 
@@ -416,8 +416,8 @@ describe("Trouble with what stands: one more `up` repairs it, and both disks are
         await annotate(reason(said));
         expect(deployment.writes()).toEqual([]);
         await deployment.up();
-        expect(await output(stack.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed again\n");
-        const { ghcrUser: username, ghcrToken: authToken } = stack.settings;
+        expect(await output(testbed.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed again\n");
+        const { ghcrUser: username, ghcrToken: authToken } = testbed.settings;
         for (const name of serviceNames) expect(await deployment.registry.has(deployment.service(name).imagePath, { username, authToken }), name).toBe(true);
     });
 
@@ -447,7 +447,7 @@ describe("`pulumi destroy`", () => {
         await deployment.destroy();
         const { services, credentials } = deployment.render.workspace;
         expect([...services.values(), ...credentials.values()].map(({ name }) => name)).toEqual([]);
-        expect(stack.services).toEqual({});
+        expect(testbed.services).toEqual({});
         // What the stand-in doesn't know it would have answered so.
         expect(deployment.render.calls.filter(({ status }) => status === 501)).toEqual([]);
     });
@@ -456,8 +456,8 @@ describe("`pulumi destroy`", () => {
         const repositories = await deployment.registry.contents();
         expect(repositories.map(({ name }) => name).toSorted()).toEqual(serviceNames.map((name) => `family/agent/${name}-${stackName}`));
         for (const { name, digests } of repositories) await annotate(`${Registry.host}/${name}: ${digests.length} versions`);
-        expect((await stack.machines()).map(({ Name }) => Name)).toContain(new URL(stack.url).hostname);
-        await annotate(`the machine ${new URL(stack.url).hostname}`);
+        expect((await testbed.machines()).map(({ Name }) => Name)).toContain(new URL(testbed.url).hostname);
+        await annotate(`the machine ${new URL(testbed.url).hostname}`);
     });
 });
 
@@ -465,7 +465,7 @@ describe("Trouble with the first `up`", () => {
     beforeEach(async () => {
         if (!cli) return;
         await deployment.destroy();
-        await stack.tailnet("DELETE", "/machines/open-webui");
+        await testbed.tailnet("DELETE", "/machines/open-webui");
         deployment.forget();
     });
     afterEach(async () => {
@@ -478,7 +478,7 @@ describe("Trouble with the first `up`", () => {
     });
 
     test("a first deploy that fails: `up` doesn't notice it, and the next one with the mistake put right repairs it", async ({ annotate }) => {
-        const right = stack.settings.tailscaleAuthKey;
+        const right = testbed.settings.tailscaleAuthKey;
         await deployment.set({ tailscaleAuthKey: requiredSettings().tailscaleAuthKey });
         await deployment.up();
         expect(statuses()).toEqual(["live", "update_failed"]);

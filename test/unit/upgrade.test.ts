@@ -4,7 +4,7 @@ import { pinned, previous, type Versions } from "../harness/versions.ts";
 const names = Object.keys(pinned) as (keyof Versions)[];
 const older = names.filter((name) => previous[name].localeCompare(pinned[name], "en", { numeric: true }) < 0);
 
-test("the upgrade that is tried, from the versions in test/harness/previous.json, is one", () => {
+test("the upgrade that is tried is one", () => {
     expect(older).not.toEqual([]);
 });
 

@@ -4,45 +4,45 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { kill, output, repository } from "../harness/docker.ts";
-import { type Session, Stack, words } from "../harness/testbed.ts";
+import { type Session, Testbed, words } from "../harness/testbed.ts";
 
-let stack: Stack;
+let testbed: Testbed;
 
 beforeAll(async () => {
-    stack = await Stack.create();
-    await stack.start("hermes");
-    await stack.start("open-webui");
+    testbed = await Testbed.create();
+    await testbed.start("hermes");
+    await testbed.start("open-webui");
 });
-afterAll(() => stack.remove());
+afterAll(() => testbed.remove());
 
 describe("a message", () => {
     test("goes from Open WebUI through Hermes to the model and comes back, at the price of one model call", async () => {
-        const { token, role } = await stack.signIn();
+        const { token, role } = await testbed.signIn();
         expect(role).toBe("admin");
-        await stack.forgetCalls();
-        expect(await stack.sendFromPage(token, "Is anybody there?")).toBe("Echo: Is anybody there?");
+        await testbed.forgetCalls();
+        expect(await testbed.sendFromPage(token, "Is anybody there?")).toBe("Echo: Is anybody there?");
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
-        const calls = await stack.calls();
+        const calls = await testbed.calls();
         expect(calls).toHaveLength(1);
         expect(calls[0]).toMatchObject({
-            model: stack.environment("hermes").HERMES_MODEL,
-            authorization: `Bearer ${stack.environment("hermes").OPENROUTER_API_KEY}`,
+            model: testbed.environment("hermes").HERMES_MODEL,
+            authorization: `Bearer ${testbed.environment("hermes").OPENROUTER_API_KEY}`,
         });
     });
 
     test("finds the one model that Hermes offers, already chosen", async () => {
-        const { token } = await stack.signIn();
-        expect(await stack.models(token)).toEqual([stack.environment("hermes").API_SERVER_MODEL_NAME]);
-        const { body: config } = await stack.webui("GET", "/api/config", { bearer: token });
-        expect((config as { default_models: string }).default_models).toBe(stack.environment("hermes").API_SERVER_MODEL_NAME);
+        const { token } = await testbed.signIn();
+        expect(await testbed.models(token)).toEqual([testbed.environment("hermes").API_SERVER_MODEL_NAME]);
+        const { body: config } = await testbed.webui("GET", "/api/config", { bearer: token });
+        expect((config as { default_models: string }).default_models).toBe(testbed.environment("hermes").API_SERVER_MODEL_NAME);
     });
 });
 
 describe("a failure of the model", () => {
     const mark = "No answer from the model";
     let token: string;
-    beforeAll(async () => { ({ token } = await stack.signIn()); }); // once: Open WebUI refuses a sixteenth sign-in within three minutes
+    beforeAll(async () => { ({ token } = await testbed.signIn()); }); // once: Open WebUI refuses a sixteenth sign-in within three minutes
 
     test.for<[status: number, words: string, says: RegExp, calls: number]>([
         [402, "Insufficient credits", /credit is used up.*settings\/credits.*“Insufficient credits”/, 1],
@@ -57,26 +57,26 @@ describe("a failure of the model", () => {
         [502, "Provider returned error", /out of order.*Try again/, 3],
         [200, "", /answered with nothing.*Try again/, 4],
     ])("%i (%s) is told in the place of the answer, and stays there", async ([status, said, reason, calls]) => {
-        await stack.forgetCalls();
-        const stored = await stack.sendFromPage(token, `FAIL ${status} ${said}`);
+        await testbed.forgetCalls();
+        const stored = await testbed.sendFromPage(token, `FAIL ${status} ${said}`);
         expect(stored).toMatch(reason);
         expect(stored.split(mark)).toHaveLength(2);
-        for (const secret of ["Bearer", stack.environment("hermes").OPENROUTER_API_KEY, "Traceback", stack.address("hermes")]) expect(stored).not.toContain(secret);
-        expect(await stack.calls()).toHaveLength(calls);
+        for (const secret of ["Bearer", testbed.environment("hermes").OPENROUTER_API_KEY, "Traceback", testbed.address("hermes")]) expect(stored).not.toContain(secret);
+        expect(await testbed.calls()).toHaveLength(calls);
     });
 
     test("keeps what was written before it", async () => {
-        const stored = await stack.sendFromPage(token, "BREAK Upstream hung up");
+        const stored = await testbed.sendFromPage(token, "BREAK Upstream hung up");
         expect(stored).toMatch(/^The first words.*\n\n.*No answer from the model/s);
     });
 
     test("isn't what the model has said, and the next message is answered", async () => {
-        const failed = await stack.sendFromPage(token, "FAIL 402 Insufficient credits");
+        const failed = await testbed.sendFromPage(token, "FAIL 402 Insufficient credits");
         const question = words("And now?");
-        await stack.forgetCalls();
+        await testbed.forgetCalls();
         const history = [{ role: "user", content: "Hello" }, { role: "assistant", content: failed }, { role: "user", content: "Again" }, { role: "assistant", content: `Half of it.\n\n${failed}` }];
-        expect(await stack.chat([...history, { role: "user", content: question }])).toBe(`Echo: ${question}`);
-        const [sent] = (await stack.calls()).map(({ messages }) => JSON.stringify(messages));
+        expect(await testbed.chat([...history, { role: "user", content: question }])).toBe(`Echo: ${question}`);
+        const [sent] = (await testbed.calls()).map(({ messages }) => JSON.stringify(messages));
         expect(sent).not.toContain(mark);
         expect(sent).toContain("got no answer");
         expect(sent).toContain("Half of it.");
@@ -84,12 +84,12 @@ describe("a failure of the model", () => {
 
     test("can be gone on from: what the page sends for “Continue” is answered", async () => {
         const question = words("Tell me");
-        const failed = await stack.sendFromPage(token, "FAIL 402 Insufficient credits");
-        expect(await stack.chat([{ role: "user", content: question }, { role: "assistant", content: failed }])).toContain(question);
+        const failed = await testbed.sendFromPage(token, "FAIL 402 Insufficient credits");
+        expect(await testbed.chat([{ role: "user", content: question }, { role: "assistant", content: failed }])).toContain(question);
     });
 
     test("leaves no copy of the chat on the disk", async () => {
-        expect(await output(stack.running("hermes"), "sh", "-c", "find /opt/data -name 'request_dump_*'")).toBe("");
+        expect(await output(testbed.running("hermes"), "sh", "-c", "find /opt/data -name 'request_dump_*'")).toBe("");
     });
 });
 
@@ -97,32 +97,32 @@ describe("a lost connection to the agent", () => {
     const mark = "No answer from the model";
 
     test("is told in the place of the answer, below what was written, and the next message is answered", async () => {
-        const { token } = await stack.signIn();
+        const { token } = await testbed.signIn();
         const asked = words("SLOW 30");
-        await stack.forgetCalls();
+        await testbed.forgetCalls();
         const [answer] = await Promise.all([
-            stack.sendFromPage(token, asked),
+            testbed.sendFromPage(token, asked),
             (async () => {
-                while ((await stack.asked(asked)).length === 0) await sleep(200);
+                while ((await testbed.asked(asked)).length === 0) await sleep(200);
                 await sleep(3000); // three words or so
-                await kill(stack.running("hermes"));
+                await kill(testbed.running("hermes"));
             })(),
         ]);
         expect(answer).toMatch(/^1 .*\n\n.*has stopped in the middle of the answer.*Wait a minute/s);
-        const missed = await stack.sendFromPage(token, words("Are you there?"));
+        const missed = await testbed.sendFromPage(token, words("Are you there?"));
         expect(missed).toMatch(/^[^\n]*doesn't run at the moment.*Wait a minute/);
         for (const said of [answer, missed]) {
             expect(said.split(mark)).toHaveLength(2);
-            for (const internal of ["Payload", "TransferEncoding", "Traceback", stack.address("hermes")]) expect(said).not.toContain(internal);
+            for (const internal of ["Payload", "TransferEncoding", "Traceback", testbed.address("hermes")]) expect(said).not.toContain(internal);
         }
 
-        await stack.redeploy("hermes");
+        await testbed.redeploy("hermes");
         const question = words("And now?");
-        await stack.forgetCalls();
+        await testbed.forgetCalls();
         const history = [{ role: "user", content: "Hello" }, { role: "assistant", content: answer }, { role: "user", content: "Again" }, { role: "assistant", content: missed }];
-        expect(await stack.chat([...history, { role: "user", content: question }])).toBe(`Echo: ${question}`);
-        expect(JSON.stringify((await stack.calls())[0].messages)).not.toContain(mark);
-        expect(await stack.sendFromPage(token, question)).toBe(`Echo: ${question}`);
+        expect(await testbed.chat([...history, { role: "user", content: question }])).toBe(`Echo: ${question}`);
+        expect(JSON.stringify((await testbed.calls())[0].messages)).not.toContain(mark);
+        expect(await testbed.sendFromPage(token, question)).toBe(`Echo: ${question}`);
     });
 });
 
@@ -130,43 +130,43 @@ describe("a slow model", () => {
     const silence = 5;
     let token: string;
     beforeAll(async () => {
-        ({ token } = await stack.signIn());
+        ({ token } = await testbed.signIn());
         // What the image has in /etc/hermes, with a shorter patience for a connection without a byte.
         const write = async (name: string, source: string, change = (text: string) => text) => {
             const text = change(await readFile(`${repository}hermes/${source}`, "utf8"));
             return `echo ${Buffer.from(text).toString("base64")} | base64 -d >/disk/${name}`;
         };
         const shorten = (text: string) => text.replace(/^(HERMES_STREAM_READ_TIMEOUT)=.*$/m, `$1=${silence}`);
-        await stack.addVolume("impatient", [await write("config.yaml", "config.yaml"), await write(".env", "managed.env", shorten)].join("\n"));
-        await stack.stop("hermes");
-        await stack.start("hermes", {}, { impatient: "/etc/hermes" });
+        await testbed.addVolume("impatient", [await write("config.yaml", "config.yaml"), await write(".env", "managed.env", shorten)].join("\n"));
+        await testbed.stop("hermes");
+        await testbed.start("hermes", {}, { impatient: "/etc/hermes" });
     });
-    afterAll(() => stack.redeploy("hermes"));
+    afterAll(() => testbed.redeploy("hermes"));
 
     test("that sends comment lines is waited for, and asked once", async () => {
         const question = words(`THINK ${3 * silence}`);
-        await stack.forgetCalls();
-        expect(await stack.sendFromPage(token, question)).toBe(`Echo: ${question}`);
-        expect(await stack.calls()).toHaveLength(1);
+        await testbed.forgetCalls();
+        expect(await testbed.sendFromPage(token, question)).toBe(`Echo: ${question}`);
+        expect(await testbed.calls()).toHaveLength(1);
     });
 
     test("that sends nothing at all counts as dead, and the person reads so", async () => {
-        await stack.forgetCalls();
-        expect(await stack.sendFromPage(token, words("SILENT 60"))).toMatch(/out of order or out of reach.*Try again/);
-        expect(await stack.calls()).toHaveLength(6);
+        await testbed.forgetCalls();
+        expect(await testbed.sendFromPage(token, words("SILENT 60"))).toMatch(/out of order or out of reach.*Try again/);
+        expect(await testbed.calls()).toHaveLength(6);
     });
 });
 
 test("the code of each account runs in a sandbox of its own, although both begin a chat with the same words", async () => {
-    const admin = await stack.signIn();
+    const admin = await testbed.signIn();
     const account = { name: "Ben", email: "ben@example.com", password: randomUUID(), role: "user" };
-    const { body } = await stack.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: account });
+    const { body } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: account });
     const ben = (body as Session).token;
     const message = `CALL terminal ${JSON.stringify({ command: "cat /root/visits; date +%s.%N >>/root/visits; echo end" })}`;
-    const visits = async (token: string) => (await stack.sendFromPage(token, message)).match(/\d{10}\.\d+/g)?.length ?? 0;
+    const visits = async (token: string) => (await testbed.sendFromPage(token, message)).match(/\d{10}\.\d+/g)?.length ?? 0;
     expect([await visits(admin.token), await visits(ben)]).toEqual([0, 0]);
     expect([await visits(admin.token), await visits(admin.token), await visits(ben)]).toEqual([1, 2, 1]);
-    expect(await stack.modal.running()).toHaveLength(2);
+    expect(await testbed.modal.running()).toHaveLength(2);
 });
 
 describe("who gets in", () => {
@@ -175,20 +175,20 @@ describe("who gets in", () => {
         ["POST", "/v1/chat/completions"],
         ["GET", "/api/jobs"],
     ])("Hermes refuses %s %s without the key and with a wrong one", async ([method, path]) => {
-        expect((await stack.hermes(method, path)).status).toBe(401);
-        expect((await stack.hermes(method, path, { bearer: stack.environment("hermes").OPENROUTER_API_KEY })).status).toBe(401);
-        expect((await stack.hermes("GET", "/v1/models", { bearer: stack.environment("hermes").API_SERVER_KEY })).status).toBe(200);
+        expect((await testbed.hermes(method, path)).status).toBe(401);
+        expect((await testbed.hermes(method, path, { bearer: testbed.environment("hermes").OPENROUTER_API_KEY })).status).toBe(401);
+        expect((await testbed.hermes("GET", "/v1/models", { bearer: testbed.environment("hermes").API_SERVER_KEY })).status).toBe(200);
     });
 
     test("Open WebUI refuses a wrong password and a stranger's chat", async () => {
-        const { WEBUI_ADMIN_EMAIL: email } = stack.environment("open-webui");
-        expect((await stack.webui("POST", "/api/v1/auths/signin", { body: { email, password: "guess" } })).status).toBe(400);
-        expect((await stack.webui("POST", "/api/chat/completions", { body: {} })).status).toBe(401);
+        const { WEBUI_ADMIN_EMAIL: email } = testbed.environment("open-webui");
+        expect((await testbed.webui("POST", "/api/v1/auths/signin", { body: { email, password: "guess" } })).status).toBe(400);
+        expect((await testbed.webui("POST", "/api/chat/completions", { body: {} })).status).toBe(401);
     });
 
     test("its cookie is for HTTPS and for its own pages only", async () => {
-        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = stack.environment("open-webui");
-        const { headers } = await stack.webui("POST", "/api/v1/auths/signin", { body: { email, password } });
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
+        const { headers } = await testbed.webui("POST", "/api/v1/auths/signin", { body: { email, password } });
         const cookie = Object.entries(headers).find(([name]) => name.toLowerCase() === "set-cookie")?.[1].toLowerCase();
         expect(cookie).toMatch(/^token=/);
         expect(cookie).toContain("secure");
@@ -199,35 +199,35 @@ describe("who gets in", () => {
 
 describe("a restart on the same disks", () => {
     test("keeps memory, sessions and accounts", async () => {
-        const before = await stack.signIn();
+        const before = await testbed.signIn();
         const fact = `The cat is called ${randomUUID()}`;
-        await stack.sendFromPage(before.token, "Will you keep this?");
-        const chatsOf = async (token: string) => (await stack.chats(token)).map(({ id }) => id);
+        await testbed.sendFromPage(before.token, "Will you keep this?");
+        const chatsOf = async (token: string) => (await testbed.chats(token)).map(({ id }) => id);
         const chats = await chatsOf(before.token);
         expect(chats.length).toBeGreaterThan(0);
-        const said = await stack.useTool("memory", { action: "add", target: "user", content: fact });
+        const said = await testbed.useTool("memory", { action: "add", target: "user", content: fact });
         expect(said).toMatch(/Tool said: .*success/s);
 
-        await stack.redeploy("hermes");
-        await stack.redeploy("open-webui");
+        await testbed.redeploy("hermes");
+        await testbed.redeploy("open-webui");
 
-        expect(await stack.remembered()).toContain(fact);
+        expect(await testbed.remembered()).toContain(fact);
 
-        expect((await stack.signIn()).role).toBe("admin");
+        expect((await testbed.signIn()).role).toBe("admin");
         // The session of before is still good: its secret is the program's, not made up at boot.
-        expect((await stack.webui("GET", "/api/v1/auths/", { bearer: before.token })).status).toBe(200);
+        expect((await testbed.webui("GET", "/api/v1/auths/", { bearer: before.token })).status).toBe(200);
         expect(await chatsOf(before.token)).toEqual(chats);
     });
 });
 
 test("Open WebUI puts no tools and at most 1 KB around a message", async () => {
     // The model server in the place of Hermes, which would hide what it was sent.
-    await stack.redeploy("open-webui", { OPENAI_API_BASE_URL: "http://openrouter.ai:8642/v1" });
-    const { token } = await stack.signIn();
-    await stack.forgetCalls();
+    await testbed.redeploy("open-webui", { OPENAI_API_BASE_URL: "http://openrouter.ai:8642/v1" });
+    const { token } = await testbed.signIn();
+    await testbed.forgetCalls();
     const message = "How much of this is overhead?";
-    await stack.sendFromPage(token, message);
-    const [{ bytes, tools }] = await stack.calls();
+    await testbed.sendFromPage(token, message);
+    const [{ bytes, tools }] = await testbed.calls();
     expect(tools).toEqual([]);
     expect(bytes - message.length).toBeLessThanOrEqual(1024);
 });
