@@ -41,11 +41,9 @@ const startsWith = (prefix: string) => (value: string) => {
     return kind ? `is ${kind[1]}` : `doesn't start with ${prefix}`;
 };
 
-const matches = (pattern: RegExp, complaint: string) => (value: string) =>
-    pattern.test(value) ? undefined : `${JSON.stringify(value)} ${complaint}`;
+const matches = (pattern: RegExp, complaint: string) => (value: string) => (pattern.test(value) ? undefined : `${JSON.stringify(value)} ${complaint}`);
 
-const oneOf = (allowed: string[]) =>
-    matches(new RegExp(`^(${allowed.join("|")})$`), `isn't one of ${allowed.join(", ")}`);
+const oneOf = (allowed: string[]) => matches(new RegExp(`^(${allowed.join("|")})$`), `isn't one of ${allowed.join(", ")}`);
 
 /** A fine-grained token is refused because GitHub Packages takes classic ones only (docs.github.com, "About permissions for GitHub Packages"). */
 const registryToken = (value: string) => {
@@ -75,10 +73,7 @@ const registries: [pattern: RegExp, name: string][] = [
 
 const renderRegistry = (imageRegistry: string) => registries.find(([pattern]) => pattern.test(imageRegistry))?.[1];
 
-const plan = matches(
-    /^(starter|standard|pro|pro_plus|pro_max|pro_ultra|\d+(\.\d+)?c-\d+(mb|g))$/,
-    "isn't a Render instance type that can have a disk",
-);
+const plan = matches(/^(starter|standard|pro|pro_plus|pro_max|pro_ultra|\d+(\.\d+)?c-\d+(mb|g))$/, "isn't a Render instance type that can have a disk");
 const planHint = "use starter, standard, pro or another paid type of render.com/pricing";
 const boolean = oneOf(["true", "false"]);
 
@@ -117,7 +112,9 @@ export function requestAndLimit(value: string): [number, number] | undefined {
 
 const range = (low: number, high: number) => (value: string) => {
     const [request, limit] = requestAndLimit(value) ?? [0, 0];
-    return low <= request && limit <= high ? undefined : `${JSON.stringify(value)} isn't two numbers from ${low} to ${high}, the smaller first, with a hyphen between them`;
+    return low <= request && limit <= high
+        ? undefined
+        : `${JSON.stringify(value)} isn't two numbers from ${low} to ${high}, the smaller first, with a hyphen between them`;
 };
 
 /** IPv4 only: that is what Modal's client takes (`cidr_allowlist` in its sandbox.py). */
@@ -199,7 +196,10 @@ const rules = {
     modelDefault: {
         hint: "copy the model's id, vendor included, from openrouter.ai/models, such as openai/gpt-5.5",
         // The same in hermes/entrypoint.sh. With ~ in front OpenRouter has the newest of a family (its API reference, ModelAliasTarget).
-        wrong: matches(/^~?[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*(:[A-Za-z0-9._-]+)?(@preset\/[A-Za-z0-9._-]+)?$/, "isn't an OpenRouter id of the form vendor/model"),
+        wrong: matches(
+            /^~?[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*(:[A-Za-z0-9._-]+)?(@preset\/[A-Za-z0-9._-]+)?$/,
+            "isn't an OpenRouter id of the form vendor/model",
+        ),
     },
     hermesPlan: { hint: planHint, wrong: plan },
     webuiPlan: { hint: planHint, wrong: plan },

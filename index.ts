@@ -80,8 +80,7 @@ const serviceOptions = {
 };
 
 /** Render's form of an environment. */
-const env = (variables: Record<string, pulumi.Input<string>>) =>
-    Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, { value }]));
+const env = (variables: Record<string, pulumi.Input<string>>) => Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, { value }]));
 
 const hermes = new render.PrivateService(
     "hermes",
@@ -153,11 +152,12 @@ const openWebUi = new render.PrivateService(
 
 refuseMove({ [hermesName]: hermes, [openWebUiName]: openWebUi }, settings.renderRegion);
 
-/** What the tailnet has to let through, as its access controls take it: people, to the page, over HTTPS, and nothing else. */
-export const tailnetPolicy = JSON.stringify({
+const policy = {
     tagOwners: { [tailnetTag]: ["autogroup:admin"] },
     grants: [{ src: ["autogroup:member"], dst: [tailnetTag], ip: [`tcp:${tailnetPort}`] }],
-}, undefined, 2);
+};
+/** What the tailnet has to let through, as its access controls take it: people, to the page, over HTTPS, and nothing else. */
+export const tailnetPolicy = JSON.stringify(policy, undefined, 2);
 export { adminPassword as openWebUiAdminPassword };
 export const openWebUiAdminEmail = settings.webuiAdminEmail;
 export const hermesServiceId = hermes.id;

@@ -8,7 +8,10 @@ export class CommandFailed extends Error {
     readonly missing: boolean;
 
     constructor(command: string, { code, stderr, message, killed }: NodeJS.ErrnoException & { stderr?: string; killed?: boolean }) {
-        const lines = (stderr ?? "").split("\n").map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("warning:"));
+        const lines = (stderr ?? "")
+            .split("\n")
+            .map((line) => line.trim())
+            .filter((line) => line !== "" && !line.startsWith("warning:"));
         const missing = code === "ENOENT";
         const said = lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? message;
         super(missing ? `${command} isn't installed` : killed ? `${command} doesn't answer` : said.replace(/^error: /i, ""));

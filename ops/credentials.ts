@@ -9,4 +9,5 @@ import * as tailscale from "./tailscale.ts";
 import * as telegram from "./telegram.ts";
 
 /** The checks at every service that can be asked before the first `up`. */
-export const credentialChecks = (stack: Stack): Check[] => [render, registry, openRouter, modal, telegram, tailscale].flatMap((service) => service.beforeUp(stack));
+export const credentialChecks = (stack: Stack): Check[] =>
+    [render, registry, openRouter, modal, telegram, tailscale].flatMap((service) => service.beforeUp(stack));

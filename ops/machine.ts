@@ -20,7 +20,9 @@ async function node(): Promise<Finding> {
     const wayOut = "install a newer one from nodejs.org, or put npx in front: npx pulumi up";
     try {
         const version = (await run("node", ["--version"])).trim();
-        return older(version.replace(/^v/, ""), least) ? warning(`the one that pulumi finds is ${version}, older than the ${least} that this was tried with`, wayOut) : ok(version);
+        return older(version.replace(/^v/, ""), least)
+            ? warning(`the one that pulumi finds is ${version}, older than the ${least} that this was tried with`, wayOut)
+            : ok(version);
     } catch (error) {
         return failure(`pulumi finds none (${(error as CommandFailed).message})`, wayOut);
     }
@@ -57,7 +59,9 @@ async function docker(): Promise<Finding> {
         return warning(`${ServerVersion} on ${Architecture}`, "the images are for amd64, so expect their build to take a few times longer under emulation");
     } catch (error) {
         const { missing, message } = error as CommandFailed;
-        return missing ? failure(message, "install it from docs.docker.com/get-docker") : failure(`no engine answers (${message})`, "start Docker Desktop, or dockerd, and check DOCKER_HOST");
+        return missing
+            ? failure(message, "install it from docs.docker.com/get-docker")
+            : failure(`no engine answers (${message})`, "start Docker Desktop, or dockerd, and check DOCKER_HOST");
     }
 }
 
@@ -81,8 +85,15 @@ async function builder(): Promise<Finding> {
     const [found] = builders();
     if (found as Builder | undefined) return ok(`${found.Name}, driver ${found.Driver}`);
     const image = "moby/buildkit:buildx-stable-1";
-    if (await dockerInfo().then(() => run("docker", ["image", "inspect", image])).catch(() => undefined)) return ok(`none yet, the first up makes one from ${image}, which is here`);
-    await dockerInfo().catch(() => { throw new Error("no Docker engine answers"); });
+    if (
+        await dockerInfo()
+            .then(() => run("docker", ["image", "inspect", image]))
+            .catch(() => undefined)
+    )
+        return ok(`none yet, the first up makes one from ${image}, which is here`);
+    await dockerInfo().catch(() => {
+        throw new Error("no Docker engine answers");
+    });
     const { status } = await ask("https://registry-1.docker.io/v2/");
     // Docker Hub asks everybody for a token first.
     if (status === 200 || status === 401) return ok("none yet, the first up makes one, with an image from Docker Hub");
@@ -94,7 +105,9 @@ const gibibyte = 1024 ** 3;
 const room = { least: 6, better: 12 };
 
 async function space(): Promise<Finding> {
-    const { DockerRootDir = "", OperatingSystem } = await dockerInfo().catch(() => { throw new Error("no Docker engine answers"); });
+    const { DockerRootDir = "", OperatingSystem } = await dockerInfo().catch(() => {
+        throw new Error("no Docker engine answers");
+    });
     // Docker Desktop's folder is in its virtual machine: what counts there is the disk that the machine's image grows on.
     const [folder, where] = existsSync(DockerRootDir) ? [DockerRootDir, DockerRootDir] : [homedir(), `this machine, of which ${OperatingSystem} may get less`];
     const { bavail, bsize } = await statfs(folder);

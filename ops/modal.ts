@@ -38,7 +38,11 @@ async function askModal(tokenId: string, tokenSecret: string): Promise<"taken" |
 
 async function tokens({ settings: { modalTokenId, modalTokenSecret } }: Stack): Promise<Finding> {
     const verdict = await askModal(modalTokenId, modalTokenSecret);
-    if (verdict === "outdated") return failure("Modal doesn't take the version of its client that is in the Hermes image any more", "take a newer release of this project, or lock a newer modal in hermes/requirements.in");
+    if (verdict === "outdated")
+        return failure(
+            "Modal doesn't take the version of its client that is in the Hermes image any more",
+            "take a newer release of this project, or lock a newer modal in hermes/requirements.in",
+        );
     return verdict === "taken"
         ? ok("modalTokenId and modalTokenSecret are a valid pair")
         : failure("Modal doesn't take modalTokenId with modalTokenSecret", "make a new pair at modal.com/settings/tokens and set both");
@@ -53,7 +57,9 @@ function sandboxPrice({ settings: { sandboxCpu, sandboxMemoryMb, sandboxIdleMinu
     const second = [0, 1].map((index) => cores[index] * modalPrices.core + (memory[index] / 1024) * modalPrices.gib);
     const [hour, most] = second.map((price) => `$${(price * 3600).toFixed(3)}`);
     const chat = (second[0] * 60 * (Number(sandboxIdleMinutes) + 0.5)).toFixed(4);
-    return ok(`while one runs it costs ${hour} an hour, at most ${most} with all that it may use, and a chat with one command $${chat}, by Modal's prices of November 2026`);
+    return ok(
+        `while one runs it costs ${hour} an hour, at most ${most} with all that it may use, and a chat with one command $${chat}, by Modal's prices of November 2026`,
+    );
 }
 
 /** What can be asked before the first sandbox is made. */

@@ -8,6 +8,8 @@ const { engines } = JSON.parse(readFileSync(new URL("../package.json", import.me
 const least = engines.node.replace(">=", "").split(".").map(Number);
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < least[0] || (major === least[0] && minor < least[1])) {
-    console.error(`✗ Node.js: this is ${process.version}, and this project needs ${engines.node}: run \`npm ci\`, which brings one, or install it from nodejs.org.`);
+    console.error(
+        `✗ Node.js: this is ${process.version}, and this project needs ${engines.node}: run \`npm ci\`, which brings one, or install it from nodejs.org.`,
+    );
     process.exit(1);
 }

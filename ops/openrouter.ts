@@ -52,7 +52,10 @@ function questions({ settings: { openrouterApiKey, modelDefault } }: Stack): Rec
             return ok(`$${limit}${reset ? ` ${reset}` : ""}, $${left ?? limit} of it left`);
         },
         credit: async () => {
-            const [{ is_free_tier }, { status, body }] = await Promise.all([validKey(), ask("https://openrouter.ai/api/v1/credits", { bearer: openrouterApiKey })]);
+            const [{ is_free_tier }, { status, body }] = await Promise.all([
+                validKey(),
+                ask("https://openrouter.ai/api/v1/credits", { bearer: openrouterApiKey }),
+            ]);
             const buy = "buy some at openrouter.ai/settings/credits";
             if (status === 200) {
                 const { total_credits: bought, total_usage: used } = (body as { data: { total_credits: number; total_usage: number } }).data;

@@ -34,15 +34,24 @@ async function askPage(url: string, { bearer, body, seconds = 30 }: { bearer?: s
     const agent = proxy?.startsWith("socks") ? new SocksProxyAgent(proxy) : undefined;
     try {
         return await new Promise((resolve, reject) => {
-            const asked = request(url, { method: data === undefined ? "GET" : "POST", headers, agent, signal: AbortSignal.timeout(seconds * 1000) }, (response) => {
-                const { socket } = response;
-                if (!(socket instanceof TLSSocket)) { reject(new Error("not HTTPS")); return; }
-                const certificate = socket.getPeerCertificate();
-                const chunks: Buffer[] = [];
-                response.on("data", (chunk: Buffer) => chunks.push(chunk));
-                response.on("error", reject);
-                response.on("end", () => { resolve({ status: response.statusCode ?? 0, body: parsed(Buffer.concat(chunks).toString()), certificate }); });
-            });
+            const asked = request(
+                url,
+                { method: data === undefined ? "GET" : "POST", headers, agent, signal: AbortSignal.timeout(seconds * 1000) },
+                (response) => {
+                    const { socket } = response;
+                    if (!(socket instanceof TLSSocket)) {
+                        reject(new Error("not HTTPS"));
+                        return;
+                    }
+                    const certificate = socket.getPeerCertificate();
+                    const chunks: Buffer[] = [];
+                    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+                    response.on("error", reject);
+                    response.on("end", () => {
+                        resolve({ status: response.statusCode ?? 0, body: parsed(Buffer.concat(chunks).toString()), certificate });
+                    });
+                },
+            );
             asked.on("error", reject);
             asked.end(data);
         });
@@ -70,7 +79,9 @@ async function health({ url, connected }: Page): Promise<Finding> {
         const { certificate, message } = error as PageFailed;
         // What is wrong with the certificate is the next line's.
         if (certificate) return unchecked(`${url} has no certificate that verifies`);
-        return (await connected) ? failure(`${url} doesn't answer (${message})`, notHere) : unchecked("this device isn't on its tailnet", "connect Tailscale here and run this again");
+        return (await connected)
+            ? failure(`${url} doesn't answer (${message})`, notHere)
+            : unchecked("this device isn't on its tailnet", "connect Tailscale here and run this again");
     }
 }
 
@@ -78,7 +89,9 @@ const day = 24 * 60 * 60 * 1000;
 
 async function certificate({ url }: Page): Promise<Finding> {
     try {
-        const { certificate: { issuer, valid_to: end } } = await askPage(`${url}/health`);
+        const {
+            certificate: { issuer, valid_to: end },
+        } = await askPage(`${url}/health`);
         const days = Math.floor((Date.parse(end) - Date.now()) / day);
         const says = `it verifies, by ${[issuer.O, issuer.CN].flat().filter(Boolean).join(" ")}, and ends in ${days} days`;
         // Tailscale renews it when a third of its life is left, at the next visit.
@@ -86,7 +99,10 @@ async function certificate({ url }: Page): Promise<Finding> {
     } catch (error) {
         const { certificate: isReason, message } = error as PageFailed;
         if (!isReason) throw new Unchecked(`${url} doesn't answer`);
-        return failure(`it doesn't verify (${message})`, "right after the first start wait a minute, otherwise don't sign in there: something else may answer under this name");
+        return failure(
+            `it doesn't verify (${message})`,
+            "right after the first start wait a minute, otherwise don't sign in there: something else may answer under this name",
+        );
     }
 }
 
@@ -95,7 +111,10 @@ async function signIn({ url, email, password }: Page): Promise<string | Finding>
     const { status, body } = await askPage(`${url}/api/v1/auths/signin`, { body: { email, password } });
     if (status === 200) return (body as { token: string }).token;
     if (status === 400 || status === 401 || status === 403) {
-        return failure(`Open WebUI refuses the sign-in of ${email}`, "if you have changed the password on the page, put it into OPENWEBUI_PASSWORD for this command");
+        return failure(
+            `Open WebUI refuses the sign-in of ${email}`,
+            "if you have changed the password on the page, put it into OPENWEBUI_PASSWORD for this command",
+        );
     }
     throw new Unchecked(`Open WebUI answers ${status} to the sign-in`);
 }
@@ -120,7 +139,10 @@ async function chat({ url }: Page, token: string | Finding, content: string, jud
     if (status !== 200) return failure(`the chat ends with ${status}${detail ? ` (${JSON.stringify(detail)})` : ""}`, hermes);
     // Hermes answers 200 when the model's provider has failed; what it says then is the reason.
     if (choice?.finish_reason === "error" || text.trim() === "") {
-        return failure(`the agent answers with an error${text ? `, “${text.slice(0, 200)}”` : ""}`, "`npm run preflight` checks OpenRouter's key, credit and model");
+        return failure(
+            `the agent answers with an error${text ? `, “${text.slice(0, 200)}”` : ""}`,
+            "`npm run preflight` checks OpenRouter's key, credit and model",
+        );
     }
     return judge(text);
 }
@@ -138,7 +160,10 @@ async function modalRun(page: Page, token: string | Finding): Promise<Finding> {
     return chat(page, token, question, (answer) => {
         const sum = answer.replace(/(?<=\d)[,. _](?=\d{3})/g, "").includes("333833500");
         if (sum && answer.includes(digest)) return ok("code ran in the sandbox, and the sum of i*i for i from 1 to 1000 is 333833500");
-        return failure(`the agent didn't run the code, it says “${answer.slice(0, 200)}”`, "look under Apps at modal.com, and check the workspace's budget and the token pair with `npm run preflight`");
+        return failure(
+            `the agent didn't run the code, it says “${answer.slice(0, 200)}”`,
+            "look under Apps at modal.com, and check the workspace's budget and the token pair with `npm run preflight`",
+        );
     });
 }
 
@@ -157,7 +182,8 @@ export function afterUp(target: Page, { modal }: { modal: boolean }): Check[] {
         { name: "Certificate", run: () => certificate(target) },
         {
             name: "Chat",
-            run: async () => chat(target, await signedIn(), "Reply with one word: ready", (answer) => ok(`the agent answered the admin, “${answer.slice(0, 60)}”`)),
+            run: async () =>
+                chat(target, await signedIn(), "Reply with one word: ready", (answer) => ok(`the agent answered the admin, “${answer.slice(0, 60)}”`)),
         },
     ];
     if (modal) checks.push({ name: "Modal run", run: async () => modalRun(target, await signedIn()) });

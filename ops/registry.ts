@@ -18,7 +18,10 @@ async function github(token: string): Promise<Verdict> {
     const answer = await ask(url, { bearer: token });
     if (answer.status === 401) return { valid: false };
     if (answer.status !== 200) throw unexpected(url, answer);
-    const scopes = (answer.headers.get("x-oauth-scopes") ?? "").split(",").map((scope) => scope.trim()).filter((scope) => scope !== "");
+    const scopes = (answer.headers.get("x-oauth-scopes") ?? "")
+        .split(",")
+        .map((scope) => scope.trim())
+        .filter((scope) => scope !== "");
     const push = scopes.includes("write:packages");
     return {
         valid: true,
@@ -103,7 +106,10 @@ async function push({ name, settings }: Stack): Promise<Finding> {
     if (!verdict.rights.push) return failure("ghcrToken may not push", at(registry, pushHint, "push"));
     const { owner = user } = verdict;
     if (owner.toLowerCase() !== user.toLowerCase()) {
-        return warning(`ghcrToken belongs to ${owner} and the images go to ${user}`, `set ghcrUser to ${owner}, unless ${user} is an organization that lets ${owner} push`);
+        return warning(
+            `ghcrToken belongs to ${owner} and the images go to ${user}`,
+            `set ghcrUser to ${owner}, unless ${user} is an organization that lets ${owner} push`,
+        );
     }
     const more = verdict.rights.more.filter((right) => right !== "push" && right !== "write:packages");
     if (more.length > 0) return warning(`ghcrToken may do more than push (${more.join(", ")})`, at(registry, pushHint, "push only"));

@@ -31,7 +31,10 @@ async function renderOwner({ settings: { renderApiKey, renderOwnerId } }: Stack)
 /** Render's API doesn't tell whether a workspace can pay; it takes a service of one that can. */
 async function paymentCard({ serviceIds }: Stack): Promise<Finding> {
     if ((await serviceIds()).length > 0) return ok("the workspace has one, for this stack's services run there");
-    return unchecked("Render doesn't tell whether the workspace has one, and refuses everything with 402 until it has", "add one under Billing in its dashboard");
+    return unchecked(
+        "Render doesn't tell whether the workspace has one, and refuses everything with 402 until it has",
+        "add one under Billing in its dashboard",
+    );
 }
 
 interface ServiceItem {
@@ -105,7 +108,7 @@ const readService = async (apiKey: string, id: string) => bodyOf(await askRender
 /** All services of the workspace, whatever their type. */
 async function allServices(apiKey: string, ownerId: string): Promise<Service[]> {
     const services: Service[] = [];
-    for (let cursor: string | undefined = ""; cursor !== undefined; ) {
+    for (let cursor: string | undefined = ""; cursor !== undefined;) {
         const parameters: Record<string, string> = { ownerId, limit: "100", ...(cursor && { cursor }) };
         const page = bodyOf(await askRender(apiKey, `/services?${new URLSearchParams(parameters).toString()}`)) as { service: Service; cursor?: string }[];
         services.push(...page.map(({ service }) => service));
@@ -146,7 +149,9 @@ async function deployed(target: Services, id: string, name: string): Promise<Fin
         const { status } = item.deploy;
         if (status === "live") {
             const { suspended } = await readService(apiKey, id);
-            return suspended === "suspended" ? failure("it is suspended", "resume it in Render's dashboard; look at the workspace's billing, too") : ok("its deploy is live");
+            return suspended === "suspended"
+                ? failure("it is suspended", "resume it in Render's dashboard; look at the workspace's billing, too")
+                : ok("its deploy is live");
         }
         if (!underWay.includes(status)) {
             const words = await lastWords(target, id).catch(() => undefined);
@@ -154,7 +159,8 @@ async function deployed(target: Services, id: string, name: string): Promise<Fin
         }
         if (status !== seen) progress?.(`${name}: waiting for its deploy, ${status} since ${new Date().toLocaleTimeString()}`);
         seen = status;
-        if (waited >= poll.within) return unchecked(`its deploy is still ${status} after ${Math.round(waited / 60)} minutes`, "look at its log in Render's dashboard");
+        if (waited >= poll.within)
+            return unchecked(`its deploy is still ${status} after ${Math.round(waited / 60)} minutes`, "look at its log in Render's dashboard");
         await sleep(poll.every * 1000);
     }
 }
@@ -182,14 +188,16 @@ async function noPublicUse({ apiKey, ownerId, services }: Services): Promise<Fin
     const repository = (path = "") => path.replace(/[:@].*$/, "");
     const disks = own.flatMap(({ serviceDetails: { disk } }) => disk?.id ?? []);
     const [credentials, images] = [own.flatMap((each) => each.registryCredential?.id ?? []), own.map((each) => repository(each.imagePath))];
-    const uses = others.filter(({ type }) => publicTypes.includes(type)).flatMap((each) => {
-        const what = [
-            disks.includes(each.serviceDetails.disk?.id ?? "") && "disk",
-            credentials.includes(each.registryCredential?.id ?? "") && "registry credential",
-            each.imagePath !== undefined && images.includes(repository(each.imagePath)) && "image",
-        ].filter((use) => use !== false);
-        return what.length > 0 ? [`${each.name}, a ${each.type}, uses the ${what.join(" and the ")} of this stack`] : [];
-    });
+    const uses = others
+        .filter(({ type }) => publicTypes.includes(type))
+        .flatMap((each) => {
+            const what = [
+                disks.includes(each.serviceDetails.disk?.id ?? "") && "disk",
+                credentials.includes(each.registryCredential?.id ?? "") && "registry credential",
+                each.imagePath !== undefined && images.includes(repository(each.imagePath)) && "image",
+            ].filter((use) => use !== false);
+            return what.length > 0 ? [`${each.name}, a ${each.type}, uses the ${what.join(" and the ")} of this stack`] : [];
+        });
     if (uses.length > 0) return failure(uses.join("; "), "delete that service in Render's dashboard, unless you made it on purpose");
     return ok("no public service uses a disk, a registry credential or an image of this stack");
 }

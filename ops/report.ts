@@ -53,9 +53,14 @@ export async function runAll(checks: Check[], secrets: string[], each: (line: Li
     // The longest first: one may contain another.
     const hidden = secrets.filter((secret) => secret.length > 3).toSorted((a, b) => b.length - a.length);
     const clean = (text: string) =>
-        hidden.reduce((shown, secret) => shown.replaceAll(secret, "[secret]"), text).replace(/\s+/g, " ").replace(/\.$/, "");
+        hidden
+            .reduce((shown, secret) => shown.replaceAll(secret, "[secret]"), text)
+            .replace(/\s+/g, " ")
+            .replace(/\.$/, "");
     const findings = checks.map(async ({ name, run }): Promise<Line> => {
-        const finding = await Promise.resolve().then(run).catch((error: unknown) => unchecked(error instanceof Error ? error.message : String(error)));
+        const finding = await Promise.resolve()
+            .then(run)
+            .catch((error: unknown) => unchecked(error instanceof Error ? error.message : String(error)));
         const { status, message, fix } = finding;
         return { check: name, status, message: clean(message), ...(fix !== undefined && { fix: clean(fix) }) };
     });

@@ -36,14 +36,14 @@ const typedSecrets: string[] = [];
 
 /** Asks for a secret; each character shows as a mark. */
 async function secretly(message: string, validate?: (typed: string | undefined) => string | undefined): Promise<string> {
-    const typed = (await answer(password({ message, validate, clearOnError: true })) as string | undefined) ?? "";
+    const typed = ((await answer(password({ message, validate, clearOnError: true }))) as string | undefined) ?? "";
     typedSecrets.push(typed.trim());
     return typed;
 }
 
 /** Asks for a line of text. */
 const line = async (message: string, validate: (typed: string | undefined) => string | undefined, initialValue?: string) =>
-    (await answer(text({ message, validate, initialValue })) as string | undefined) ?? "";
+    ((await answer(text({ message, validate, initialValue }))) as string | undefined) ?? "";
 
 /** Settings that a service can judge only together. */
 const together: SettingName[][] = [
@@ -93,8 +93,16 @@ function about(key: SettingName): string {
 async function ask(stored: Stored, key: SettingName): Promise<string | undefined> {
     const present = (stored.values as Partial<Stored["values"]>)[fullKey(key)];
     const fallback = defaultOf(key);
-    const keeps = present !== undefined ? " (Enter keeps the present one)" : fallback !== undefined ? ` (Enter keeps ${fallback})` : settingRules[key].optional ? " (Enter leaves it out)" : "";
-    const complaint = (value: string | undefined) => stackOf(value === undefined ? stored : withValues(stored, { [key]: value })).complaints.find((each) => each.key === key)?.sentence;
+    const keeps =
+        present !== undefined
+            ? " (Enter keeps the present one)"
+            : fallback !== undefined
+              ? ` (Enter keeps ${fallback})`
+              : settingRules[key].optional
+                ? " (Enter leaves it out)"
+                : "";
+    const complaint = (value: string | undefined) =>
+        stackOf(value === undefined ? stored : withValues(stored, { [key]: value })).complaints.find((each) => each.key === key)?.sentence;
     log.info(wrapped(about(key)));
     const message = `${key}${keeps}`;
     const validate = (typed = "") => complaint(typed.trim() || present);
@@ -108,7 +116,9 @@ async function ask(stored: Stored, key: SettingName): Promise<string | undefined
 async function refusals(candidate: Stored, keys: SettingName[]): Promise<Line[]> {
     const stack = stackOf(candidate);
     const checks = credentialChecks(stack).filter((check) => check.about?.some((key) => keys.includes(key)));
-    const lines = await runAll(checks, stack.secrets, (found) => { log.message(wrapped(format(found)), { spacing: 0 }); });
+    const lines = await runAll(checks, stack.secrets, (found) => {
+        log.message(wrapped(format(found)), { spacing: 0 });
+    });
     return lines.filter(({ status }) => status === "failure");
 }
 
@@ -137,13 +147,15 @@ async function take(keys: SettingName[], store: Store, stored: Stored, all = fal
         // The sentence names the settings that it is about, if it can be put right here.
         const named = keys.filter((key) => failed.some(({ message, fix }) => `${message} ${fix ?? ""}`.includes(key)));
         if (await askFor(named)) continue;
-        const again = await answer(select({
-            message: "What now?",
-            options: [
-                { value: true, label: "Check again: it is put right at the service" },
-                { value: false, label: "Go on with it as it is: npm run preflight will say it again" },
-            ],
-        }));
+        const again = await answer(
+            select({
+                message: "What now?",
+                options: [
+                    { value: true, label: "Check again: it is put right at the service" },
+                    { value: false, label: "Go on with it as it is: npm run preflight will say it again" },
+                ],
+            }),
+        );
         if (!again) break;
     }
     for (const [key, value] of Object.entries(given)) await store.put(key as SettingName, value);
@@ -158,15 +170,24 @@ async function selectStack(cloud: boolean): Promise<void> {
     const stacks = await readStacks();
     if (stacks.some(({ current }) => current)) return;
     const another = "";
-    const chosen = stacks.length === 0 ? another : await answer(select({
-        message: "Which stack?",
-        options: [...stacks.map(({ name }) => ({ value: name, label: name })), { value: another, label: "A new one" }],
-    }));
+    const chosen =
+        stacks.length === 0
+            ? another
+            : await answer(
+                  select({
+                      message: "Which stack?",
+                      options: [...stacks.map(({ name }) => ({ value: name, label: name })), { value: another, label: "A new one" }],
+                  }),
+              );
     if (chosen !== another) {
         await pulumiCli("stack", "select", chosen);
         return;
     }
-    const name = await line("Name of the new stack", (typed = "") => (/^[A-Za-z0-9][A-Za-z0-9_-]{0,50}$/.test(typed) ? undefined : "Use letters, digits, - and _."), "dev");
+    const name = await line(
+        "Name of the new stack",
+        (typed = "") => (/^[A-Za-z0-9][A-Za-z0-9_-]{0,50}$/.test(typed) ? undefined : "Use letters, digits, - and _."),
+        "dev",
+    );
     if (!cloud && !hasPassphrase()) {
         log.info(wrapped("Outside Pulumi Cloud a passphrase encrypts the secrets. Pulumi asks for it at every command; without it they are lost."));
         const phrase = await secretly("A passphrase for the stack", (typed) => (typed ? undefined : "Give at least one character."));
@@ -194,7 +215,9 @@ async function readAll(): Promise<Stored> {
 async function askAll(): Promise<void> {
     const backend = await readBackend();
     await selectStack(backend.cloud);
-    const store = await openStore(backend, (sentence) => { log.success(capitalised(sentence)); });
+    const store = await openStore(backend, (sentence) => {
+        log.success(capitalised(sentence));
+    });
     let stored = await readAll();
     const isStored = (key: SettingName) => fullKey(key) in stored.values;
     const present = names.filter(isStored);
@@ -204,15 +227,17 @@ async function askAll(): Promise<void> {
         if (keys.some((key) => isRequired(key) || isStored(key))) stored = await take(keys, store, stored, keys.some(isRequired) && !keys.some(isStored));
     }
     for (;;) {
-        const more = await answer(multiselect({
-            message: "All that is required is there. Change or add anything else? (Space chooses, Enter goes on)",
-            options: steps.map((keys) => ({
-                value: keys,
-                label: keys.join(", "),
-                hint: keys.map((key) => (isStored(key) ? "set" : defaultOf(key) ?? "not set")).join(", "),
-            })),
-            required: false,
-        }));
+        const more = await answer(
+            multiselect({
+                message: "All that is required is there. Change or add anything else? (Space chooses, Enter goes on)",
+                options: steps.map((keys) => ({
+                    value: keys,
+                    label: keys.join(", "),
+                    hint: keys.map((key) => (isStored(key) ? "set" : (defaultOf(key) ?? "not set"))).join(", "),
+                })),
+                required: false,
+            }),
+        );
         if (more.length === 0) return;
         for (const keys of more) stored = await take(keys, store, stored, true);
     }
@@ -221,7 +246,9 @@ async function askAll(): Promise<void> {
 /** Runs the conversation. Gives the exit code. */
 export async function setup(): Promise<number> {
     if (!process.stdin.isTTY || !process.stdout.isTTY) {
-        console.error("✗ Setup: it asks questions and needs a terminal: run it in one, or set each setting with `pulumi config set` (docs/credentials.md, “By hand”).");
+        console.error(
+            "✗ Setup: it asks questions and needs a terminal: run it in one, or set each setting with `pulumi config set` (docs/credentials.md, “By hand”).",
+        );
         return 1;
     }
     intro("Setting up private-hermes. Ctrl-C stops it; run it again, and it goes on where it was.");

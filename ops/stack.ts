@@ -52,7 +52,9 @@ export function stackOf({ name, values, secretKeys }: Stored): Stack {
     const all = { ...Object.fromEntries(defaults.map(([key, { default: value }]) => [`${project.name}:${key}`, String(value)])), ...values };
     pulumi.runtime.setAllConfig(all, secretKeys);
     // A secret that somebody keeps in plain text is one all the same.
-    const secrets = Object.entries(all).filter(([key]) => secretKeys.includes(key) || /(token|key|secret)(id)?$/i.test(key)).map(([, value]) => value);
+    const secrets = Object.entries(all)
+        .filter(([key]) => secretKeys.includes(key) || /(token|key|secret)(id)?$/i.test(key))
+        .map(([, value]) => value);
     let ids: Promise<string[]> | undefined;
     return { name, secrets, serviceIds: () => (ids ??= readServiceIds()), ...inspectSettings(new pulumi.Config(project.name)) };
 }
@@ -66,13 +68,19 @@ export function unreadable(error: unknown): Finding {
     if (error.missing) return unchecked("the Pulumi CLI isn't installed");
     const { message } = error;
     if (/passphrase/i.test(message)) {
-        return failure("its secrets are encrypted with a passphrase", "put it into PULUMI_CONFIG_PASSPHRASE, or the path of a file with it into PULUMI_CONFIG_PASSPHRASE_FILE");
+        return failure(
+            "its secrets are encrypted with a passphrase",
+            "put it into PULUMI_CONFIG_PASSPHRASE, or the path of a file with it into PULUMI_CONFIG_PASSPHRASE_FILE",
+        );
     }
     if (/no stack selected|must supply a stack|no stack named/i.test(message)) {
         return failure("none is selected", "pulumi stack select <name>, or pulumi stack init <name> for a new one");
     }
     if (/does not support environments/.test(message)) {
-        return failure("its file names an ESC environment, and only Pulumi Cloud has these", "pulumi login, or delete environment: from the file (docs/credentials.md, “Secrets”)");
+        return failure(
+            "its file names an ESC environment, and only Pulumi Cloud has these",
+            "pulumi login, or delete environment: from the file (docs/credentials.md, “Secrets”)",
+        );
     }
     if (/log ?in|PULUMI_ACCESS_TOKEN|credentials/i.test(message)) return failure("the Pulumi CLI isn't logged in", "pulumi login");
     return failure(message, "run `pulumi config` to see all of it");
@@ -87,10 +95,12 @@ export function settingsChecks({ name, complaints }: Stack): Check[] {
 }
 
 /** A check that is left undone while one of its settings is wrong in form. */
-export const whenRight = ({ complaints }: Stack, keys: SettingName[], run: () => Finding | Promise<Finding>) => () => {
-    const wrong = keys.filter((key) => complaints.some((complaint) => complaint.key === key));
-    return wrong.length > 0 ? unchecked(`${wrong.join(" and ")} ${wrong.length > 1 ? "have" : "has"} to be put right first`) : run();
-};
+export const whenRight =
+    ({ complaints }: Stack, keys: SettingName[], run: () => Finding | Promise<Finding>) =>
+    () => {
+        const wrong = keys.filter((key) => complaints.some((complaint) => complaint.key === key));
+        return wrong.length > 0 ? unchecked(`${wrong.join(" and ")} ${wrong.length > 1 ? "have" : "has"} to be put right first`) : run();
+    };
 
 const halves = (sentence: string): [says: string, wayOut: string] => {
     const at = sentence.indexOf(": ");

@@ -68,7 +68,10 @@ export async function openStore({ cloud, user }: Backend, tell: (sentence: strin
     // Without the organization the CLI takes the default one, which needn't be the stack's.
     const full = environment.split("/").length > 2 ? environment : `${organization}/${environment}`;
     // `env ls` leaves the organization out where it is the user's own (pulumi/esc, cmd/esc/cli/env_ls.go).
-    const existing = (await pulumiCli("env", "ls")).split("\n").map((line) => line.trim()).map((line) => (line.split("/").length > 2 ? line : `${user}/${line}`));
+    const existing = (await pulumiCli("env", "ls"))
+        .split("\n")
+        .map((line) => line.trim())
+        .map((line) => (line.split("/").length > 2 ? line : `${user}/${line}`));
     if (!existing.includes(full)) {
         await pulumiCli("env", "init", full);
         tell(`made the ESC environment ${full}`);

@@ -50,7 +50,9 @@ export function beforeUp(stack: Stack): Check[] {
             run: whenRight(stack, ["tailnetDnsName"], async () => {
                 const own = (await tailnet)?.CurrentTailnet?.MagicDNSSuffix;
                 if (own === undefined) return ok(`${name} looks right, and this device is on no tailnet to compare with`);
-                return own === name ? ok(`${name}, which this device is on`) : warning(`tailnetDnsName is ${name} and this device is on ${own}`, `copy the name from ${admin} if that isn't on purpose`);
+                return own === name
+                    ? ok(`${name}, which this device is on`)
+                    : warning(`tailnetDnsName is ${name} and this device is on ${own}`, `copy the name from ${admin} if that isn't on purpose`);
             }),
         },
         {
@@ -59,13 +61,17 @@ export function beforeUp(stack: Stack): Check[] {
             run: whenRight(stack, ["tailnetDnsName"], async () => {
                 const status = await tailnet;
                 if (status?.CurrentTailnet?.MagicDNSSuffix !== name) return unchecked(`this device isn't on ${name}`);
-                return status.CertDomains?.length ? ok("certificates are enabled") : failure("certificates aren't enabled, and without them the page isn't published", `click Enable HTTPS at ${admin}`);
+                return status.CertDomains?.length
+                    ? ok("certificates are enabled")
+                    : failure("certificates aren't enabled, and without them the page isn't published", `click Enable HTTPS at ${admin}`);
             }),
         },
         {
             name: "Tailscale auth key",
             about: ["tailscaleAuthKey"],
-            run: whenRight(stack, ["tailscaleAuthKey"], () => unchecked("tailscaleAuthKey is an auth key by its form, and Tailscale judges the rest when it is first used")),
+            run: whenRight(stack, ["tailscaleAuthKey"], () =>
+                unchecked("tailscaleAuthKey is an auth key by its form, and Tailscale judges the rest when it is first used"),
+            ),
         },
         {
             name: "Machine name",
@@ -77,7 +83,10 @@ export function beforeUp(stack: Stack): Check[] {
                 const taken = Object.values(status.Peer ?? {}).some(({ DNSName }) => DNSName === `${host}.`);
                 if (!taken) return ok(`this device sees no machine ${host}`);
                 if ((await stack.serviceIds()).length > 0) return ok(`${host} is there, and so are this stack's services`);
-                return failure(`a machine ${host} is in the tailnet already, so the one of this stack would get another name and be refused`, `delete the old one at ${machines}, or set webuiHostname to another name`);
+                return failure(
+                    `a machine ${host} is in the tailnet already, so the one of this stack would get another name and be refused`,
+                    `delete the old one at ${machines}, or set webuiHostname to another name`,
+                );
             }),
         },
     ];
@@ -119,24 +128,44 @@ export function afterUp(host: string): { connected: Promise<boolean>; checks: Ch
             name: "Machine on the tailnet",
             run: async () => {
                 const found = await machine();
-                if (!found) return failure(`this device sees no machine ${host}`, `is it under ${machines}? Then the policy has to grant this device tcp:${tailnetPort} of its tag; otherwise Open WebUI's log at Render says why`);
+                if (!found)
+                    return failure(
+                        `this device sees no machine ${host}`,
+                        `is it under ${machines}? Then the policy has to grant this device tcp:${tailnetPort} of its tag; otherwise Open WebUI's log at Render says why`,
+                    );
                 if ("status" in found) return found;
                 return found.Online ? ok(`${host} is online`) : failure(`${host} is offline`, "Open WebUI's log at Render says why");
             },
         },
         {
             name: "Tag",
-            run: on(({ Tags = [] }) => Tags.includes(tailnetTag) ? ok(Tags.join(", ")) : failure(`${host} has no ${tailnetTag}, which the policy grants port ${tailnetPort} of`, `tag it under Machines, and make a new auth key with ${tailnetTag}`)),
+            run: on(({ Tags = [] }) =>
+                Tags.includes(tailnetTag)
+                    ? ok(Tags.join(", "))
+                    : failure(
+                          `${host} has no ${tailnetTag}, which the policy grants port ${tailnetPort} of`,
+                          `tag it under Machines, and make a new auth key with ${tailnetTag}`,
+                      ),
+            ),
         },
         {
             name: "Key expiry",
-            run: on(({ KeyExpiry }) => KeyExpiry === undefined ? ok("its key doesn't expire") : failure(`its key expires on ${KeyExpiry.slice(0, 10)}, and the page is gone then`, `Disable key expiry under ${machines}, or tag it`)),
+            run: on(({ KeyExpiry }) =>
+                KeyExpiry === undefined
+                    ? ok("its key doesn't expire")
+                    : failure(`its key expires on ${KeyExpiry.slice(0, 10)}, and the page is gone then`, `Disable key expiry under ${machines}, or tag it`),
+            ),
         },
         {
             name: "Funnel",
             run: async () => {
                 const addresses = await publicAddresses(host);
-                return addresses.length === 0 ? ok(`the public DNS has no address for ${host}`) : failure(`the public DNS has ${addresses.join(", ")} for ${host}, so Funnel publishes it to the internet`, "take nodeAttrs funnel out of the policy, then restart the service");
+                return addresses.length === 0
+                    ? ok(`the public DNS has no address for ${host}`)
+                    : failure(
+                          `the public DNS has ${addresses.join(", ")} for ${host}, so Funnel publishes it to the internet`,
+                          "take nodeAttrs funnel out of the policy, then restart the service",
+                      );
             },
         },
     ];

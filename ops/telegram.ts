@@ -20,7 +20,9 @@ export function beforeUp(stack: Stack): Check[] {
     };
     const bot = async () => {
         const name = await botName();
-        return name ? ok(`telegramBotToken is that of @${name}`) : failure("Telegram doesn't take telegramBotToken", "ask @BotFather for the bot's token, or for a new one");
+        return name
+            ? ok(`telegramBotToken is that of @${name}`)
+            : failure("Telegram doesn't take telegramBotToken", "ask @BotFather for the bot's token, or for a new one");
     };
     const users = async () => {
         const name = await botName();
@@ -29,7 +31,10 @@ export function beforeUp(stack: Stack): Check[] {
         const answers = await Promise.all(ids.map((id) => askBot(`getChat?chat_id=${id}`)));
         const unknown = ids.filter((_, index) => answers[index].status !== 200);
         if (unknown.length === 0) return ok("the bot may write to each of telegramAllowedUsers");
-        return warning(`@${name} may not write to ${unknown.join(" and ")} yet, so no job can report there`, `press Start at t.me/${name} on that account, or correct telegramAllowedUsers`);
+        return warning(
+            `@${name} may not write to ${unknown.join(" and ")} yet, so no job can report there`,
+            `press Start at t.me/${name} on that account, or correct telegramAllowedUsers`,
+        );
     };
     return [
         { name: "Telegram", about: ["telegramBotToken"], run: whenRight(stack, ["telegramBotToken"], bot) },

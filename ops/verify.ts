@@ -49,7 +49,11 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
 
     const password = process.env.OPENWEBUI_PASSWORD ?? openWebUiAdminPassword;
     const { renderApiKey: apiKey, renderOwnerId: ownerId } = stack.settings;
-    const progress = process.stderr.isTTY ? (what: string) => { console.error(what); } : undefined;
+    const progress = process.stderr.isTTY
+        ? (what: string) => {
+              console.error(what);
+          }
+        : undefined;
     const { deploys, others } = render.afterUp({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll, progress });
     const { connected, checks: machine } = tailscale.afterUp(new URL(url).hostname);
     const running = [...others, ...machine, ...page.afterUp({ url, email, password, connected }, { modal })];

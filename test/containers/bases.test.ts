@@ -7,7 +7,9 @@ import { buildFrom, contexts, engine, ensureBases, imageOfRun, repository } from
 
 test("a Dockerfile with digests is built on what bases/build.sh has made sure of", async () => {
     const folder = mkdtempSync(join(tmpdir(), "private-hermes-pinned-"));
-    onTestFinished(() => { rmSync(folder, { recursive: true }); });
+    onTestFinished(() => {
+        rmSync(folder, { recursive: true });
+    });
     const [, name] = /^FROM ([^\s@]+)/m.exec(readFileSync(join(repository, contexts.hermes, "Dockerfile"), "utf8")) ?? [];
     const docker = await engine();
     const base = await docker.getImage(name).inspect();

@@ -42,7 +42,9 @@ describe("a message", () => {
 describe("a failure of the model", () => {
     const mark = "No answer from the model";
     let token: string;
-    beforeAll(async () => { ({ token } = await testbed.signIn()); }); // once: Open WebUI refuses a sixteenth sign-in within three minutes
+    beforeAll(async () => {
+        ({ token } = await testbed.signIn());
+    }); // once: Open WebUI refuses a sixteenth sign-in within three minutes
 
     test.for<[status: number, words: string, says: RegExp, calls: number]>([
         [402, "Insufficient credits", /credit is used up.*settings\/credits.*“Insufficient credits”/, 1],
@@ -61,7 +63,8 @@ describe("a failure of the model", () => {
         const stored = await testbed.sendFromPage(token, `FAIL ${status} ${said}`);
         expect(stored).toMatch(reason);
         expect(stored.split(mark)).toHaveLength(2);
-        for (const secret of ["Bearer", testbed.environment("hermes").OPENROUTER_API_KEY, "Traceback", testbed.address("hermes")]) expect(stored).not.toContain(secret);
+        for (const secret of ["Bearer", testbed.environment("hermes").OPENROUTER_API_KEY, "Traceback", testbed.address("hermes")])
+            expect(stored).not.toContain(secret);
         expect(await testbed.calls()).toHaveLength(calls);
     });
 
@@ -74,7 +77,12 @@ describe("a failure of the model", () => {
         const failed = await testbed.sendFromPage(token, "FAIL 402 Insufficient credits");
         const question = words("And now?");
         await testbed.forgetCalls();
-        const history = [{ role: "user", content: "Hello" }, { role: "assistant", content: failed }, { role: "user", content: "Again" }, { role: "assistant", content: `Half of it.\n\n${failed}` }];
+        const history = [
+            { role: "user", content: "Hello" },
+            { role: "assistant", content: failed },
+            { role: "user", content: "Again" },
+            { role: "assistant", content: `Half of it.\n\n${failed}` },
+        ];
         expect(await testbed.chat([...history, { role: "user", content: question }])).toBe(`Echo: ${question}`);
         const [sent] = (await testbed.calls()).map(({ messages }) => JSON.stringify(messages));
         expect(sent).not.toContain(mark);
@@ -85,7 +93,12 @@ describe("a failure of the model", () => {
     test("can be gone on from: what the page sends for “Continue” is answered", async () => {
         const question = words("Tell me");
         const failed = await testbed.sendFromPage(token, "FAIL 402 Insufficient credits");
-        expect(await testbed.chat([{ role: "user", content: question }, { role: "assistant", content: failed }])).toContain(question);
+        expect(
+            await testbed.chat([
+                { role: "user", content: question },
+                { role: "assistant", content: failed },
+            ]),
+        ).toContain(question);
     });
 
     test("leaves no copy of the chat on the disk", async () => {
@@ -119,7 +132,12 @@ describe("a lost connection to the agent", () => {
         await testbed.redeploy("hermes");
         const question = words("And now?");
         await testbed.forgetCalls();
-        const history = [{ role: "user", content: "Hello" }, { role: "assistant", content: answer }, { role: "user", content: "Again" }, { role: "assistant", content: missed }];
+        const history = [
+            { role: "user", content: "Hello" },
+            { role: "assistant", content: answer },
+            { role: "user", content: "Again" },
+            { role: "assistant", content: missed },
+        ];
         expect(await testbed.chat([...history, { role: "user", content: question }])).toBe(`Echo: ${question}`);
         expect(JSON.stringify((await testbed.calls())[0].messages)).not.toContain(mark);
         expect(await testbed.sendFromPage(token, question)).toBe(`Echo: ${question}`);
@@ -189,7 +207,9 @@ describe("who gets in", () => {
     test("its cookie is for HTTPS and for its own pages only", async () => {
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
         const { headers } = await testbed.webui("POST", "/api/v1/auths/signin", { body: { email, password } });
-        const cookie = Object.entries(headers).find(([name]) => name.toLowerCase() === "set-cookie")?.[1].toLowerCase();
+        const cookie = Object.entries(headers)
+            .find(([name]) => name.toLowerCase() === "set-cookie")?.[1]
+            .toLowerCase();
         expect(cookie).toMatch(/^token=/);
         expect(cookie).toContain("secure");
         expect(cookie).toContain("samesite=strict");

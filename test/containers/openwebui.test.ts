@@ -26,17 +26,27 @@ async function expectRefusal(spec: ContainerSpec, says: RegExp) {
 }
 
 describe("it refuses to start", () => {
-    test.for(["WEBUI_URL", "TS_HOSTNAME", "OPENAI_API_BASE_URL", "OPENAI_API_KEY", "WEBUI_SECRET_KEY", "WEBUI_ADMIN_EMAIL", "WEBUI_ADMIN_PASSWORD", "WEBUI_ADMIN_NAME"])(
-        "without %s",
-        async (name) => {
-            await expectRefusal(await onNewDisk({ [name]: undefined }), new RegExp(`${name} is missing or empty`));
-        },
-    );
+    test.for([
+        "WEBUI_URL",
+        "TS_HOSTNAME",
+        "OPENAI_API_BASE_URL",
+        "OPENAI_API_KEY",
+        "WEBUI_SECRET_KEY",
+        "WEBUI_ADMIN_EMAIL",
+        "WEBUI_ADMIN_PASSWORD",
+        "WEBUI_ADMIN_NAME",
+    ])("without %s", async (name) => {
+        await expectRefusal(await onNewDisk({ [name]: undefined }), new RegExp(`${name} is missing or empty`));
+    });
 
     test("with all of its mistakes told at once", async () => {
         const { code, log } = await runToEnd(await onNewDisk({ WEBUI_URL: undefined, OPENAI_API_KEY: "", WEBUI_SECRET_KEY: undefined }));
         expect(code).toBe(1);
-        expect(log.match(/[A-Z_]+ is missing or empty/g)?.map((sentence) => sentence.split(" ")[0])).toEqual(["WEBUI_URL", "OPENAI_API_KEY", "WEBUI_SECRET_KEY"]);
+        expect(log.match(/[A-Z_]+ is missing or empty/g)?.map((sentence) => sentence.split(" ")[0])).toEqual([
+            "WEBUI_URL",
+            "OPENAI_API_KEY",
+            "WEBUI_SECRET_KEY",
+        ]);
     });
 
     test("with a URL that is no tailnet page, or another machine's", async () => {

@@ -37,7 +37,9 @@ function rehearse(...options: string[]): Rehearsal {
                 printed += String(text);
                 look();
             });
-            void ends.then(() => { reject(new Error(`ended without saying ${pattern.source}:\n${printed}`)); });
+            void ends.then(() => {
+                reject(new Error(`ended without saying ${pattern.source}:\n${printed}`));
+            });
             look();
         });
     return { process: child, says, ends, printed: () => printed };
@@ -68,7 +70,11 @@ const greeting = (port: number) =>
     });
 
 test("--keep opens the laptop's proxy on the loopback alone; Ctrl-C removes everything", async () => {
-    const { process: { pid = 0 }, says, ends } = rehearse("--keep", "way-in");
+    const {
+        process: { pid = 0 },
+        says,
+        ends,
+    } = rehearse("--keep", "way-in");
     const [, port] = await says(/--proxy-server=socks5:\/\/127\.0\.0\.1:(\d+)/);
     await says(/Ctrl-C ends and removes it/);
     expect([...(await greeting(Number(port)))]).toEqual([5, 0]);
@@ -97,7 +103,11 @@ test.for<[when: string, said: RegExp, signal: NodeJS.Signals, code: number]>([
 
 test("stopped while pulumi builds it leaves nothing behind, no process either", async ({ skip }) => {
     skip(!(await cliVersion()), "needs a Pulumi CLI");
-    const { process: { pid = 0 }, says, ends } = rehearse("way-in");
+    const {
+        process: { pid = 0 },
+        says,
+        ends,
+    } = rehearse("way-in");
     await says(/images that pulumi/);
     const processes = () => spawnSync("ps", ["axeww"], { encoding: "utf8", maxBuffer: 64 * 1024 * 1024 }).stdout.split("\n");
     const ours = () => processes().filter((line) => line.includes(`PULUMI_BACKEND_URL=file://${tmpdir()}/private-hermes-${pid}-`));

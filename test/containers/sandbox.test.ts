@@ -84,13 +84,19 @@ describe("the tools that work in the sandbox", () => {
 
     test("code runs, and may use the other tools", async () => {
         const code = 'from hermes_tools import terminal\nprint(6 * 7, terminal("echo from the sandbox")["output"])';
-        expect(await person.use("execute_code", { code })).toMatchObject({ status: "success", output: expect.stringMatching(/^42 from the sandbox/) as string });
+        expect(await person.use("execute_code", { code })).toMatchObject({
+            status: "success",
+            output: expect.stringMatching(/^42 from the sandbox/) as string,
+        });
     });
 
     test("a process in the background is started, asked for and ended, with all of its children", async () => {
         const { session_id } = await person.run("sleep 300 & echo begun; sleep 301", { background: true });
         await sleep(3000);
-        expect(await person.use("process", { action: "poll", session_id })).toMatchObject({ status: "running", output_preview: expect.stringContaining("begun") as string });
+        expect(await person.use("process", { action: "poll", session_id })).toMatchObject({
+            status: "running",
+            output_preview: expect.stringContaining("begun") as string,
+        });
         await person.use("process", { action: "kill", session_id });
         expect((await person.run(processes)).output).not.toMatch(/sleep 30[01]/);
         const quick = await person.run("echo done; exit 4", { background: true });
@@ -99,7 +105,12 @@ describe("the tools that work in the sandbox", () => {
 
     test("long commands, long outputs, and outputs that aren't text", async () => {
         expect(await person.run(`: ${"x".repeat(100_000)}; echo long`)).toMatchObject({ output: "long" });
-        const memory = async () => Number(/VmHWM:\s+(\d+)/.exec(await output(testbed.running("hermes"), "sh", "-c", "cat /proc/[0-9]*/status | grep -A30 '^Name:.hermes' | grep VmHWM"))?.[1]) / 1024;
+        const memory = async () =>
+            Number(
+                /VmHWM:\s+(\d+)/.exec(
+                    await output(testbed.running("hermes"), "sh", "-c", "cat /proc/[0-9]*/status | grep -A30 '^Name:.hermes' | grep VmHWM"),
+                )?.[1],
+            ) / 1024;
         const before = await memory();
         const { output: long, exit_code } = await person.run("echo first; head -c 200000000 /dev/zero | tr '\\0' a; echo; echo last");
         expect(long).toMatch(/^first\na+\n\n\[… The middle of a long output was left out here\.[^\n]*\n\na+\nlast$/);
@@ -155,14 +166,20 @@ describe("nothing is lost", () => {
         const [{ id }] = await anna.sandboxes();
         await testbed.modal.end(id);
         const after = await anna.run("ls /root; echo ran");
-        expect(after).toMatchObject({ exit_code: 0, output: expect.stringMatching(/^\[The sandbox had ended\. This is a new one, with no files[^\n]*\]\nran$/) as string });
+        expect(after).toMatchObject({
+            exit_code: 0,
+            output: expect.stringMatching(/^\[The sandbox had ended\. This is a new one, with no files[^\n]*\]\nran$/) as string,
+        });
         expect((await anna.run("echo again")).output).toBe("again");
         // While it runs.
         const [{ id: second }] = (await anna.sandboxes()).filter(({ ended }) => ended === null);
         const dying = anna.run("sleep 20");
         await sleep(2500);
         await testbed.modal.end(second);
-        expect(await dying).toMatchObject({ exit_code: 1, output: expect.stringMatching(/^The sandbox ended while this ran\. The next command gets a new one/) as string });
+        expect(await dying).toMatchObject({
+            exit_code: 1,
+            output: expect.stringMatching(/^The sandbox ended while this ran\. The next command gets a new one/) as string,
+        });
         // A tool for files has no place for the sentence but its error.
         expect(JSON.stringify(await anna.use("read_file", { path: "/root/a" }))).toMatch(/The sandbox had ended/);
     });
@@ -179,7 +196,11 @@ describe("nothing is lost", () => {
         }
         const records = JSON.parse(await output(testbed.running("hermes"), "cat", "/opt/data/sandboxes.json")) as Record<string, { saved: string[] }>;
         for (const { saved } of Object.values(records)) expect(saved.length).toBeLessThanOrEqual(2);
-        expect((await testbed.modal.saved()).toSorted()).toEqual(Object.values(records).flatMap(({ saved }) => saved).toSorted());
+        expect((await testbed.modal.saved()).toSorted()).toEqual(
+            Object.values(records)
+                .flatMap(({ saved }) => saved)
+                .toSorted(),
+        );
     });
 
     test("what a killed gateway leaves behind is saved and ended at the next start", async () => {
@@ -196,14 +217,17 @@ describe("nothing is lost", () => {
         const anna = somebody();
         await anna.run("echo old > /root/mine");
         await testbed.stop("hermes");
-        await testbed.onDisk("hermes-data", [
-            `python3 - <<'end'`,
-            "import json",
-            `saved = json.load(open("/disk/sandboxes.json"))["person-webui-${anna.id}"]["saved"][0]`,
-            `json.dump({"direct:default": saved}, open("/disk/modal_snapshots.json", "w"))`,
-            "end",
-            "mv /disk/sandboxes.json /disk/sandboxes.json.tmp.kept; chown 10000:10000 /disk/modal_snapshots.json",
-        ].join("\n"));
+        await testbed.onDisk(
+            "hermes-data",
+            [
+                `python3 - <<'end'`,
+                "import json",
+                `saved = json.load(open("/disk/sandboxes.json"))["person-webui-${anna.id}"]["saved"][0]`,
+                `json.dump({"direct:default": saved}, open("/disk/modal_snapshots.json", "w"))`,
+                "end",
+                "mv /disk/sandboxes.json /disk/sandboxes.json.tmp.kept; chown 10000:10000 /disk/modal_snapshots.json",
+            ].join("\n"),
+        );
         await testbed.start("hermes");
         const [ben, carl] = [somebody(), somebody()];
         expect((await ben.run("cat /root/mine")).output).toBe("old");
@@ -211,7 +235,10 @@ describe("nothing is lost", () => {
         await testbed.stop("hermes");
         await testbed.onDisk("hermes-data", "echo cut-off > /disk/sandboxes.json");
         await testbed.start("hermes");
-        expect(await ben.run("echo ran")).toMatchObject({ exit_code: 1, output: expect.stringMatching(/sandboxes\.json, the list of saved sandboxes, can't be read/) as string });
+        expect(await ben.run("echo ran")).toMatchObject({
+            exit_code: 1,
+            output: expect.stringMatching(/sandboxes\.json, the list of saved sandboxes, can't be read/) as string,
+        });
         await testbed.stop("hermes");
         await testbed.onDisk("hermes-data", "mv /disk/sandboxes.json.tmp.kept /disk/sandboxes.json");
         await testbed.start("hermes");
@@ -233,7 +260,13 @@ describe("nothing is lost", () => {
             "mine.rest()",
         ].join("\n");
         const environment = "HERMES_HOME=/tmp/exchange TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim";
-        const said = await output(testbed.running("hermes"), "sh", "-c", `mkdir -p /tmp/exchange && ${environment} /opt/hermes/bin/python -c "$0" 2>&1`, program);
+        const said = await output(
+            testbed.running("hermes"),
+            "sh",
+            "-c",
+            `mkdir -p /tmp/exchange && ${environment} /opt/hermes/bin/python -c "$0" 2>&1`,
+            program,
+        );
         expect(said).toContain("kept\ncat True");
         expect((await testbed.modal.running()).filter(({ commands }) => commands.some((command) => command.includes("ANIMAL=cat")))).toEqual([]);
     });
@@ -255,7 +288,11 @@ describe("nothing is lost", () => {
             expect(said, status).toMatch(sentence);
             expect(said, status).not.toMatch(/Traceback|\n/);
             expect(exit_code, status).toBe(1);
-            for (const [tool, parameters] of [["read_file", { path: "/root/mine" }], ["execute_code", { code: "print(1)" }], ["terminal", { command: "true", background: true }]] as const) {
+            for (const [tool, parameters] of [
+                ["read_file", { path: "/root/mine" }],
+                ["execute_code", { code: "print(1)" }],
+                ["terminal", { command: "true", background: true }],
+            ] as const) {
                 expect(JSON.stringify(await anna.use(tool, parameters)), `${status} ${tool}`).toMatch(sentence);
             }
         }
@@ -301,7 +338,8 @@ describe("what goes in and out", () => {
         const content = `---\nname: greedy\ndescription: Takes all\nrequired_credential_files:\n${asks.map((path) => `  - ${path}`).join("\n")}\n---\n\nRead them.\n`;
         await anna.use("skill_manage", { action: "create", name: "greedy", content });
         await anna.use("memory", { action: "add", target: "user", content: "Likes cats." });
-        const planted = "cd /opt/data && mkdir -p cache/documents && echo another-persons-upload > cache/documents/hers.txt && ln -s /opt/data/state.db skills/greedy/link";
+        const planted =
+            "cd /opt/data && mkdir -p cache/documents && echo another-persons-upload > cache/documents/hers.txt && ln -s /opt/data/state.db skills/greedy/link";
         await testbed.running("hermes").exec(["sh", "-c", planted], { user: "10000:10000" });
         await anna.use("skill_view", { name: "greedy" });
         // The sandbox begins after that.
@@ -310,11 +348,13 @@ describe("what goes in and out", () => {
         const [{ commands, mounts, secrets }] = await anna.sandboxes();
         expect({ mounts, secrets }).toEqual({ mounts: 0, secrets: 0 });
         const { OPENROUTER_API_KEY, API_SERVER_KEY, MODAL_TOKEN_SECRET } = testbed.environment("hermes");
-        for (const secret of [OPENROUTER_API_KEY, API_SERVER_KEY, MODAL_TOKEN_SECRET, "Likes cats", "another-persons-upload"]) expect(commands.join()).not.toContain(secret);
+        for (const secret of [OPENROUTER_API_KEY, API_SERVER_KEY, MODAL_TOKEN_SECRET, "Likes cats", "another-persons-upload"])
+            expect(commands.join()).not.toContain(secret);
         expect((await anna.run("env; cat /proc/*/environ")).output).not.toMatch(/OPENROUTER|API_SERVER|MODAL_TOKEN/);
 
         const before = await disk();
-        const evil = "for home in /root/.hermes /opt/data; do mkdir -p $home/skills/greedy $home/memories; echo evil | tee $home/skills/greedy/SKILL.md $home/skills/new.md $home/memories/USER.md $home/config.yaml; done";
+        const evil =
+            "for home in /root/.hermes /opt/data; do mkdir -p $home/skills/greedy $home/memories; echo evil | tee $home/skills/greedy/SKILL.md $home/skills/new.md $home/memories/USER.md $home/config.yaml; done";
         await anna.run(evil);
         await testbed.redeploy("hermes");
         await anna.run("true");

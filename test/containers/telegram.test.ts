@@ -23,11 +23,14 @@ beforeAll(async () => {
     telegram = await Telegram.open(testbed, botToken);
     // What the agent could leave behind to let somebody in, at both places where Hermes looks for it.
     const approved = JSON.stringify({ [stranger]: { user_name: "Eve", approved_at: 1 } });
-    await testbed.onDisk("hermes-data", [
-        "mkdir -p /disk/pairing /disk/platforms/pairing",
-        `echo '${approved}' | tee /disk/pairing/telegram-approved.json >/disk/platforms/pairing/telegram-approved.json`,
-        "chown -R 10000:10000 /disk",
-    ].join("\n"));
+    await testbed.onDisk(
+        "hermes-data",
+        [
+            "mkdir -p /disk/pairing /disk/platforms/pairing",
+            `echo '${approved}' | tee /disk/pairing/telegram-approved.json >/disk/platforms/pairing/telegram-approved.json`,
+            "chown -R 10000:10000 /disk",
+        ].join("\n"),
+    );
     await startWatched(testbed);
 });
 afterAll(() => testbed.remove());
@@ -153,7 +156,10 @@ test("each user's code runs in a sandbox of their own, that of a job in its make
     const [answer] = (await said(other)).filter((text) => text.includes("looked"));
     expect(answer).toContain("[]");
     expect(answer).not.toContain("note");
-    await telegram.write(one, `CALL cronjob ${JSON.stringify({ action: "create", name: "code", schedule: "1m", prompt: run("cat /root/note; echo from the job") })}`);
+    await telegram.write(
+        one,
+        `CALL cronjob ${JSON.stringify({ action: "create", name: "code", schedule: "1m", prompt: run("cat /root/note; echo from the job") })}`,
+    );
     await expectSaid(one, /hers[^]*from the job/, 150);
 });
 

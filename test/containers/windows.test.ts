@@ -8,7 +8,9 @@ import { contexts, engine, imageOfRun, repository, takeImitatedDigests } from ".
 
 function temporaryFolder(): string {
     const folder = mkdtempSync(join(tmpdir(), "private-hermes-windows-"));
-    onTestFinished(() => { rmSync(folder, { recursive: true, force: true }); });
+    onTestFinished(() => {
+        rmSync(folder, { recursive: true, force: true });
+    });
     return folder;
 }
 
@@ -35,7 +37,11 @@ test.for(["hermes", "openWebUi"] as const)("a build of %s from files with Window
     rmSync(join(folder, ".dockerignore"), { force: true }); // dockerode would keep the Dockerfile back, too
     const docker = await engine();
     const output = await docker.buildImage({ context: folder, src: readdirSync(folder) }, { version: "2", t: imageOfRun("windows"), platform: "linux/amd64" });
-    const events = await new Promise<{ error?: string }[]>((resolve) => { docker.modem.followProgress(output, (_, all) => { resolve(all as { error?: string }[]); }); });
+    const events = await new Promise<{ error?: string }[]>((resolve) => {
+        docker.modem.followProgress(output, (_, all) => {
+            resolve(all as { error?: string }[]);
+        });
+    });
     // BuildKit quotes the step that failed.
     expect(events.map(({ error }) => error)).toContainEqual(expect.stringMatching(/Windows line ends \(CRLF\)[^]*exit code: 1/));
 });

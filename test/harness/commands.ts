@@ -35,7 +35,9 @@ export class Commands {
 
     /** The command lines with which an installed command was called, in order. */
     calls(name: string): string[] {
-        return readFileSync(join(this.folder, `${name}.calls`), "utf8").trimEnd().split("\n");
+        return readFileSync(join(this.folder, `${name}.calls`), "utf8")
+            .trimEnd()
+            .split("\n");
     }
 
     uninstall(name: string): void {

@@ -246,8 +246,7 @@ async function publishedByDue(): Promise<string[]> {
 async function removeImages(registries: string[]): Promise<void> {
     const docker = await engine();
     const due = (name: string) =>
-        (name.startsWith("private-hermes/") && isDue(name.slice(name.lastIndexOf(":") + 1))) ||
-        registries.some((registry) => name.startsWith(registry));
+        (name.startsWith("private-hermes/") && isDue(name.slice(name.lastIndexOf(":") + 1))) || registries.some((registry) => name.startsWith(registry));
     for (const { RepoTags, RepoDigests } of await docker.listImages()) {
         // The last tag at a registry takes the digests there with it: so these come first.
         for (const name of [...(RepoDigests ?? []), ...(RepoTags ?? [])].filter(due)) await docker.getImage(name).remove({ force: true });
@@ -293,7 +292,9 @@ class Peer extends GenericContainer {
         super(typeof spec.image === "string" ? tagOf(spec.image) : spec.image.reference);
         this.networkMode = spec.network;
         if (spec.aliases) this.createOpts.NetworkingConfig = { EndpointsConfig: { [spec.network]: { Aliases: spec.aliases } } };
-        this.withLabels(labels).withEnvironment(spec.environment ?? {}).withAutoRemove(false);
+        this.withLabels(labels)
+            .withEnvironment(spec.environment ?? {})
+            .withAutoRemove(false);
         if (spec.command) this.withCommand(spec.command);
         if (spec.memoryMb) this.hostConfig.Memory = this.hostConfig.MemorySwap = spec.memoryMb * 1024 * 1024;
         if (spec.cpus) this.hostConfig.NanoCpus = spec.cpus * 1e9;
@@ -311,9 +312,7 @@ class Peer extends GenericContainer {
         if (spec.user) this.withUser(spec.user);
         this.withExtraHosts(Object.entries(spec.hosts ?? {}).map(([host, ipAddress]) => ({ host, ipAddress })));
         // Without nocopy Docker fills a new volume with what the image has at its mount point; a disk at Render hides that.
-        this.withBindMounts(
-            Object.entries(spec.volumes ?? {}).map(([source, target]) => ({ source, target, mode: "nocopy" as "rw" })),
-        );
+        this.withBindMounts(Object.entries(spec.volumes ?? {}).map(([source, target]) => ({ source, target, mode: "nocopy" as "rw" })));
     }
 }
 
@@ -326,7 +325,7 @@ export async function logOf(container: Container): Promise<string> {
     const raw = await (await handleOf(container)).logs({ stdout: true, stderr: true });
     // Each frame begins with a header of eight bytes: the stream, three zeros and the length.
     const frames: Buffer[] = [];
-    for (let at = 0; at + 8 <= raw.length; ) {
+    for (let at = 0; at + 8 <= raw.length;) {
         const end = at + 8 + raw.readUInt32BE(at + 4);
         frames.push(raw.subarray(at + 8, end));
         at = end;

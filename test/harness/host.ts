@@ -63,7 +63,11 @@ function noEngine(): string {
     return `No Docker engine answers: ${wayOut}.`;
 }
 
-const answers = () => engine().then(() => true, () => false);
+const answers = () =>
+    engine().then(
+        () => true,
+        () => false,
+    );
 
 /** Waits for the engine as long as the condition holds, a minute at most. */
 async function comesUp(whileTrue: () => boolean): Promise<boolean> {
@@ -97,7 +101,9 @@ async function startDaemon(): Promise<() => Promise<void>> {
 async function startService(): Promise<() => Promise<void>> {
     await execute("systemctl", ["start", "docker.service"]);
     if (!(await comesUp(() => true))) throw new Error("The Docker daemon doesn't start: `journalctl -u docker` shows why.");
-    return async () => { await execute("systemctl", ["stop", "docker.socket", "docker.service"]); };
+    return async () => {
+        await execute("systemctl", ["stop", "docker.socket", "docker.service"]);
+    };
 }
 
 /**

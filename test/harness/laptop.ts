@@ -108,7 +108,10 @@ export class Laptop {
         const secret = [`header = "Authorization: Bearer ${token}"`, `data-raw = ${JSON.stringify(body)}`].join("\n");
         const flags = ["--silent", "--no-buffer", "--config", "-", "--header", "Content-Type: application/json"];
         const stream = await outputOf(this.container, ["curl", ...flags, ...tailnet, `${url}/api/chat/completions`], secret);
-        const events = stream.split("\n").filter((line) => line.startsWith("data: {")).map((line) => JSON.parse(line.slice("data: ".length)) as Delta);
+        const events = stream
+            .split("\n")
+            .filter((line) => line.startsWith("data: {"))
+            .map((line) => JSON.parse(line.slice("data: ".length)) as Delta);
         return events.map(({ choices }) => choices[0]?.delta.content ?? "").join("");
     }
 
@@ -119,7 +122,15 @@ export class Laptop {
 
     private async curl(url: string, seconds: number, ...flags: string[]): Promise<Fetched> {
         const { exitCode, stdout, stderr } = await this.container.exec([
-            "curl", "--silent", "--show-error", "--max-time", `${seconds}`, "--write-out", "\n%{http_code}", ...flags, url,
+            "curl",
+            "--silent",
+            "--show-error",
+            "--max-time",
+            `${seconds}`,
+            "--write-out",
+            "\n%{http_code}",
+            ...flags,
+            url,
         ]);
         const end = stdout.lastIndexOf("\n");
         return { status: exitCode === 0 ? Number(stdout.slice(end + 1)) : 0, body: stdout.slice(0, end), reason: stderr.trim() };
@@ -162,4 +173,3 @@ export class Laptop {
         return ["docker", "exec", this.container.getId(), "tailscale"];
     }
 }
-

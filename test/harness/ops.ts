@@ -32,6 +32,10 @@ export async function runChecks(command: "preflight" | "verify", cwd: string, en
     return {
         code: ended.code ?? 0,
         statuses: Object.fromEntries(checks.map(({ check, status }) => [check, status])),
-        line: (name) => checks.filter(({ check }) => check === name).map(({ status, message, fix }) => `${status}: ${message}${fix ? `: ${fix}` : ""}`).join("\n"),
+        line: (name) =>
+            checks
+                .filter(({ check }) => check === name)
+                .map(({ status, message, fix }) => `${status}: ${message}${fix ? `: ${fix}` : ""}`)
+                .join("\n"),
     };
 }

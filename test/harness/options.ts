@@ -17,7 +17,9 @@ export async function howToOpen(testbed: Testbed, laptop: Laptop): Promise<strin
     const { WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD } = testbed.environment("open-webui");
     const certificate = new X509Certificate(await testbed.pageCertificate());
     // Chromium takes this one certificate although this machine doesn't know its authority.
-    const key = createHash("sha256").update(certificate.publicKey.export({ type: "spki", format: "der" })).digest("base64");
+    const key = createHash("sha256")
+        .update(certificate.publicKey.export({ type: "spki", format: "der" }))
+        .digest("base64");
     return [
         "Open it in Chrome, Chromium or Edge, with a profile of its own:",
         "",

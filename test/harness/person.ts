@@ -62,7 +62,9 @@ export class Person {
     async stopAfter(seconds: number, content: string): Promise<void> {
         const { bearer, headers, body } = this.request(content);
         const call = {
-            method: "POST", url: `http://${this.testbed.address("hermes")}/v1/chat/completions`, body: { ...body, stream: true },
+            method: "POST",
+            url: `http://${this.testbed.address("hermes")}/v1/chat/completions`,
+            body: { ...body, stream: true },
             headers: { ...headers, Authorization: `Bearer ${bearer}` },
         };
         await outputOf(this.testbed.openRouter, ["sh", "-c", `timeout ${seconds} python3 /client.py >/dev/null || true`], JSON.stringify(call));

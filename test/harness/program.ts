@@ -59,11 +59,7 @@ const project = parse(readFileSync(new URL("../../Pulumi.yaml", import.meta.url)
 export const declaredSettings = Object.fromEntries(Object.entries(project.config).filter(([key]) => !key.includes(":")));
 
 /** Secret settings: the ones that Pulumi.yaml declares so, and the two optional ones that it can't declare. */
-export const secretSettings = [
-    ...Object.keys(declaredSettings).filter((key) => declaredSettings[key].secret),
-    "ghcrPullToken",
-    "telegramBotToken",
-];
+export const secretSettings = [...Object.keys(declaredSettings).filter((key) => declaredSettings[key].secret), "ghcrPullToken", "telegramBotToken"];
 
 const random = (bytes = 20) => randomBytes(bytes).toString("hex");
 
@@ -122,7 +118,11 @@ function invent(type: string, name: string, inputs: Record<string, unknown>): Re
 }
 
 // The mocks say that they have hooks, and can't register one. None is ever called: there is no engine that updates anything.
-Object.assign(MockMonitor.prototype, { registerResourceHook: (_: unknown, done: (error: null, answer: object) => void) => { done(null, {}); } });
+Object.assign(MockMonitor.prototype, {
+    registerResourceHook: (_: unknown, done: (error: null, answer: object) => void) => {
+        done(null, {});
+    },
+});
 
 /** The last segment of a URN is the resource's name. */
 const nameOf = (urn: string) => urn.slice(urn.lastIndexOf("::") + 2);
@@ -172,10 +172,7 @@ export async function evaluate(overrides: Overrides = {}, options: Options = {})
  * Runs the program with the required settings, the defaults of Pulumi.yaml and `overrides` on top; an override of
  * `undefined` takes a setting away. `failure` is what the program threw, if it did.
  */
-export async function run(
-    overrides: Overrides = {},
-    { also, plainText = [], stack = "test" }: Options = {},
-): Promise<Program & { failure?: unknown }> {
+export async function run(overrides: Overrides = {}, { also, plainText = [], stack = "test" }: Options = {}): Promise<Program & { failure?: unknown }> {
     const defaults = Object.entries(declaredSettings)
         .filter(([, { default: value }]) => value !== undefined)
         .map(([key, { default: value }]): [string, string] => [key, String(value)]);
@@ -216,16 +213,14 @@ export async function run(
                 return undefined;
             });
             try {
-                exports = (await import("../../index.ts"));
+                exports = await import("../../index.ts");
                 also?.();
             } catch (thrown) {
                 failure = thrown;
             }
             return {};
         });
-        const outputs = Object.fromEntries(
-            await Promise.all(Object.entries(exports).map(async ([key, value]) => [key, await settle(value)] as const)),
-        );
+        const outputs = Object.fromEntries(await Promise.all(Object.entries(exports).map(async ([key, value]) => [key, await settle(value)] as const)));
         await pulumi.runtime.disconnect();
         for (const [request] of register.mock.calls as unknown as [RegisterResourceRequest][]) {
             if (!request.getCustom()) continue;

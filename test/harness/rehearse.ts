@@ -42,8 +42,12 @@ async function kill({ pid, exitCode }: ChildProcess, ended: Promise<unknown>) {
 
 /** Resolves at the first of these signals with the exit code that stands for it. */
 const interrupted = new Promise<number>((resolve) => {
-    process.on("SIGINT", () => { resolve(130); });
-    process.on("SIGTERM", () => { resolve(143); });
+    process.on("SIGINT", () => {
+        resolve(130);
+    });
+    process.on("SIGTERM", () => {
+        resolve(143);
+    });
 });
 
 async function rehearse(): Promise<number> {

@@ -138,7 +138,13 @@ export function hold<Result>(mock: Mock<(...args: never[]) => Promise<Result>>) 
     const held = new Promise<Result>((resolve) => (end = resolve));
     const before = mock.mock.calls.length;
     mock.mockImplementationOnce(() => held);
-    return { end, reached: () => vi.waitFor(() => { expect(mock.mock.calls.length).toBeGreaterThan(before); }) };
+    return {
+        end,
+        reached: () =>
+            vi.waitFor(() => {
+                expect(mock.mock.calls.length).toBeGreaterThan(before);
+            }),
+    };
 }
 
 export const lastRelease = () => runtime.start.mock.lastCall?.[0] as Release;

@@ -18,8 +18,12 @@ export class Terminal {
 
     constructor(command: string[], options: { cwd: string; env: NodeJS.ProcessEnv }) {
         this.child = spawn("python3", ["-c", relay, ...command], options);
-        this.child.stdout.setEncoding("utf8").on("data", (text: string) => { this.shown += stripVTControlCharacters(text); });
-        this.child.stderr.on("data", (text) => { this.shown += String(text); });
+        this.child.stdout.setEncoding("utf8").on("data", (text: string) => {
+            this.shown += stripVTControlCharacters(text);
+        });
+        this.child.stderr.on("data", (text) => {
+            this.shown += String(text);
+        });
         this.exit = once(this.child, "close");
     }
 

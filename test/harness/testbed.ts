@@ -11,7 +11,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, requiredSettings, serviceNames, type Program, type ServiceName } from "./program.ts";
 import { hosts as modalHosts, Modal, serverUrl } from "./modal.ts";
-import { connect, createNetwork, createVolume, createOpenNetwork, isRunning, kill, logOf, output, outputOf, runToEnd, start, sweep, unique, type ContainerSpec } from "./docker.ts";
+import {
+    connect,
+    createNetwork,
+    createVolume,
+    createOpenNetwork,
+    isRunning,
+    kill,
+    logOf,
+    output,
+    outputOf,
+    runToEnd,
+    start,
+    sweep,
+    unique,
+    type ContainerSpec,
+} from "./docker.ts";
 
 const domain = "tail1234.ts.net";
 /** Under this name both networks find the control plane. */
@@ -263,11 +278,7 @@ export class Testbed {
      * A service as the program declares it, in this network; `changes` are for tests of another setting, and one to
      * `undefined` takes a variable away. On the disk that the program declares, or another volume.
      */
-    spec(
-        name: ServiceName,
-        changes: Record<string, string | undefined> = {},
-        volume?: string,
-    ): ContainerSpec & { environment: Record<string, string> } {
+    spec(name: ServiceName, changes: Record<string, string | undefined> = {}, volume?: string): ContainerSpec & { environment: Record<string, string> } {
         const { environment: own, disk, plan, host, image = name === "hermes" ? "hermes" : "openWebUi" } = this.declarations[name];
         const override = overrides(this.loginServer, this.realServices !== undefined)[name];
         const environment = Object.entries({ ...own, ...override.environment, ...changes });

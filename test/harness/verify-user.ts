@@ -17,7 +17,13 @@ async function withoutEngine(testbed: Testbed, commands: Commands): Promise<Rend
     const render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     const ids = await deployServices(render, "dev");
     const { WEBUI_ADMIN_EMAIL: openWebUiAdminEmail, WEBUI_ADMIN_PASSWORD: openWebUiAdminPassword } = testbed.environment("open-webui");
-    const outputs = { hermesServiceId: ids.hermes, openWebUiServiceId: ids["open-webui"], openWebUiTailnetUrl: url, openWebUiAdminEmail, openWebUiAdminPassword };
+    const outputs = {
+        hermesServiceId: ids.hermes,
+        openWebUiServiceId: ids["open-webui"],
+        openWebUiTailnetUrl: url,
+        openWebUiAdminEmail,
+        openWebUiAdminPassword,
+    };
     commands.install("pulumi", pulumiSays({ settings, outputs }));
     return render;
 }
@@ -47,7 +53,10 @@ export class VerifyUser {
             NODE_EXTRA_CA_CERTS: authority,
         };
         if (deployment) {
-            const { pulumi, render: { workspace } } = deployment;
+            const {
+                pulumi,
+                render: { workspace },
+            } = deployment;
             for (const id of workspace.services.keys()) workspace.diskUse.set(id, 0.1);
             return new VerifyUser(commands, pulumi.folder("project"), { ...pulumi.variables, ...environment });
         }

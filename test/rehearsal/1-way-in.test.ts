@@ -54,7 +54,9 @@ describe("The way in", () => {
         const { status, body, reason } = await laptop.fetch(testbed.url);
         expect(status, reason).toBe(200);
         expect(body).toContain("<title>Open WebUI");
-        await annotate(`${testbed.url}, through the laptop's tailscaled. The certificate is of the rehearsal's own authority: Let's Encrypt takes no part here`);
+        await annotate(
+            `${testbed.url}, through the laptop's tailscaled. The certificate is of the rehearsal's own authority: Let's Encrypt takes no part here`,
+        );
     });
 
     test("the verification is a real one: who doesn't trust that authority gets no page", async () => {
@@ -109,7 +111,13 @@ describe("In a browser", () => {
     test("sign in as the generated admin, have Python run, read the answer", async ({ annotate }) => {
         await testbed.forgetCalls();
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
-        visited = await laptop.browse({ url: testbed.url, email, password, message: question, temporary: realServices ? undefined : "FAIL 402 Insufficient credits" });
+        visited = await laptop.browse({
+            url: testbed.url,
+            email,
+            password,
+            message: question,
+            temporary: realServices ? undefined : "FAIL 402 Insufficient credits",
+        });
         expect(visited.answer.replaceAll(/[,. ]/g, "")).toContain("333833500");
         const folder = `${repository}test/.reports`;
         mkdirSync(folder, { recursive: true });
@@ -145,7 +153,13 @@ describe("In a browser", () => {
         expect(seen().websocket).toBe(true);
         const socket = (Origin: string) =>
             testbed.webui("GET", "/ws/socket.io/?EIO=4&transport=websocket", {
-                headers: { Origin, Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" },
+                headers: {
+                    Origin,
+                    Connection: "Upgrade",
+                    Upgrade: "websocket",
+                    "Sec-WebSocket-Version": "13",
+                    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+                },
             });
         expect((await socket(testbed.url)).status).toBe(101);
         expect((await socket("https://evil.example")).status).toBe(403);
@@ -234,7 +248,11 @@ describe("`npm run verify` on a device in the tailnet", () => {
         const { statuses, line, code } = await user.verify({}, "--modal");
         // That is a question for the public DNS.
         expect(line("Funnel")).toMatch(/^unchecked: cloudflare-dns\.com/);
-        expect(Object.entries(statuses).filter(([, status]) => status !== "ok").map(([check]) => check)).toEqual(["Funnel"]);
+        expect(
+            Object.entries(statuses)
+                .filter(([, status]) => status !== "ok")
+                .map(([check]) => check),
+        ).toEqual(["Funnel"]);
         expect(Object.keys(statuses)).toHaveLength(15);
         expect(code).toBe(0);
         for (const check of ["Machine on the tailnet", "Certificate", "Chat", "Modal run"]) await annotate(`${check}, ${line(check)}`);

@@ -12,8 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => testbed.remove());
 
-const signUp = (email: string) =>
-    testbed.webui("POST", "/api/v1/auths/signup", { body: { name: "Somebody", email, password: randomUUID() } });
+const signUp = (email: string) => testbed.webui("POST", "/api/v1/auths/signup", { body: { name: "Somebody", email, password: randomUUID() } });
 
 describe("Accounts", () => {
     test("the first stranger can't make one", async () => {
@@ -41,7 +40,7 @@ describe("Accounts", () => {
             body: { role: "user", name: "Somebody", email: "third@example.com", profile_image_url: "/user.png" },
         });
         expect(approval.status, JSON.stringify(approval.body)).toBe(200);
-        expect((await testbed.models(guest.token))).toEqual([testbed.environment("hermes").API_SERVER_MODEL_NAME]);
+        expect(await testbed.models(guest.token)).toEqual([testbed.environment("hermes").API_SERVER_MODEL_NAME]);
         expect(await testbed.sendFromPage(guest.token, "May I?")).toBe("Echo: May I?");
     });
 });

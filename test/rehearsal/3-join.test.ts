@@ -20,8 +20,7 @@ beforeEach(async () => {
 });
 
 /** The tailnet's machines but for the laptop. */
-const machines = async () =>
-    (await testbed.machines()).filter(({ Name }) => !Name.startsWith("laptop."));
+const machines = async () => (await testbed.machines()).filter(({ Name }) => !Name.startsWith("laptop."));
 
 interface Outcome {
     /** Exit code; undefined while it runs. */
@@ -97,7 +96,8 @@ async function refused(spec: ContainerSpec, says: RegExp): Promise<Outcome> {
 async function expectKeyHidden(container: StartedTestContainer) {
     expect(await logOf(container)).not.toContain("tskey-");
     // The search itself inherits the container's declared environment, as every `docker exec` does.
-    const search = 'for p in /proc/[0-9]*; do [ $p = /proc/$$ ] || grep -la "tskey-[a]uth" $p/cmdline $p/environ 2>/dev/null; done | grep -v "/proc/$$/" || true';
+    const search =
+        'for p in /proc/[0-9]*; do [ $p = /proc/$$ ] || grep -la "tskey-[a]uth" $p/cmdline $p/environ 2>/dev/null; done | grep -v "/proc/$$/" || true';
     expect(await output(container, "env", "-u", "TS_AUTHKEY", "sh", "-c", search)).toBe("");
 }
 
@@ -220,7 +220,9 @@ describe("The join, with the real tailscaled", () => {
     test("the disk is lost while the tailnet still lists the old machine; then that one is removed and the new one renamed", async ({ annotate }) => {
         await crash(await joined(await onNewDisk()));
         const spec = await onNewDisk();
-        await annotate(told(await refused(spec, /called open-webui-1\.tail1234\.ts\.net but WEBUI_URL says open-webui\.tail1234\.ts\.net: remove the old machine/)));
+        await annotate(
+            told(await refused(spec, /called open-webui-1\.tail1234\.ts\.net but WEBUI_URL says open-webui\.tail1234\.ts\.net: remove the old machine/)),
+        );
         await testbed.tailnet("DELETE", "/machines/open-webui");
         await testbed.tailnet("PATCH", "/machines/open-webui-1", { Name: "open-webui" });
         await annotate(told(await published(spec)));

@@ -63,7 +63,11 @@ const seconds = async (work: () => Promise<unknown>) => {
 };
 
 /** The line of the CLI's output that tells what went wrong. */
-const reason = (said: string) => said.split("\n").findLast((line) => line.includes("error:") && !/(update|preview) failed/.test(line))?.trim() ?? said;
+const reason = (said: string) =>
+    said
+        .split("\n")
+        .findLast((line) => line.includes("error:") && !/(update|preview) failed/.test(line))
+        ?.trim() ?? said;
 
 /** The last line of a log that is in an error. */
 const lastLine = (failure: unknown) => String(failure).trim().split("\n").at(-1) ?? "";
@@ -125,14 +129,21 @@ describe("The engine, from nothing", () => {
         const here = ["Node.js", "Pulumi CLI", "Docker", "Image builder", "Stack", "Settings", "Render", "Payment card", "Service names"];
         expect(here.filter((check) => statuses[check] !== "ok").map(line)).toEqual([]);
         expect(Object.entries(statuses).filter(([, status]) => status === "failure")).toEqual([]);
-        await annotate(`asked elsewhere: ${Object.keys(statuses).filter((check) => statuses[check] === "unchecked").join(", ")}`);
+        await annotate(
+            `asked elsewhere: ${Object.keys(statuses)
+                .filter((check) => statuses[check] === "unchecked")
+                .join(", ")}`,
+        );
     });
 
     test("and names each setting that is wrong", async () => {
         await deployment.set({ modelDefault: "gpt-5.5", tailscaleAuthKey: testbed.settings.modalTokenId });
         const { line, code } = await preflight();
         await deployment.set({ modelDefault: "openai/gpt-5.5", tailscaleAuthKey: testbed.settings.tailscaleAuthKey });
-        expect(line("Settings").split("\n")).toEqual([expect.stringMatching(/^failure: tailscaleAuthKey is a Modal token id/), expect.stringMatching(/^failure: modelDefault "gpt-5\.5" isn't/)]);
+        expect(line("Settings").split("\n")).toEqual([
+            expect.stringMatching(/^failure: tailscaleAuthKey is a Modal token id/),
+            expect.stringMatching(/^failure: modelDefault "gpt-5\.5" isn't/),
+        ]);
         expect(code).toBe(1);
     });
 
@@ -181,7 +192,9 @@ describe("The engine, from nothing", () => {
 
     test("the exported state holds no credential and no value of an environment in plain text", async ({ annotate }) => {
         const exported = await deployment.pulumi.must("stack", "export");
-        const { deployment: { resources } } = JSON.parse(exported) as { deployment: { resources: StoredResource[] } };
+        const {
+            deployment: { resources },
+        } = JSON.parse(exported) as { deployment: { resources: StoredResource[] } };
         const services = resources.filter(({ type }) => type.endsWith(":PrivateService"));
         expect(services).toHaveLength(2);
         for (const variables of services.flatMap(({ inputs, outputs }) => [inputs.envVars, outputs.envVars])) {
@@ -189,8 +202,12 @@ describe("The engine, from nothing", () => {
             expect([variables && Object.keys(variables).length > 8, plain.map(([name]) => name)]).toEqual([true, []]);
         }
         // These stand in it elsewhere, as a name or an output.
-        const known = new Set(resources.flatMap(({ urn, type, outputs }) => [urn.split("::").at(-1), ...(type === "pulumi:pulumi:Stack" ? Object.values<unknown>(outputs) : [])]));
-        const values = serviceNames.flatMap((name) => Object.values(deployment.service(name).environment)).filter((value) => value.length > 6 && !known.has(value));
+        const known = new Set(
+            resources.flatMap(({ urn, type, outputs }) => [urn.split("::").at(-1), ...(type === "pulumi:pulumi:Stack" ? Object.values<unknown>(outputs) : [])]),
+        );
+        const values = serviceNames
+            .flatMap((name) => Object.values(deployment.service(name).environment))
+            .filter((value) => value.length > 6 && !known.has(value));
         const credentials = secretSettings.map((key) => testbed.settings[key]).filter((value) => value as unknown);
         expect([...values, ...credentials].filter((value) => exported.includes(value))).toEqual([]);
         await annotate(`${credentials.length} credentials and ${values.length} values looked for`);
@@ -269,7 +286,10 @@ describe("A disk", () => {
         expect(await marks()).toEqual(["hermes\n", "open-webui\n"]);
     });
 
-    test.for([["hermesDiskGb", "5", "6"], ["webuiDiskGb", "4", "5"]])("doesn't shrink: %s=%s is refused before anything is changed", async ([setting, less, size], { annotate }) => {
+    test.for([
+        ["hermesDiskGb", "5", "6"],
+        ["webuiDiskGb", "4", "5"],
+    ])("doesn't shrink: %s=%s is refused before anything is changed", async ([setting, less, size], { annotate }) => {
         await deployment.set({ [setting]: less });
         const { output: said } = await deployment.failingUp();
         await annotate(reason(said));
@@ -491,13 +511,17 @@ describe("Trouble with the first `up`", () => {
 
     test("no payment card, at the registry credential and at a service: one more `up` once there is one", async ({ annotate }) => {
         const { workspace } = deployment.render;
-        onTestFinished(() => { workspace.hasCard = true; });
+        onTestFinished(() => {
+            workspace.hasCard = true;
+        });
         workspace.hasCard = false;
         const { output: atCredential } = await deployment.failingUp();
         await annotate(reason(atCredential));
         expect(reason(atCredential)).toContain("402");
         workspace.hasCard = true;
-        void deployment.seen("POST", /^\/registrycredentials$/).then(() => { workspace.hasCard = false; });
+        void deployment.seen("POST", /^\/registrycredentials$/).then(() => {
+            workspace.hasCard = false;
+        });
         const { output: atService } = await deployment.failingUp();
         await annotate(reason(atService));
         expect(reason(atService)).toContain("Payment information is required");

@@ -64,14 +64,20 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
         return token ? { status: 200, headers: { "x-oauth-scopes": token.scopes }, body: { login: token.login } } : refused;
     },
     "registry-1.docker.io": (world, request, { pathname }) =>
-        pathname === "/v2/" ? { status: 401, headers: { "www-authenticate": 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"' } } : undefined,
+        pathname === "/v2/"
+            ? { status: 401, headers: { "www-authenticate": 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"' } }
+            : undefined,
     "auth.docker.io": (world, request, url) => grant(world, request, url),
     "registry.gitlab.com": (world, request, { pathname }) =>
-        pathname === "/v2/" ? { status: 401, headers: { "www-authenticate": 'Bearer realm="https://gitlab.com/jwt/auth",service="container_registry"' } } : undefined,
+        pathname === "/v2/"
+            ? { status: 401, headers: { "www-authenticate": 'Bearer realm="https://gitlab.com/jwt/auth",service="container_registry"' } }
+            : undefined,
     "gitlab.com": (world, request, url) => grant(world, request, url),
     "europe-docker.pkg.dev": (world, request, { pathname }) => {
         if (pathname !== "/v2/") return undefined;
-        return world.basic.includes(passwordOf(request)) ? json({}) : { status: 401, headers: { "www-authenticate": 'Basic realm="https://europe-docker.pkg.dev"' } };
+        return world.basic.includes(passwordOf(request))
+            ? json({})
+            : { status: 401, headers: { "www-authenticate": 'Basic realm="https://europe-docker.pkg.dev"' } };
     },
     "openrouter.ai": ({ openRouter, credits, models }, request, { pathname }) => {
         if (pathname === "/api/v1/models") return json({ data: models });
@@ -88,7 +94,9 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
         if (method === "getMe") return json({ ok: true, result: { is_bot: true, username: bot.username } });
         if (method !== "getChat") return undefined;
         const id = searchParams.get("chat_id") ?? "";
-        return bot.users.includes(id) ? json({ ok: true, result: { id: Number(id) } }) : { status: 400, body: { ok: false, description: "Bad Request: chat not found" } };
+        return bot.users.includes(id)
+            ? json({ ok: true, result: { id: Number(id) } })
+            : { status: 400, body: { ok: false, description: "Bad Request: chat not found" } };
     },
     "cloudflare-dns.com": ({ dns }, request, { pathname, searchParams }) => {
         const [name, type] = [searchParams.get("name") ?? "", searchParams.get("type")];
@@ -111,11 +119,16 @@ function grant({ registry: { tokens, opaque, whole, star } }: World, request: In
     const [, name, wanted] = (searchParams.get("scope") ?? "").split(":");
     const granted = star ? actions : wanted.split(",").filter((action) => actions.includes(action));
     if (whole && granted.length < wanted.split(",").length) return { status: 403, body: {} };
-    return json({ token: opaque ? "opaque" : `${part({})}.${part({ access: [elsewhere, ...(granted.length > 0 ? [{ type: "repository", name, actions: granted }] : [])] })}.signature` });
+    return json({
+        token: opaque
+            ? "opaque"
+            : `${part({})}.${part({ access: [elsewhere, ...(granted.length > 0 ? [{ type: "repository", name, actions: granted }] : [])] })}.signature`,
+    });
 }
 
 /** Refuses as a resolver does that doesn't know a name. */
-const unknownHost = (host: string) => Promise.reject(new TypeError("fetch failed", { cause: Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: "ENOTFOUND" }) }));
+const unknownHost = (host: string) =>
+    Promise.reject(new TypeError("fetch failed", { cause: Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: "ENOTFOUND" }) }));
 
 /** A connection to nothing: the port is free on every machine. */
 const nothing = "http://127.0.0.1:1";
@@ -133,26 +146,39 @@ export class Services {
         this.http = createServer((request, response) => {
             const [, host, ...path] = (request.url ?? "").split("/");
             const failing = world.failing[host] as number | undefined;
-            const reply = failing ? { status: failing, headers: { location: "https://elsewhere.example/" } } : hosts[host](world, request, new URL(`https://${host}/${path.join("/")}`));
+            const reply = failing
+                ? { status: failing, headers: { location: "https://elsewhere.example/" } }
+                : hosts[host](world, request, new URL(`https://${host}/${path.join("/")}`));
             const { status: code, headers, body }: Reply = reply ?? { status: 404 };
             response.writeHead(request.method === "GET" ? code : 405, { "content-type": "application/json", ...headers });
             response.end(JSON.stringify(body ?? {}));
         });
         const raw = (bytes: Buffer) => bytes;
         const path = "/modal.client.ModalClient/ClientHello";
-        const hello = { path, requestStream: false, responseStream: false, requestSerialize: raw, requestDeserialize: raw, responseSerialize: raw, responseDeserialize: raw };
-        this.grpc.addService({ ClientHello: hello }, {
-            ClientHello: ({ metadata }: { metadata: Metadata }, answer: (error: object | null, body?: Buffer) => void) => {
-                const sent = (name: string) => String(metadata.get(`x-modal-${name}`)[0] ?? "");
-                (world.modalClients ??= []).push(sent("client-version"));
-                // Modal turns away who doesn't say what client it is.
-                if (!sent("client-version") || sent("client-type") !== "1") answer({ code: status.FAILED_PRECONDITION });
-                else if (world.modalSays) answer({ code: world.modalSays });
-                else if (world.failing["api.modal.com"]) answer({ code: status.INTERNAL });
-                else if (world.modal[sent("token-id")] !== sent("token-secret")) answer({ code: status.UNAUTHENTICATED });
-                else answer(null, Buffer.alloc(0));
+        const hello = {
+            path,
+            requestStream: false,
+            responseStream: false,
+            requestSerialize: raw,
+            requestDeserialize: raw,
+            responseSerialize: raw,
+            responseDeserialize: raw,
+        };
+        this.grpc.addService(
+            { ClientHello: hello },
+            {
+                ClientHello: ({ metadata }: { metadata: Metadata }, answer: (error: object | null, body?: Buffer) => void) => {
+                    const sent = (name: string) => String(metadata.get(`x-modal-${name}`)[0] ?? "");
+                    (world.modalClients ??= []).push(sent("client-version"));
+                    // Modal turns away who doesn't say what client it is.
+                    if (!sent("client-version") || sent("client-type") !== "1") answer({ code: status.FAILED_PRECONDITION });
+                    else if (world.modalSays) answer({ code: world.modalSays });
+                    else if (world.failing["api.modal.com"]) answer({ code: status.INTERNAL });
+                    else if (world.modal[sent("token-id")] !== sent("token-secret")) answer({ code: status.UNAUTHENTICATED });
+                    else answer(null, Buffer.alloc(0));
+                },
             },
-        });
+        );
     }
 
     /** Starts them, and lets `fetch` find them. */
@@ -160,7 +186,10 @@ export class Services {
         const services = new Services(world);
         await once(services.http.listen(0, "127.0.0.1"), "listening");
         services.modalPort = await new Promise<number>((resolve, reject) => {
-            services.grpc.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => { if (error) reject(error); else resolve(port); });
+            services.grpc.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+                if (error) reject(error);
+                else resolve(port);
+            });
         });
         globalThis.fetch = (input, init) => services.answer(input as string, init);
         return services;

@@ -72,7 +72,11 @@ export class Page {
             const chunks: Buffer[] = [];
             request.on("data", (chunk: Buffer) => chunks.push(chunk));
             request.on("end", () => {
-                const { status, body } = this.reply(`${request.method ?? ""} ${request.url ?? ""}`, request.headers.authorization ?? "", Buffer.concat(chunks).toString());
+                const { status, body } = this.reply(
+                    `${request.method ?? ""} ${request.url ?? ""}`,
+                    request.headers.authorization ?? "",
+                    Buffer.concat(chunks).toString(),
+                );
                 response.writeHead(status, { "content-type": "application/json" });
                 response.end(JSON.stringify(body));
             });

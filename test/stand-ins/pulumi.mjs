@@ -51,14 +51,28 @@ function config() {
 const commands = {
     version: () => "v3.265.0",
     "whoami --json": () => JSON.stringify({ user: state.user, url: state.cloud ? `https://app.pulumi.com/${state.user}` : "file://~" }),
-    "stack ls --json": () => JSON.stringify(state.stacks.map((name) => ({
-        name, current: name === state.current, ...(state.cloud && { url: `https://app.pulumi.com/${state.user}/private-hermes/${name}` }),
-    }))),
-    "stack --show-name": () => { needsStack(); return state.current; },
+    "stack ls --json": () =>
+        JSON.stringify(
+            state.stacks.map((name) => ({
+                name,
+                current: name === state.current,
+                ...(state.cloud && { url: `https://app.pulumi.com/${state.user}/private-hermes/${name}` }),
+            })),
+        ),
+    "stack --show-name": () => {
+        needsStack();
+        return state.current;
+    },
     "stack export": () => JSON.stringify({ version: 3, deployment: {} }),
     "config --json --show-secrets": () => JSON.stringify(config()),
-    "config env ls --json": () => { needsStack(); return JSON.stringify(imports()); },
-    "env ls": () => Object.keys(state.environments).map((name) => name.replace(`${state.user}/`, "")).join("\n"),
+    "config env ls --json": () => {
+        needsStack();
+        return JSON.stringify(imports());
+    },
+    "env ls": () =>
+        Object.keys(state.environments)
+            .map((name) => name.replace(`${state.user}/`, ""))
+            .join("\n"),
 };
 
 function run() {

@@ -116,7 +116,13 @@ describe("a bad value is refused with a sentence that names it", () => {
     });
 
     test("names that only look like placeholders are fine, and so is the user of a deploy token", async () => {
-        const fine = { ghcrUser: "exchangemedia", webuiAdminEmail: "bob@exchangemedia.com", webuiHostname: "your-agent", hermesPlan: "0.5c-512mb", imageRegistry: "registry.gitlab.com/family/agent" };
+        const fine = {
+            ghcrUser: "exchangemedia",
+            webuiAdminEmail: "bob@exchangemedia.com",
+            webuiHostname: "your-agent",
+            hermesPlan: "0.5c-512mb",
+            imageRegistry: "registry.gitlab.com/family/agent",
+        };
         for (const [setting, value] of [...Object.entries(fine), ["ghcrUser", "gitlab+deploy-token-1"]]) {
             expect(Object.keys(await complaints({ [setting]: value, protectData: "TRUE" })), value).toEqual(["protectData"]);
         }
@@ -166,7 +172,12 @@ describe("Telegram", () => {
 });
 
 describe("Open WebUI's plan", () => {
-    test.for([["starter", 2], ["0.5c-512mb", 2], ["1c-1g", 7], ["standard", 7]] as const)("%s holds uploads of %i MB", async ([webuiPlan, most]) => {
+    test.for([
+        ["starter", 2],
+        ["0.5c-512mb", 2],
+        ["1c-1g", 7],
+        ["standard", 7],
+    ] as const)("%s holds uploads of %i MB", async ([webuiPlan, most]) => {
         expect((await run({ webuiPlan, uploadLimitMb: String(most) })).failure).toBeUndefined();
         expect(Object.keys(await complaints({ webuiPlan, uploadLimitMb: String(most + 1) }))).toEqual(["uploadLimitMb"]);
     });
@@ -178,7 +189,9 @@ describe("Open WebUI's plan", () => {
 
 test.for(["UTC", "Europe/Zurich", "America/Port-au-Prince", "America/Argentina/Buenos_Aires", "Asia/Kolkata", "Europe/Kyiv", "Etc/GMT+1"])(
     "%s is a time zone",
-    async (timezone) => { expect((await run({ timezone })).failure).toBeUndefined(); },
+    async (timezone) => {
+        expect((await run({ timezone })).failure).toBeUndefined();
+    },
 );
 
 test("the defaults are the documented ones", () => {
@@ -226,9 +239,11 @@ test("all mistakes are told at once, and no secret's value with them", async () 
 });
 
 describe("the template of the ESC environment", () => {
-    const template = (parse(readFileSync(new URL("../../esc.template.yaml", import.meta.url), "utf8")) as {
-        values: { pulumiConfig: Record<string, string | { "fn::secret": string }> };
-    }).values.pulumiConfig;
+    const template = (
+        parse(readFileSync(new URL("../../esc.template.yaml", import.meta.url), "utf8")) as {
+            values: { pulumiConfig: Record<string, string | { "fn::secret": string }> };
+        }
+    ).values.pulumiConfig;
 
     test("has the required settings and no others", () => {
         const required = Object.keys(declaredSettings).filter((key) => declaredSettings[key].default === undefined);
@@ -238,7 +253,11 @@ describe("the template of the ESC environment", () => {
 
     test("marks as secret what the program treats as secret", () => {
         const marked = Object.keys(template).filter((key) => typeof template[key] !== "string");
-        expect(marked.sort()).toEqual(Object.keys(template).filter((key) => declaredSettings[key].secret).sort());
+        expect(marked.sort()).toEqual(
+            Object.keys(template)
+                .filter((key) => declaredSettings[key].secret)
+                .sort(),
+        );
     });
 
     test("deploys nothing until every placeholder in it is replaced", async () => {

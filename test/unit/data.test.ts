@@ -4,7 +4,9 @@ import { diskRefusal, moveRefusal } from "../../data.ts";
 describe("services that stand elsewhere than the settings say", () => {
     test("aren't moved, and the sentence says where they stand, what would be lost and which setting allows it", () => {
         const said = moveRefusal({ "hermes-dev": "oregon", "open-webui-dev": "oregon" }, "frankfurt");
-        expect(said).toMatch(/^renderRegion is frankfurt, but hermes-dev and open-webui-dev stand in oregon: .*deletes their disks, .*back to oregon.*`pulumi config set replaceData frankfurt`\.$/);
+        expect(said).toMatch(
+            /^renderRegion is frankfurt, but hermes-dev and open-webui-dev stand in oregon: .*deletes their disks, .*back to oregon.*`pulumi config set replaceData frankfurt`\.$/,
+        );
     });
 
     test("are told apart from those that do stand there", () => {
@@ -17,8 +19,13 @@ describe("services that stand elsewhere than the settings say", () => {
 });
 
 describe("an update", () => {
-    test.for([["hermes", "hermesDiskGb"], ["open-webui", "webuiDiskGb"]])("that makes the disk of %s smaller is refused by its setting", ([name, setting]) => {
-        expect(diskRefusal(name, { disk: { sizeGb: 10 } }, { disk: { sizeGb: 5 } })).toMatch(new RegExp(`^${setting} is 5, but the disk has 10 GB .*\`pulumi config set ${setting} 10\`\\.$`));
+    test.for([
+        ["hermes", "hermesDiskGb"],
+        ["open-webui", "webuiDiskGb"],
+    ])("that makes the disk of %s smaller is refused by its setting", ([name, setting]) => {
+        expect(diskRefusal(name, { disk: { sizeGb: 10 } }, { disk: { sizeGb: 5 } })).toMatch(
+            new RegExp(`^${setting} is 5, but the disk has 10 GB .*\`pulumi config set ${setting} 10\`\\.$`),
+        );
     });
 
     test("that drops the disk is refused", () => {

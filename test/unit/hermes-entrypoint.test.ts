@@ -1,7 +1,5 @@
 import { spawnSync } from "node:child_process";
-import {
-    chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -156,13 +154,28 @@ describe("refusals", () => {
 
 describe("a model's id is judged here as by the program", () => {
     test.for<[id: string, right: boolean]>([
-        ["openai/gpt-5.5", true], ["meta-llama/llama-3.3-70b-instruct:free", true], ["~anthropic/claude-sonnet-latest", true],
-        ["openai/gpt-5.5@preset/careful", true], ["openai/gpt-5.5:nitro@preset/careful", true],
-        ["gpt-5.5", false], ["/gpt-5.5", false], ["openai/", false], ["openai/-x", false], ["-openai/x", false], ["~/x", false], ["openai/~x", false],
-        ["openai/gpt-5.5@preset", false], ["openai/gpt-5.5@other/x", false], ["openrouter/openai/gpt-5.5", false], ["openai/gpt-5.5:", false], ["openäi/x", false],
+        ["openai/gpt-5.5", true],
+        ["meta-llama/llama-3.3-70b-instruct:free", true],
+        ["~anthropic/claude-sonnet-latest", true],
+        ["openai/gpt-5.5@preset/careful", true],
+        ["openai/gpt-5.5:nitro@preset/careful", true],
+        ["gpt-5.5", false],
+        ["/gpt-5.5", false],
+        ["openai/", false],
+        ["openai/-x", false],
+        ["-openai/x", false],
+        ["~/x", false],
+        ["openai/~x", false],
+        ["openai/gpt-5.5@preset", false],
+        ["openai/gpt-5.5@other/x", false],
+        ["openrouter/openai/gpt-5.5", false],
+        ["openai/gpt-5.5:", false],
+        ["openäi/x", false],
     ])("%s", async ([id, right]) => {
         expect(boot({ env: { ...goodEnv, HERMES_MODEL: id } }).status).toBe(right ? 7 : 1);
-        expect((await run({ modelDefault: id })).failure).toEqual(right ? undefined : expect.objectContaining({ message: expect.stringContaining("modelDefault") as string }));
+        expect((await run({ modelDefault: id })).failure).toEqual(
+            right ? undefined : expect.objectContaining({ message: expect.stringContaining("modelDefault") as string }),
+        );
     });
 });
 
@@ -182,18 +195,14 @@ describe("accepted", () => {
         expect(status).toBe(7);
         expect(readFileSync(join(root, "calls.pid"), "utf8").trim()).toBe(String(pid));
         const [options, command] = calls.at(-1)?.split(" -- ") ?? [];
-        expect(options.split(" ")).toEqual(
-            expect.arrayContaining(["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "--no-new-privs"]),
-        );
+        expect(options.split(" ")).toEqual(expect.arrayContaining(["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "--no-new-privs"]));
         expect(command).toBe("hermes-gateway gateway run --external-supervisor");
     });
 });
 
 describe("the seal", () => {
     const files = ["config.yaml", ".env", ".op.env", "auth.json", "gateway.json", "active_profile"];
-    const folders = [
-        "hooks", "plugins", "scripts", "profiles", "pairing", "platforms", "platforms/pairing", "bin", "node", "node_modules", "lsp",
-    ];
+    const folders = ["hooks", "plugins", "scripts", "profiles", "pairing", "platforms", "platforms/pairing", "bin", "node", "node_modules", "lsp"];
     const removed = [".managed", ".container-mode"];
 
     function expectSealed() {

@@ -13,7 +13,9 @@ describe.skipIf(process.platform !== "linux")("a machine on which no Docker engi
     const path = (name: string) => join(commands.folder, name);
     const lines = (name: string) => (existsSync(path(name)) ? readFileSync(path(name), "utf8").trim().split("\n") : []);
     /** A command, as a script. */
-    const script = (name: string, ...text: string[]) => { writeFileSync(path(name), ["#!/bin/bash", `cd ${commands.folder}`, ...text, ""].join("\n"), { mode: 0o755 }); };
+    const script = (name: string, ...text: string[]) => {
+        writeFileSync(path(name), ["#!/bin/bash", `cd ${commands.folder}`, ...text, ""].join("\n"), { mode: 0o755 });
+    };
 
     beforeEach(() => {
         commands = new Commands();
@@ -24,7 +26,7 @@ describe.skipIf(process.platform !== "linux")("a machine on which no Docker engi
         for (const name of ["setpriv", "cp", "rm", "sleep"]) symlinkSync(join("/usr/bin", name), path(name));
         script("ps");
         // What it installs is what a package of Debian brings: the daemon with its client.
-        script("apt-get", 'echo "$*" >>apt', 'if [[ $* == *docker.io* ]]; then cp later dockerd; cp later docker; fi');
+        script("apt-get", 'echo "$*" >>apt', "if [[ $* == *docker.io* ]]; then cp later dockerd; cp later docker; fi");
         script("later", "trap 'rm up; echo ended >>daemon; exit 0' TERM", 'echo "started $*" >>daemon; >up', "while :; do sleep 0.02; done");
         vi.mocked(engine).mockImplementation(() => (existsSync(path("up")) ? Promise.resolve({} as never) : Promise.reject(new Error("no engine"))));
     });
@@ -45,7 +47,9 @@ describe.skipIf(process.platform !== "linux")("a machine on which no Docker engi
 
     test("one that answers is left alone, also at the end", async () => {
         writeFileSync(path("up"), "");
-        await (await ensureEngine())();
+        await (
+            await ensureEngine()
+        )();
         expect([lines("apt"), lines("daemon")]).toEqual([[], []]);
         expect(existsSync(path("up"))).toBe(true);
     });
@@ -61,11 +65,43 @@ describe.skipIf(process.platform !== "linux")("a machine on which no Docker engi
     });
 
     test.for<[where: string, arrange: () => void, says: RegExp]>([
-        ["by somebody else than root", () => { vi.mocked(process.getuid as () => number).mockReturnValue(1000); }, /docs\.docker\.com\/engine\/install.*as root on Debian or Ubuntu/],
-        ["on another Linux", () => { commands.uninstall("apt-get"); }, /docs\.docker\.com\/engine\/install/],
-        ["where DOCKER_HOST says that it is elsewhere", () => { vi.stubEnv("DOCKER_HOST", "tcp://far:1"); }, /DOCKER_HOST, tcp:\/\/far:1/],
-        ["on a Mac", () => { commands.uninstall("apt-get"); vi.stubGlobal("process", { ...process, env: process.env, platform: "darwin" }); }, /Docker Desktop.*mac-install/],
-        ["on Windows", () => { commands.uninstall("apt-get"); vi.stubGlobal("process", { ...process, env: process.env, platform: "win32" }); }, /Docker Desktop.*windows-install/],
+        [
+            "by somebody else than root",
+            () => {
+                vi.mocked(process.getuid as () => number).mockReturnValue(1000);
+            },
+            /docs\.docker\.com\/engine\/install.*as root on Debian or Ubuntu/,
+        ],
+        [
+            "on another Linux",
+            () => {
+                commands.uninstall("apt-get");
+            },
+            /docs\.docker\.com\/engine\/install/,
+        ],
+        [
+            "where DOCKER_HOST says that it is elsewhere",
+            () => {
+                vi.stubEnv("DOCKER_HOST", "tcp://far:1");
+            },
+            /DOCKER_HOST, tcp:\/\/far:1/,
+        ],
+        [
+            "on a Mac",
+            () => {
+                commands.uninstall("apt-get");
+                vi.stubGlobal("process", { ...process, env: process.env, platform: "darwin" });
+            },
+            /Docker Desktop.*mac-install/,
+        ],
+        [
+            "on Windows",
+            () => {
+                commands.uninstall("apt-get");
+                vi.stubGlobal("process", { ...process, env: process.env, platform: "win32" });
+            },
+            /Docker Desktop.*windows-install/,
+        ],
     ])("%s it installs nothing and says where to get it", async ([, arrange, says]) => {
         arrange();
         try {

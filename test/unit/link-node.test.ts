@@ -12,7 +12,9 @@ const link = () => path("node_modules/.bin/node");
 
 beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "private-hermes-link-"));
-    onTestFinished(() => { rmSync(folder, { recursive: true }); });
+    onTestFinished(() => {
+        rmSync(folder, { recursive: true });
+    });
     for (const name of ["ops", "node_modules/.bin"]) mkdirSync(path(name), { recursive: true });
     copyFileSync("ops/link-node.mjs", path("ops/link-node.mjs"));
 });

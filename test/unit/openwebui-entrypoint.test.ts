@@ -49,7 +49,9 @@ class Box {
         mkdirSync(this.path("bin"));
         mkdirSync(this.path("data"));
         // `tailscale up` succeeds and puts the node online, unless the file up.sh says otherwise.
-        this.standIn("tailscale", `
+        this.standIn(
+            "tailscale",
+            `
             case "$*" in
                 "status --json") cat status.json; exit ;;
                 "serve status --json") cat serve.json; exit ;;
@@ -61,7 +63,8 @@ class Box {
             case $1 in
                 up) if [[ -e up.sh ]]; then . ./up.sh; else cp online.json status.json; fi ;;
                 serve) if [[ -e serve.sh ]]; then . ./serve.sh; fi ;;
-            esac`);
+            esac`,
+        );
         this.standIn("tailscaled", longRunning("tailscaled"));
         this.standIn("app", longRunning("app"));
         // Neither root nor a mount is needed here.
@@ -97,7 +100,10 @@ class Box {
 
     /** Starts and ends of the processes and calls of commands, in order; only those that begin with `prefix`. */
     events(prefix = ""): string[] {
-        return this.read("events").split("\n").slice(0, -1).filter((event) => event.startsWith(prefix)); // prettier-ignore
+        return this.read("events")
+            .split("\n")
+            .slice(0, -1)
+            .filter((event) => event.startsWith(prefix));
     }
 
     /** The environment in which a stand-in was started. */
@@ -250,7 +256,11 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
                 { ...online, Self: { ...online.Self, DNSName: "open-webui-1.tail1234.ts.net." } },
                 /called open-webui-1\.tail1234\.ts\.net but WEBUI_URL says open-webui\.tail1234\.ts\.net: remove the old machine/,
             ],
-            ["a machine without a tag", { ...online, Self: { ...online.Self, Tags: undefined } }, /has no tag:hermes.*auth key with tag:hermes.*delete this machine/],
+            [
+                "a machine without a tag",
+                { ...online, Self: { ...online.Self, Tags: undefined } },
+                /has no tag:hermes.*auth key with tag:hermes.*delete this machine/,
+            ],
             ["a machine with another tag", { ...online, Self: { ...online.Self, Tags: ["tag:other"] } }, /has no tag:hermes/],
         ])("refuses %s", async ([, status, sentence], { box }) => {
             box.write("online.json", status);
@@ -262,17 +272,25 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             const locked = { SchemaVersion: "1", Enabled: true, NodeKeySigned: false, NodeKey: "nodekey:1a2b", PublicKey: "tlpub:3c4d" };
             const command = "tailscale lock sign nodekey:1a2b tlpub:3c4d";
 
-            test.for([true, false])("names the command that signs the machine, at once, and goes on once it is signed (online: %s)", async (Online, { box }) => {
-                box.write("online.json", { ...online, Self: { ...online.Self, Online } });
-                box.write("lock.json", locked);
-                void box.start();
-                await vi.waitFor(() => { expect(box.output).toContain(command); }, { timeout: 5000 });
-                expect(box.events("tailscale serve")).toEqual([]);
-                box.write("status.json", online);
-                box.write("lock.json", { ...locked, NodeKeySigned: true });
-                await box.until("app started");
-                expect(box.output.split(command)).toHaveLength(2);
-            });
+            test.for([true, false])(
+                "names the command that signs the machine, at once, and goes on once it is signed (online: %s)",
+                async (Online, { box }) => {
+                    box.write("online.json", { ...online, Self: { ...online.Self, Online } });
+                    box.write("lock.json", locked);
+                    void box.start();
+                    await vi.waitFor(
+                        () => {
+                            expect(box.output).toContain(command);
+                        },
+                        { timeout: 5000 },
+                    );
+                    expect(box.events("tailscale serve")).toEqual([]);
+                    box.write("status.json", online);
+                    box.write("lock.json", { ...locked, NodeKeySigned: true });
+                    await box.until("app started");
+                    expect(box.output.split(command)).toHaveLength(2);
+                },
+            );
 
             test("gives up with the command when nobody signs, and blames nothing else", async ({ box }) => {
                 box.write("status.json", online);
@@ -293,7 +311,9 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("shows what Tailscale says while it waits, and when it gives up", async ({ box }) => {
             const Health = ["Tailscale could not connect to the 'control' server.", "network is down"];
             box.write("status.json", { BackendState: "Starting", Health });
-            await box.expectRefusal(/couldn't be joined within 7 s[^]*Tailscale says: Tailscale could not connect to the 'control' server\. network is down/, { TS_JOIN_TIMEOUT: "7" });
+            await box.expectRefusal(/couldn't be joined within 7 s[^]*Tailscale says: Tailscale could not connect to the 'control' server\. network is down/, {
+                TS_JOIN_TIMEOUT: "7",
+            });
             expect(box.output).toMatch(/[56] of 7 s, state Starting\)\. Tailscale says: Tailscale could not/);
         });
 
@@ -384,9 +404,27 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         });
 
         test.for<[string, (box: Box) => void, RegExp]>([
-            ["no disk", (box: Box) => { box.write("no-mount", ""); }, /No disk is mounted at/], // prettier-ignore
-            ["a read-only disk", (box: Box) => { box.write("data/tailscale", ""); }, /can't be written to/], // prettier-ignore
-            ["a full disk", (box: Box) => { box.standIn("head", "exit 1"); }, /less than 16 MB left/], // prettier-ignore
+            [
+                "no disk",
+                (box: Box) => {
+                    box.write("no-mount", "");
+                },
+                /No disk is mounted at/,
+            ],
+            [
+                "a read-only disk",
+                (box: Box) => {
+                    box.write("data/tailscale", "");
+                },
+                /can't be written to/,
+            ],
+            [
+                "a full disk",
+                (box: Box) => {
+                    box.standIn("head", "exit 1");
+                },
+                /less than 16 MB left/,
+            ],
         ])("refuses %s", async ([, arrange, sentence], { box }) => {
             arrange(box);
             await box.expectRefusal(sentence);
@@ -460,9 +498,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("tailscaled gets nothing of the app's", async ({ box }) => {
             void box.start({ SSL_CERT_FILE: "/ca.crt" });
             await box.until("app started");
-            expect(Object.keys(box.variables("tailscaled")).sort()).toEqual(
-                expect.arrayContaining(["GOMEMLIMIT", "HOME", "PATH", "SSL_CERT_FILE"]),
-            );
+            expect(Object.keys(box.variables("tailscaled")).sort()).toEqual(expect.arrayContaining(["GOMEMLIMIT", "HOME", "PATH", "SSL_CERT_FILE"]));
             expect(box.variables("tailscaled").GOMEMLIMIT).toBe("64MiB");
             for (const name of Object.keys(environment)) expect(box.variables("tailscaled")).not.toHaveProperty(name);
         });
@@ -470,9 +506,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("the app runs without root and can't regain it", async ({ box }) => {
             void box.start();
             await box.until("app started");
-            expect(box.events("setpriv")).toEqual([
-                "setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs app serve",
-            ]);
+            expect(box.events("setpriv")).toEqual(["setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs app serve"]);
         });
     });
 
@@ -538,7 +572,10 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             await box.until("app started");
             box.process?.kill("SIGTERM");
             expect(await exit).toBe(0);
-            const [app, tailscaled] = box.events("timeout").flatMap((event) => /^timeout (\d+) tail /.exec(event)?.[1] ?? []).map(Number);
+            const [app, tailscaled] = box
+                .events("timeout")
+                .flatMap((event) => /^timeout (\d+) tail /.exec(event)?.[1] ?? [])
+                .map(Number);
             expect(app).toBeGreaterThan(30); // UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN
             expect(app + tailscaled).toBeLessThan(60); // maxShutdownDelaySeconds
         });

@@ -20,10 +20,16 @@ vi.mock(import("node:fs/promises"), async (original) => ({ ...(await original())
 const freeOnDisk = (bytes: number) => vi.mocked(statfs).mockResolvedValue({ bavail: bytes / 4096, bsize: 4096 } as never);
 
 const gibibyte = 1024 ** 3;
-const dockerInfo = (changes = {}) => JSON.stringify({ ServerVersion: "28.2.2", Architecture: "x86_64", DockerRootDir: "/", OperatingSystem: "Debian", ...changes });
-const tailnet = (changes = {}) => JSON.stringify({
-    BackendState: "Running", CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" }, CertDomains: ["laptop.tail1234.ts.net"], Peer: null, ...changes,
-});
+const dockerInfo = (changes = {}) =>
+    JSON.stringify({ ServerVersion: "28.2.2", Architecture: "x86_64", DockerRootDir: "/", OperatingSystem: "Debian", ...changes });
+const tailnet = (changes = {}) =>
+    JSON.stringify({
+        BackendState: "Running",
+        CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" },
+        CertDomains: ["laptop.tail1234.ts.net"],
+        Peer: null,
+        ...changes,
+    });
 
 const day = 24 * 60 * 60 * 1000;
 const botToken = `123456789:${"Ab1-".repeat(9)}`;
@@ -35,7 +41,9 @@ let services: Services;
 let render: RenderApi;
 
 /** Installs the CLI with this stack. */
-const stack = (options: Partial<StackOptions> = {}) => { commands.install("pulumi", pulumiSays({ settings, ...options })); };
+const stack = (options: Partial<StackOptions> = {}) => {
+    commands.install("pulumi", pulumiSays({ settings, ...options }));
+};
 const docker = (info: string | { error: string } = dockerInfo()) => {
     commands.install("docker", { "info --format {{json .}}": info, "image inspect moby/buildkit:buildx-stable-1": { error: "Error: No such image" } });
 };
@@ -58,7 +66,10 @@ beforeEach(async () => {
         registry: { tokens: { [settings.ghcrToken]: ["pull", "push"], [settings.ghcrPullToken]: ["pull"] }, opaque: false, whole: false },
         basic: [settings.ghcrToken],
         openRouter: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, limit_reset: "monthly", is_free_tier: false } },
-        models: [{ id: "openai/gpt-5.5", supported_parameters: ["tools"] }, { id: "openai/no-tools", supported_parameters: [] }],
+        models: [
+            { id: "openai/gpt-5.5", supported_parameters: ["tools"] },
+            { id: "openai/no-tools", supported_parameters: [] },
+        ],
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
         telegram: { [botToken]: { username: "my_hermes_bot", users: ["1001", "1002"] } },
         dns: {},
@@ -92,7 +103,9 @@ async function output(json: boolean): Promise<{ code: number; printed: string }>
     const printed = log.mock.calls.map(([line]) => line as string).join("\n");
     log.mockRestore();
     expect(printed).not.toContain(botToken);
-    const secrets = ["ghcrToken", "ghcrPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map((key) => settings[key]);
+    const secrets = ["ghcrToken", "ghcrPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map(
+        (key) => settings[key],
+    );
     for (const secret of secrets.filter((value) => value !== "")) expect(printed).not.toContain(secret);
     return { code, printed };
 }
@@ -107,8 +120,28 @@ async function run(): Promise<{ code: number; lines: Line[]; line: (check: strin
 }
 
 const names = [
-    "Node.js", "Pulumi CLI", "Docker", "Image builder", "Disk space", "Stack", "Settings", "Render", "Payment card", "Service names", "Registry, push",
-    "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", "Sandbox price", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key", "Machine name",
+    "Node.js",
+    "Pulumi CLI",
+    "Docker",
+    "Image builder",
+    "Disk space",
+    "Stack",
+    "Settings",
+    "Render",
+    "Payment card",
+    "Service names",
+    "Registry, push",
+    "Registry, pull",
+    "OpenRouter",
+    "Spending limit",
+    "Credit",
+    "Model",
+    "Modal",
+    "Sandbox price",
+    "Tailnet name",
+    "Tailnet HTTPS",
+    "Tailscale auth key",
+    "Machine name",
 ];
 /** What no service tells beforehand. */
 const unknowable = ["Payment card", "Tailscale auth key"];
@@ -151,26 +184,161 @@ test("for people it prints a line for each, with a mark and the way out", async 
 
 describe("this machine", () => {
     test.for<[what: string, arrange: () => void, check: string, status: Line["status"], says: RegExp]>([
-        ["an older Node.js for pulumi than for this command", () => { commands.install("node", { "--version": "v22.9.0\n" }); }, "Node.js", "warning", /v22\.9\.0, older than the 22\.18.*npx pulumi up/],
-        ["no Node.js for pulumi", () => { commands.uninstall("node"); }, "Node.js", "failure", /node isn't installed.*nodejs\.org/],
-        ["no CLI", () => { commands.uninstall("pulumi"); }, "Pulumi CLI", "failure", /isn't installed.*npx pulumi version.*pulumi\.com\/docs\/install/],
-        ["a CLI that is too old", () => { commands.install("pulumi", { ...pulumiSays({ settings }), version: "v3.99.1\n" }); }, "Pulumi CLI", "warning", /3\.99\.1 is older than/],
-        ["no Docker", () => { commands.uninstall("docker"); }, "Docker", "failure", /isn't installed.*docs\.docker\.com/],
-        ["no engine", () => { docker({ error: "ERROR: Cannot connect to the Docker daemon" }); }, "Docker", "failure", /no engine answers.*start Docker/],
-        ["an engine that answers with errors only", () => { docker(dockerInfo({ ServerVersion: "", ServerErrors: ["Cannot connect"] })); }, "Docker", "failure", /no engine answers \(Cannot connect\)/],
-        ["an ARM laptop", () => { docker(dockerInfo({ Architecture: "aarch64" })); }, "Docker", "warning", /aarch64.*emulation/],
-        ["a builder that can be used", () => { rememberBuilder("docker-container"); world.failing["registry-1.docker.io"] = 0; }, "Image builder", "ok", /mine, driver docker-container/],
-        ["a builder that can't", () => { rememberBuilder("docker"); }, "Image builder", "ok", /none yet/],
-        ["no builder and no Docker Hub", () => { world.failing["registry-1.docker.io"] = 0; }, "Image builder", "unchecked", /registry-1\.docker\.io doesn't answer/],
-        ["no builder, and Docker Hub refuses", () => { world.failing["registry-1.docker.io"] = 403; }, "Image builder", "failure", /403.*docker buildx create/],
-        ["no builder, and its image is here", () => {
-            world.failing["registry-1.docker.io"] = 0;
-            commands.install("docker", { "info --format {{json .}}": dockerInfo(), "image inspect moby/buildkit:buildx-stable-1": "[]" });
-        }, "Image builder", "ok", /which is here/],
-        ["no builder, and no engine", () => { docker({ error: "ERROR: no" }); }, "Image builder", "unchecked", /no Docker engine/],
-        ["a full disk", () => { freeOnDisk(5 * gibibyte); }, "Disk space", "failure", /5 GiB free.*docker system df/],
-        ["a disk that fills", () => { freeOnDisk(9 * gibibyte); }, "Disk space", "warning", /9 GiB free/],
-        ["Docker in a virtual machine", () => { docker(dockerInfo({ DockerRootDir: "/not-here", OperatingSystem: "Docker Desktop" })); }, "Disk space", "ok", /Docker Desktop may get less/],
+        [
+            "an older Node.js for pulumi than for this command",
+            () => {
+                commands.install("node", { "--version": "v22.9.0\n" });
+            },
+            "Node.js",
+            "warning",
+            /v22\.9\.0, older than the 22\.18.*npx pulumi up/,
+        ],
+        [
+            "no Node.js for pulumi",
+            () => {
+                commands.uninstall("node");
+            },
+            "Node.js",
+            "failure",
+            /node isn't installed.*nodejs\.org/,
+        ],
+        [
+            "no CLI",
+            () => {
+                commands.uninstall("pulumi");
+            },
+            "Pulumi CLI",
+            "failure",
+            /isn't installed.*npx pulumi version.*pulumi\.com\/docs\/install/,
+        ],
+        [
+            "a CLI that is too old",
+            () => {
+                commands.install("pulumi", { ...pulumiSays({ settings }), version: "v3.99.1\n" });
+            },
+            "Pulumi CLI",
+            "warning",
+            /3\.99\.1 is older than/,
+        ],
+        [
+            "no Docker",
+            () => {
+                commands.uninstall("docker");
+            },
+            "Docker",
+            "failure",
+            /isn't installed.*docs\.docker\.com/,
+        ],
+        [
+            "no engine",
+            () => {
+                docker({ error: "ERROR: Cannot connect to the Docker daemon" });
+            },
+            "Docker",
+            "failure",
+            /no engine answers.*start Docker/,
+        ],
+        [
+            "an engine that answers with errors only",
+            () => {
+                docker(dockerInfo({ ServerVersion: "", ServerErrors: ["Cannot connect"] }));
+            },
+            "Docker",
+            "failure",
+            /no engine answers \(Cannot connect\)/,
+        ],
+        [
+            "an ARM laptop",
+            () => {
+                docker(dockerInfo({ Architecture: "aarch64" }));
+            },
+            "Docker",
+            "warning",
+            /aarch64.*emulation/,
+        ],
+        [
+            "a builder that can be used",
+            () => {
+                rememberBuilder("docker-container");
+                world.failing["registry-1.docker.io"] = 0;
+            },
+            "Image builder",
+            "ok",
+            /mine, driver docker-container/,
+        ],
+        [
+            "a builder that can't",
+            () => {
+                rememberBuilder("docker");
+            },
+            "Image builder",
+            "ok",
+            /none yet/,
+        ],
+        [
+            "no builder and no Docker Hub",
+            () => {
+                world.failing["registry-1.docker.io"] = 0;
+            },
+            "Image builder",
+            "unchecked",
+            /registry-1\.docker\.io doesn't answer/,
+        ],
+        [
+            "no builder, and Docker Hub refuses",
+            () => {
+                world.failing["registry-1.docker.io"] = 403;
+            },
+            "Image builder",
+            "failure",
+            /403.*docker buildx create/,
+        ],
+        [
+            "no builder, and its image is here",
+            () => {
+                world.failing["registry-1.docker.io"] = 0;
+                commands.install("docker", { "info --format {{json .}}": dockerInfo(), "image inspect moby/buildkit:buildx-stable-1": "[]" });
+            },
+            "Image builder",
+            "ok",
+            /which is here/,
+        ],
+        [
+            "no builder, and no engine",
+            () => {
+                docker({ error: "ERROR: no" });
+            },
+            "Image builder",
+            "unchecked",
+            /no Docker engine/,
+        ],
+        [
+            "a full disk",
+            () => {
+                freeOnDisk(5 * gibibyte);
+            },
+            "Disk space",
+            "failure",
+            /5 GiB free.*docker system df/,
+        ],
+        [
+            "a disk that fills",
+            () => {
+                freeOnDisk(9 * gibibyte);
+            },
+            "Disk space",
+            "warning",
+            /9 GiB free/,
+        ],
+        [
+            "Docker in a virtual machine",
+            () => {
+                docker(dockerInfo({ DockerRootDir: "/not-here", OperatingSystem: "Docker Desktop" }));
+            },
+            "Disk space",
+            "ok",
+            /Docker Desktop may get less/,
+        ],
     ])("%s", async ([, arrange, check, status, says]) => {
         arrange();
         const { line } = await run();
@@ -186,7 +354,10 @@ describe("the stack", () => {
         ["error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment variables", /PULUMI_CONFIG_PASSPHRASE_FILE/],
         ["error: incorrect passphrase", /PULUMI_CONFIG_PASSPHRASE/],
         ["error: backend vm does not support environments; use `pulumi login` without arguments", /ESC environment.*delete environment:/],
-        ["warning: something\nerror: [404] Not found: environment 'private-hermes/dev' not found", /environment 'private-hermes\/dev' not found.*pulumi config/],
+        [
+            "warning: something\nerror: [404] Not found: environment 'private-hermes/dev' not found",
+            /environment 'private-hermes\/dev' not found.*pulumi config/,
+        ],
     ])("can't be read: %s", async ([error, says]) => {
         commands.install("pulumi", { ...pulumiSays({ settings }), "config --json --show-secrets --non-interactive": { error } });
         const { line, lines } = await run();
@@ -214,13 +385,22 @@ describe("the stack", () => {
             expect.stringMatching(/^failure tailnetDnsName is not set: .*admin\/dns/),
         ]);
         expect(lines.filter(({ status }) => status === "unchecked").map(({ check }) => check)).toEqual([
-            "Render", "Payment card", "Service names", "Tailnet name", "Tailnet HTTPS", "Tailscale auth key", "Machine name",
+            "Render",
+            "Payment card",
+            "Service names",
+            "Tailnet name",
+            "Tailnet HTTPS",
+            "Tailscale auth key",
+            "Machine name",
         ]);
     });
 
     test("a secret in plain text isn't printed either", async () => {
         const plainText = ["ghcrToken", "modalTokenSecret"];
-        commands.install("pulumi", { ...pulumiSays({ settings, plainText }), "stack export --non-interactive": { error: `error: bad token ${settings.ghcrToken} or ${settings.modalTokenSecret}` } });
+        commands.install("pulumi", {
+            ...pulumiSays({ settings, plainText }),
+            "stack export --non-interactive": { error: `error: bad token ${settings.ghcrToken} or ${settings.modalTokenSecret}` },
+        });
         const { lines, line } = await run();
         expect(line("Service names").message).toMatch(/bad token \[secret\] or \[secret\]/);
         expect(lines.filter(({ check, status }) => check === "Settings" && status === "failure")).toHaveLength(2);
@@ -233,106 +413,686 @@ describe("the stack", () => {
 });
 
 /** Makes a service at Render, as another stack or somebody in the dashboard would. */
-const service = (name: string) => render.workspace.createService({
-    name, ownerId: settings.renderOwnerId, image: { imagePath: "ghcr.io/octo-cat/x" }, serviceDetails: { plan: "starter", region: "oregon" },
-});
+const service = (name: string) =>
+    render.workspace.createService({
+        name,
+        ownerId: settings.renderOwnerId,
+        image: { imagePath: "ghcr.io/octo-cat/x" },
+        serviceDetails: { plan: "starter", region: "oregon" },
+    });
 
 describe("credentials", () => {
     const openRouterKey = () => world.openRouter[settings.openrouterApiKey];
     /** Puts a setting's value in the place of another one, for the program and for this test. */
-    const set = (values: Record<string, string>) => { Object.assign(settings, values); stack(); };
+    const set = (values: Record<string, string>) => {
+        Object.assign(settings, values);
+        stack();
+    };
 
     test.for<[what: string, arrange: () => unknown, check: string, status: Line["status"], says: RegExp]>([
-        ["a Render key that isn't one", () => { set({ renderApiKey: `rnd_${"9".repeat(20)}` }); }, "Render", "failure", /doesn't take renderApiKey.*API Keys/],
-        ["another workspace", () => { set({ renderOwnerId: "tea-00000000000000000000" }); }, "Render", "failure", /renderApiKey doesn't belong to the workspace tea-0+.*renderOwnerId/],
-        ["Render has a bad moment", () => { render.fail({ status: 503, times: 1, path: /owners/ }); }, "Render", "unchecked", /answers 503, try again later/],
-        ["Render knows the workspace and doesn't show it", () => { render.fail({ status: 403, times: 1, path: /owners/ }); }, "Render", "failure", /doesn't belong/],
+        [
+            "a Render key that isn't one",
+            () => {
+                set({ renderApiKey: `rnd_${"9".repeat(20)}` });
+            },
+            "Render",
+            "failure",
+            /doesn't take renderApiKey.*API Keys/,
+        ],
+        [
+            "another workspace",
+            () => {
+                set({ renderOwnerId: "tea-00000000000000000000" });
+            },
+            "Render",
+            "failure",
+            /renderApiKey doesn't belong to the workspace tea-0+.*renderOwnerId/,
+        ],
+        [
+            "Render has a bad moment",
+            () => {
+                render.fail({ status: 503, times: 1, path: /owners/ });
+            },
+            "Render",
+            "unchecked",
+            /answers 503, try again later/,
+        ],
+        [
+            "Render knows the workspace and doesn't show it",
+            () => {
+                render.fail({ status: 403, times: 1, path: /owners/ });
+            },
+            "Render",
+            "failure",
+            /doesn't belong/,
+        ],
         ["a service of the same name", () => service("hermes-dev"), "Service names", "failure", /hermes-dev \(srv-\w+\) exists.*An up that was cut off/],
         ["the other service's name", () => service("open-webui-dev"), "Service names", "failure", /open-webui-dev/],
         ["a service of another name", () => service("hermes-prod"), "Service names", "ok", /./],
-        ["one of this stack", async () => {
-            const { service: own } = await service("hermes-dev");
-            stack({ state: [{ type: "pulumi:pulumi:Stack" }, { type: "render:index/privateService:PrivateService", id: own.id }] });
-        }, "Service names", "ok", /./],
-        ["a public service of the same name", () => render.workspace.others.push({ id: "srv-other", name: "hermes-dev", type: "web_service" }), "Service names", "failure", /srv-other/],
-        ["a stack with capitals", async () => { await service("hermes-dev"); stack({ name: "Dev" }); }, "Service names", "failure", /hermes-dev/],
-        ["a service of a stack of another name", async () => { await service("hermes-dev"); stack({ name: "prod" }); }, "Service names", "ok", /hermes-prod/],
+        [
+            "one of this stack",
+            async () => {
+                const { service: own } = await service("hermes-dev");
+                stack({ state: [{ type: "pulumi:pulumi:Stack" }, { type: "render:index/privateService:PrivateService", id: own.id }] });
+            },
+            "Service names",
+            "ok",
+            /./,
+        ],
+        [
+            "a public service of the same name",
+            () => render.workspace.others.push({ id: "srv-other", name: "hermes-dev", type: "web_service" }),
+            "Service names",
+            "failure",
+            /srv-other/,
+        ],
+        [
+            "a stack with capitals",
+            async () => {
+                await service("hermes-dev");
+                stack({ name: "Dev" });
+            },
+            "Service names",
+            "failure",
+            /hermes-dev/,
+        ],
+        [
+            "a service of a stack of another name",
+            async () => {
+                await service("hermes-dev");
+                stack({ name: "prod" });
+            },
+            "Service names",
+            "ok",
+            /hermes-prod/,
+        ],
 
-        ["a push token that GitHub doesn't know", () => { world.github = {}; }, "Registry, push", "failure", /ghcr\.io doesn't take ghcrToken.*write:packages/],
-        ["a push token that may only read", () => { world.github[settings.ghcrToken].scopes = "read:packages, repo"; }, "Registry, push", "failure", /may not push.*write:packages/],
-        ["somebody else's push token", () => { world.github[settings.ghcrToken].login = "hubot"; }, "Registry, push", "warning", /belongs to hubot.*organization/],
-        ["no pull token", () => { stack({ settings: { ...settings, ghcrPullToken: undefined } }); }, "Registry, pull", "warning", /isn't set.*read:packages/],
-        ["a pull token that GitHub doesn't know", () => { world.github[settings.ghcrPullToken] = undefined as never; }, "Registry, pull", "failure", /doesn't take ghcrPullToken/],
-        ["a pull token that may not pull", () => { world.github[settings.ghcrPullToken].scopes = "repo"; }, "Registry, pull", "failure", /may not pull.*read:packages/],
-        ["a pull token that may push", () => { world.github[settings.ghcrPullToken].scopes = "write:packages"; }, "Registry, pull", "warning", /more than pull \(write:packages\)/],
-        ["a pull token that may delete, too", () => { world.github[settings.ghcrPullToken].scopes = "read:packages, delete:packages"; }, "Registry, pull", "warning", /delete:packages/],
+        [
+            "a push token that GitHub doesn't know",
+            () => {
+                world.github = {};
+            },
+            "Registry, push",
+            "failure",
+            /ghcr\.io doesn't take ghcrToken.*write:packages/,
+        ],
+        [
+            "a push token that may only read",
+            () => {
+                world.github[settings.ghcrToken].scopes = "read:packages, repo";
+            },
+            "Registry, push",
+            "failure",
+            /may not push.*write:packages/,
+        ],
+        [
+            "somebody else's push token",
+            () => {
+                world.github[settings.ghcrToken].login = "hubot";
+            },
+            "Registry, push",
+            "warning",
+            /belongs to hubot.*organization/,
+        ],
+        [
+            "no pull token",
+            () => {
+                stack({ settings: { ...settings, ghcrPullToken: undefined } });
+            },
+            "Registry, pull",
+            "warning",
+            /isn't set.*read:packages/,
+        ],
+        [
+            "a pull token that GitHub doesn't know",
+            () => {
+                world.github[settings.ghcrPullToken] = undefined as never;
+            },
+            "Registry, pull",
+            "failure",
+            /doesn't take ghcrPullToken/,
+        ],
+        [
+            "a pull token that may not pull",
+            () => {
+                world.github[settings.ghcrPullToken].scopes = "repo";
+            },
+            "Registry, pull",
+            "failure",
+            /may not pull.*read:packages/,
+        ],
+        [
+            "a pull token that may push",
+            () => {
+                world.github[settings.ghcrPullToken].scopes = "write:packages";
+            },
+            "Registry, pull",
+            "warning",
+            /more than pull \(write:packages\)/,
+        ],
+        [
+            "a pull token that may delete, too",
+            () => {
+                world.github[settings.ghcrPullToken].scopes = "read:packages, delete:packages";
+            },
+            "Registry, pull",
+            "warning",
+            /delete:packages/,
+        ],
 
-        ["a push token that may do more", () => { world.github[settings.ghcrToken].scopes = "write:packages, read:packages, repo, gist"; }, "Registry, push", "warning", /more than push \(repo, gist\).*scopes=write:packages/],
-        ["a push token that may read, too", () => { world.github[settings.ghcrToken].scopes = "write:packages, read:packages"; }, "Registry, push", "ok", /nothing more/],
-        ["a registry that grants everything", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrToken] = ["*"]; world.registry.star = true; }, "Registry, push", "warning", /more than push \(\*\)/],
-        ["GitHub has an outage", () => { world.failing["api.github.com"] = 500; }, "Registry, push", "unchecked", /answers 500, try again later/],
-        ["GitHub sends us elsewhere", () => { world.failing["api.github.com"] = 302; }, "Registry, push", "unchecked", /api\.github\.com answers 302/],
+        [
+            "a push token that may do more",
+            () => {
+                world.github[settings.ghcrToken].scopes = "write:packages, read:packages, repo, gist";
+            },
+            "Registry, push",
+            "warning",
+            /more than push \(repo, gist\).*scopes=write:packages/,
+        ],
+        [
+            "a push token that may read, too",
+            () => {
+                world.github[settings.ghcrToken].scopes = "write:packages, read:packages";
+            },
+            "Registry, push",
+            "ok",
+            /nothing more/,
+        ],
+        [
+            "a registry that grants everything",
+            () => {
+                set({ imageRegistry: "docker.io" });
+                world.registry.tokens[settings.ghcrToken] = ["*"];
+                world.registry.star = true;
+            },
+            "Registry, push",
+            "warning",
+            /more than push \(\*\)/,
+        ],
+        [
+            "GitHub has an outage",
+            () => {
+                world.failing["api.github.com"] = 500;
+            },
+            "Registry, push",
+            "unchecked",
+            /answers 500, try again later/,
+        ],
+        [
+            "GitHub sends us elsewhere",
+            () => {
+                world.failing["api.github.com"] = 302;
+            },
+            "Registry, push",
+            "unchecked",
+            /api\.github\.com answers 302/,
+        ],
 
-        ["Docker Hub", () => { set({ imageRegistry: "docker.io" }); }, "Registry, push", "ok", /docker\.io\/octo-cat/],
-        ["Docker Hub, pull", () => { set({ imageRegistry: "docker.io" }); }, "Registry, pull", "ok", /nothing more/],
-        ["Docker Hub, a wrong token", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens = {}; }, "Registry, push", "failure", /docker\.io doesn't take ghcrToken/],
-        ["Docker Hub, a token that can't push", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrToken] = ["pull"]; }, "Registry, push", "failure", /may not push.*docker\.io/],
-        ["Docker Hub, a pull token that may push", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrPullToken] = ["pull", "push"]; }, "Registry, pull", "warning", /more than pull \(push\)/],
-        ["Docker Hub, a pull token without rights", () => { set({ imageRegistry: "docker.io" }); world.registry.tokens[settings.ghcrPullToken] = []; }, "Registry, pull", "failure", /may not pull/],
-        ["GitLab refuses the whole question, push", () => { set({ imageRegistry: "registry.gitlab.com/family/agent" }); world.registry.whole = true; world.registry.tokens[settings.ghcrToken] = ["pull"]; }, "Registry, push", "failure", /may not push/],
-        ["GitLab refuses the whole question, pull", () => { set({ imageRegistry: "registry.gitlab.com/family/agent" }); world.registry.whole = true; }, "Registry, pull", "ok", /nothing more/],
-        ["GitLab refuses all, pull", () => { set({ imageRegistry: "registry.gitlab.com/family/agent" }); world.registry.whole = true; world.registry.tokens[settings.ghcrPullToken] = []; }, "Registry, pull", "failure", /doesn't take ghcrPullToken/],
-        ["a registry whose tokens say nothing", () => { set({ imageRegistry: "registry.gitlab.com/family/agent" }); world.registry.opaque = true; }, "Registry, push", "unchecked", /doesn't say/],
-        ["a registry without tokens", () => { set({ imageRegistry: "europe-docker.pkg.dev/project/images" }); }, "Registry, push", "unchecked", /takes ghcrToken but doesn't say/],
-        ["a registry without tokens, wrong password", () => { set({ imageRegistry: "europe-docker.pkg.dev/project/images" }); world.basic = []; }, "Registry, push", "failure", /doesn't take ghcrToken/],
+        [
+            "Docker Hub",
+            () => {
+                set({ imageRegistry: "docker.io" });
+            },
+            "Registry, push",
+            "ok",
+            /docker\.io\/octo-cat/,
+        ],
+        [
+            "Docker Hub, pull",
+            () => {
+                set({ imageRegistry: "docker.io" });
+            },
+            "Registry, pull",
+            "ok",
+            /nothing more/,
+        ],
+        [
+            "Docker Hub, a wrong token",
+            () => {
+                set({ imageRegistry: "docker.io" });
+                world.registry.tokens = {};
+            },
+            "Registry, push",
+            "failure",
+            /docker\.io doesn't take ghcrToken/,
+        ],
+        [
+            "Docker Hub, a token that can't push",
+            () => {
+                set({ imageRegistry: "docker.io" });
+                world.registry.tokens[settings.ghcrToken] = ["pull"];
+            },
+            "Registry, push",
+            "failure",
+            /may not push.*docker\.io/,
+        ],
+        [
+            "Docker Hub, a pull token that may push",
+            () => {
+                set({ imageRegistry: "docker.io" });
+                world.registry.tokens[settings.ghcrPullToken] = ["pull", "push"];
+            },
+            "Registry, pull",
+            "warning",
+            /more than pull \(push\)/,
+        ],
+        [
+            "Docker Hub, a pull token without rights",
+            () => {
+                set({ imageRegistry: "docker.io" });
+                world.registry.tokens[settings.ghcrPullToken] = [];
+            },
+            "Registry, pull",
+            "failure",
+            /may not pull/,
+        ],
+        [
+            "GitLab refuses the whole question, push",
+            () => {
+                set({ imageRegistry: "registry.gitlab.com/family/agent" });
+                world.registry.whole = true;
+                world.registry.tokens[settings.ghcrToken] = ["pull"];
+            },
+            "Registry, push",
+            "failure",
+            /may not push/,
+        ],
+        [
+            "GitLab refuses the whole question, pull",
+            () => {
+                set({ imageRegistry: "registry.gitlab.com/family/agent" });
+                world.registry.whole = true;
+            },
+            "Registry, pull",
+            "ok",
+            /nothing more/,
+        ],
+        [
+            "GitLab refuses all, pull",
+            () => {
+                set({ imageRegistry: "registry.gitlab.com/family/agent" });
+                world.registry.whole = true;
+                world.registry.tokens[settings.ghcrPullToken] = [];
+            },
+            "Registry, pull",
+            "failure",
+            /doesn't take ghcrPullToken/,
+        ],
+        [
+            "a registry whose tokens say nothing",
+            () => {
+                set({ imageRegistry: "registry.gitlab.com/family/agent" });
+                world.registry.opaque = true;
+            },
+            "Registry, push",
+            "unchecked",
+            /doesn't say/,
+        ],
+        [
+            "a registry without tokens",
+            () => {
+                set({ imageRegistry: "europe-docker.pkg.dev/project/images" });
+            },
+            "Registry, push",
+            "unchecked",
+            /takes ghcrToken but doesn't say/,
+        ],
+        [
+            "a registry without tokens, wrong password",
+            () => {
+                set({ imageRegistry: "europe-docker.pkg.dev/project/images" });
+                world.basic = [];
+            },
+            "Registry, push",
+            "failure",
+            /doesn't take ghcrToken/,
+        ],
 
-        ["an OpenRouter key that isn't one", () => { world.openRouter = {}; }, "OpenRouter", "failure", /doesn't take openrouterApiKey.*openrouter\.ai\/settings\/keys/],
-        ["its limit then", () => { world.openRouter = {}; }, "Spending limit", "unchecked", /put right first/],
-        ["a management key", () => { openRouterKey().is_management_key = true; }, "OpenRouter", "failure", /management key/],
-        ["a provisioning key", () => { openRouterKey().is_provisioning_key = true; }, "OpenRouter", "failure", /management key/],
-        ["a key that has expired", () => { openRouterKey().expires_at = "2020-01-02T00:00:00Z"; }, "OpenRouter", "failure", /has expired on 2020-01-02.*settings\/keys/],
-        ["a key that expires soon", () => { openRouterKey().expires_at = new Date(Date.now() + 10 * day).toISOString(); }, "OpenRouter", "warning", /expires on 20\d\d-.*settings\/keys/],
-        ["a key that expires in a year", () => { openRouterKey().expires_at = new Date(Date.now() + 365 * day).toISOString(); }, "OpenRouter", "ok", /expires on/],
-        ["no spending limit", () => { openRouterKey().limit = null; }, "Spending limit", "warning", /no spending limit.*openrouter\.ai\/settings\/keys/],
-        ["a limit that is used up", () => { openRouterKey().limit_remaining = 0; }, "Spending limit", "failure", /\$50 is used up/],
+        [
+            "an OpenRouter key that isn't one",
+            () => {
+                world.openRouter = {};
+            },
+            "OpenRouter",
+            "failure",
+            /doesn't take openrouterApiKey.*openrouter\.ai\/settings\/keys/,
+        ],
+        [
+            "its limit then",
+            () => {
+                world.openRouter = {};
+            },
+            "Spending limit",
+            "unchecked",
+            /put right first/,
+        ],
+        [
+            "a management key",
+            () => {
+                openRouterKey().is_management_key = true;
+            },
+            "OpenRouter",
+            "failure",
+            /management key/,
+        ],
+        [
+            "a provisioning key",
+            () => {
+                openRouterKey().is_provisioning_key = true;
+            },
+            "OpenRouter",
+            "failure",
+            /management key/,
+        ],
+        [
+            "a key that has expired",
+            () => {
+                openRouterKey().expires_at = "2020-01-02T00:00:00Z";
+            },
+            "OpenRouter",
+            "failure",
+            /has expired on 2020-01-02.*settings\/keys/,
+        ],
+        [
+            "a key that expires soon",
+            () => {
+                openRouterKey().expires_at = new Date(Date.now() + 10 * day).toISOString();
+            },
+            "OpenRouter",
+            "warning",
+            /expires on 20\d\d-.*settings\/keys/,
+        ],
+        [
+            "a key that expires in a year",
+            () => {
+                openRouterKey().expires_at = new Date(Date.now() + 365 * day).toISOString();
+            },
+            "OpenRouter",
+            "ok",
+            /expires on/,
+        ],
+        [
+            "no spending limit",
+            () => {
+                openRouterKey().limit = null;
+            },
+            "Spending limit",
+            "warning",
+            /no spending limit.*openrouter\.ai\/settings\/keys/,
+        ],
+        [
+            "a limit that is used up",
+            () => {
+                openRouterKey().limit_remaining = 0;
+            },
+            "Spending limit",
+            "failure",
+            /\$50 is used up/,
+        ],
         ["what a sandbox costs", () => undefined, "Sandbox price", "ok", /\$0\.048 an hour, at most \$0\.381 .* \$0\.0036,/],
         ["a limit", () => undefined, "Spending limit", "ok", /^\$50 monthly, \$20 of it left/],
-        ["no credit ever", () => { openRouterKey().is_free_tier = true; }, "Credit", "failure", /never bought credit.*credits/],
-        ["no credit ever, for a free model", () => { openRouterKey().is_free_tier = true; set({ modelDefault: "openai/gpt-5.5:free" }); }, "Credit", "ok", /free model/],
-        ["credit that is used up", () => { world.credits = { total_credits: 10, total_usage: 10 }; }, "Credit", "failure", /used up/],
-        ["credit", () => { world.credits = { total_credits: 10, total_usage: 2.5 }; }, "Credit", "ok", /\$7\.50 left/],
-        ["a model that isn't there", () => { set({ modelDefault: "openai/gpt-0" }); }, "Model", "failure", /no model openai\/gpt-0.*openrouter\.ai\/models/],
-        ["a variant of a model", () => { set({ modelDefault: "openai/gpt-5.5:nitro" }); }, "Model", "ok", /nitro/],
-        ["a model without tools", () => { set({ modelDefault: "openai/no-tools" }); }, "Model", "failure", /can't call tools/],
+        [
+            "no credit ever",
+            () => {
+                openRouterKey().is_free_tier = true;
+            },
+            "Credit",
+            "failure",
+            /never bought credit.*credits/,
+        ],
+        [
+            "no credit ever, for a free model",
+            () => {
+                openRouterKey().is_free_tier = true;
+                set({ modelDefault: "openai/gpt-5.5:free" });
+            },
+            "Credit",
+            "ok",
+            /free model/,
+        ],
+        [
+            "credit that is used up",
+            () => {
+                world.credits = { total_credits: 10, total_usage: 10 };
+            },
+            "Credit",
+            "failure",
+            /used up/,
+        ],
+        [
+            "credit",
+            () => {
+                world.credits = { total_credits: 10, total_usage: 2.5 };
+            },
+            "Credit",
+            "ok",
+            /\$7\.50 left/,
+        ],
+        [
+            "a model that isn't there",
+            () => {
+                set({ modelDefault: "openai/gpt-0" });
+            },
+            "Model",
+            "failure",
+            /no model openai\/gpt-0.*openrouter\.ai\/models/,
+        ],
+        [
+            "a variant of a model",
+            () => {
+                set({ modelDefault: "openai/gpt-5.5:nitro" });
+            },
+            "Model",
+            "ok",
+            /nitro/,
+        ],
+        [
+            "a model without tools",
+            () => {
+                set({ modelDefault: "openai/no-tools" });
+            },
+            "Model",
+            "failure",
+            /can't call tools/,
+        ],
 
-        ["a Modal pair that doesn't belong together", () => { world.modal[settings.modalTokenId] = "as-another"; }, "Modal", "failure", /doesn't take modalTokenId with modalTokenSecret.*modal\.com/],
-        ["a Modal pair without permission", () => { world.modalSays = grpc.PERMISSION_DENIED; }, "Modal", "failure", /doesn't take modalTokenId/],
-        ["a Modal client that is too old", () => { world.modalSays = grpc.FAILED_PRECONDITION; }, "Modal", "failure", /version of its client.*requirements\.in/],
-        ["Modal out of reach", () => { world.failing["api.modal.com"] = 0; }, "Modal", "unchecked", /doesn't answer/],
-        ["Modal has a bad moment", () => { world.failing["api.modal.com"] = 500; }, "Modal", "unchecked", /INTERNAL/],
+        [
+            "a Modal pair that doesn't belong together",
+            () => {
+                world.modal[settings.modalTokenId] = "as-another";
+            },
+            "Modal",
+            "failure",
+            /doesn't take modalTokenId with modalTokenSecret.*modal\.com/,
+        ],
+        [
+            "a Modal pair without permission",
+            () => {
+                world.modalSays = grpc.PERMISSION_DENIED;
+            },
+            "Modal",
+            "failure",
+            /doesn't take modalTokenId/,
+        ],
+        [
+            "a Modal client that is too old",
+            () => {
+                world.modalSays = grpc.FAILED_PRECONDITION;
+            },
+            "Modal",
+            "failure",
+            /version of its client.*requirements\.in/,
+        ],
+        [
+            "Modal out of reach",
+            () => {
+                world.failing["api.modal.com"] = 0;
+            },
+            "Modal",
+            "unchecked",
+            /doesn't answer/,
+        ],
+        [
+            "Modal has a bad moment",
+            () => {
+                world.failing["api.modal.com"] = 500;
+            },
+            "Modal",
+            "unchecked",
+            /INTERNAL/,
+        ],
 
-        ["a Telegram bot", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }); }, "Telegram", "ok", /@my_hermes_bot/],
-        ["its users", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1002" }); }, "Telegram users", "ok", /may write to each/],
-        ["a user who never pressed Start", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1003" }); }, "Telegram users", "warning", /may not write to 1003 yet.*t\.me\/my_hermes_bot/],
-        ["a bot's token that isn't one", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }); world.telegram = {}; }, "Telegram", "failure", /doesn't take telegramBotToken.*@BotFather/],
-        ["such a token, and its users", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }); world.telegram = {}; }, "Telegram users", "unchecked", /put right first/],
-        ["Telegram out of reach", () => { set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }); world.failing["api.telegram.org"] = 0; }, "Telegram users", "unchecked", /api\.telegram\.org doesn't answer/],
-        ["a bot without users", () => { set({ telegramBotToken: botToken }); }, "Settings", "failure", /telegramAllowedUsers is not set/],
+        [
+            "a Telegram bot",
+            () => {
+                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
+            },
+            "Telegram",
+            "ok",
+            /@my_hermes_bot/,
+        ],
+        [
+            "its users",
+            () => {
+                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1002" });
+            },
+            "Telegram users",
+            "ok",
+            /may write to each/,
+        ],
+        [
+            "a user who never pressed Start",
+            () => {
+                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1003" });
+            },
+            "Telegram users",
+            "warning",
+            /may not write to 1003 yet.*t\.me\/my_hermes_bot/,
+        ],
+        [
+            "a bot's token that isn't one",
+            () => {
+                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
+                world.telegram = {};
+            },
+            "Telegram",
+            "failure",
+            /doesn't take telegramBotToken.*@BotFather/,
+        ],
+        [
+            "such a token, and its users",
+            () => {
+                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
+                world.telegram = {};
+            },
+            "Telegram users",
+            "unchecked",
+            /put right first/,
+        ],
+        [
+            "Telegram out of reach",
+            () => {
+                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
+                world.failing["api.telegram.org"] = 0;
+            },
+            "Telegram users",
+            "unchecked",
+            /api\.telegram\.org doesn't answer/,
+        ],
+        [
+            "a bot without users",
+            () => {
+                set({ telegramBotToken: botToken });
+            },
+            "Settings",
+            "failure",
+            /telegramAllowedUsers is not set/,
+        ],
 
-        ["another tailnet", () => { commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) }); }, "Tailnet name", "warning", /is tail1234\.ts\.net and this device is on tail9\.ts\.net/],
+        [
+            "another tailnet",
+            () => {
+                commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) });
+            },
+            "Tailnet name",
+            "warning",
+            /is tail1234\.ts\.net and this device is on tail9\.ts\.net/,
+        ],
         ["an auth key, of which nothing can be known", () => undefined, "Tailscale auth key", "unchecked", /by its form.*when it is first used/],
-        ["a machine of this name", () => { commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) }); }, "Machine name", "failure", /is in the tailnet already.*admin\/machines/],
-        ["a machine of another name", () => { commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui-1.tail1234.ts.net." } } }) }); }, "Machine name", "ok", /sees no machine/],
-        ["this stack's own machine", () => {
-            stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] });
-            commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) });
-        }, "Machine name", "ok", /so are this stack's services/],
+        [
+            "a machine of this name",
+            () => {
+                commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) });
+            },
+            "Machine name",
+            "failure",
+            /is in the tailnet already.*admin\/machines/,
+        ],
+        [
+            "a machine of another name",
+            () => {
+                commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui-1.tail1234.ts.net." } } }) });
+            },
+            "Machine name",
+            "ok",
+            /sees no machine/,
+        ],
+        [
+            "this stack's own machine",
+            () => {
+                stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] });
+                commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) });
+            },
+            "Machine name",
+            "ok",
+            /so are this stack's services/,
+        ],
         ["no payment card, as far as anybody can tell", () => undefined, "Payment card", "unchecked", /402.*Billing/],
-        ["a payment card", () => { stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] }); }, "Payment card", "ok", /has one/],
-        ["no Tailscale here", () => { commands.uninstall("tailscale"); }, "Tailnet name", "ok", /looks right/],
-        ["Tailscale is stopped", () => { commands.install("tailscale", { "status --json": tailnet({ BackendState: "Stopped" }) }); }, "Tailnet name", "ok", /looks right/],
-        ["no Tailscale here, HTTPS", () => { commands.uninstall("tailscale"); }, "Tailnet HTTPS", "unchecked", /isn't on tail1234/],
-        ["HTTPS is off", () => { commands.install("tailscale", { "status --json": tailnet({ CertDomains: null }) }); }, "Tailnet HTTPS", "failure", /Enable HTTPS at login\.tailscale\.com\/admin\/dns/],
+        [
+            "a payment card",
+            () => {
+                stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] });
+            },
+            "Payment card",
+            "ok",
+            /has one/,
+        ],
+        [
+            "no Tailscale here",
+            () => {
+                commands.uninstall("tailscale");
+            },
+            "Tailnet name",
+            "ok",
+            /looks right/,
+        ],
+        [
+            "Tailscale is stopped",
+            () => {
+                commands.install("tailscale", { "status --json": tailnet({ BackendState: "Stopped" }) });
+            },
+            "Tailnet name",
+            "ok",
+            /looks right/,
+        ],
+        [
+            "no Tailscale here, HTTPS",
+            () => {
+                commands.uninstall("tailscale");
+            },
+            "Tailnet HTTPS",
+            "unchecked",
+            /isn't on tail1234/,
+        ],
+        [
+            "HTTPS is off",
+            () => {
+                commands.install("tailscale", { "status --json": tailnet({ CertDomains: null }) });
+            },
+            "Tailnet HTTPS",
+            "failure",
+            /Enable HTTPS at login\.tailscale\.com\/admin\/dns/,
+        ],
     ])("%s", async ([, arrange, check, status, says]) => {
         await arrange();
         const { line } = await run();
@@ -342,11 +1102,15 @@ describe("credentials", () => {
 });
 
 describe("which CLI", () => {
-    const { devDependencies: { pulumi: pinned } } = JSON.parse(readFileSync("package.json", "utf8")) as { devDependencies: { pulumi: string } };
+    const {
+        devDependencies: { pulumi: pinned },
+    } = JSON.parse(readFileSync("package.json", "utf8")) as { devDependencies: { pulumi: string } };
     /** As npm puts the packages' commands in front of the user's own. */
     function packages() {
         const folder = mkdtempSync(join(tmpdir(), "private-hermes-packages-"));
-        onTestFinished(() => { rmSync(folder, { recursive: true }); });
+        onTestFinished(() => {
+            rmSync(folder, { recursive: true });
+        });
         const bin = join(folder, "node_modules", ".bin");
         mkdirSync(bin, { recursive: true });
         for (const name of ["pulumi", "node"]) writeFileSync(join(bin, name), "#!/bin/sh\necho the network is tried >&2; exit 1\n", { mode: 0o755 });
@@ -360,9 +1124,34 @@ describe("which CLI", () => {
     }
 
     test.for<[what: string, arrange: () => void, status: Line["status"], says: string]>([
-        ["the user's own, whatever npm puts in front of it", () => { packages(); fetched(); }, "ok", "3.259.0"],
-        ["without one that which npx has fetched", () => { packages(); fetched(); commands.uninstall("pulumi"); }, "ok", pinned],
-        ["with neither none, and nothing is fetched", () => { packages(); commands.uninstall("pulumi"); }, "failure", "pulumi isn't installed"],
+        [
+            "the user's own, whatever npm puts in front of it",
+            () => {
+                packages();
+                fetched();
+            },
+            "ok",
+            "3.259.0",
+        ],
+        [
+            "without one that which npx has fetched",
+            () => {
+                packages();
+                fetched();
+                commands.uninstall("pulumi");
+            },
+            "ok",
+            pinned,
+        ],
+        [
+            "with neither none, and nothing is fetched",
+            () => {
+                packages();
+                commands.uninstall("pulumi");
+            },
+            "failure",
+            "pulumi isn't installed",
+        ],
     ])("%s", async ([, arrange, status, says]) => {
         arrange();
         const { line } = await run();
@@ -388,7 +1177,17 @@ test("without a network it says what it couldn't check, and that is no failure",
     const { code, lines } = await run();
     const left = lines.filter(({ status }) => status === "unchecked");
     expect(left.map(({ check }) => check)).toEqual([
-        "Image builder", "Render", "Payment card", "Service names", "Registry, push", "Registry, pull", "OpenRouter", "Spending limit", "Credit", "Model", "Modal", 
+        "Image builder",
+        "Render",
+        "Payment card",
+        "Service names",
+        "Registry, push",
+        "Registry, pull",
+        "OpenRouter",
+        "Spending limit",
+        "Credit",
+        "Model",
+        "Modal",
         "Tailscale auth key",
     ]);
     for (const { message } of left.filter(({ check }) => !unknowable.includes(check))) expect(message).toMatch(/doesn't answer/);
@@ -402,7 +1201,10 @@ describe("as a command", { timeout: 30_000 }, () => {
     function command(...flags: string[]) {
         commands.uninstall("node");
         symlinkSync(process.execPath, join(commands.folder, "node"));
-        return spawnSync("/bin/sh", ["-c", `${scripts.preflight} "$@"`, "preflight", ...flags], { encoding: "utf8", env: { ...process.env, PATH: commands.folder } });
+        return spawnSync("/bin/sh", ["-c", `${scripts.preflight} "$@"`, "preflight", ...flags], {
+            encoding: "utf8",
+            env: { ...process.env, PATH: commands.folder },
+        });
     }
 
     test("it prints the report and ends with 1 when something is wrong", () => {
@@ -422,7 +1224,9 @@ describe("as a command", { timeout: 30_000 }, () => {
     test("a Node.js that is too old is told so in one sentence", () => {
         const old = commands.makeFolder("old");
         writeFileSync(join(old, "old.mjs"), 'Object.defineProperty(process.versions, "node", { value: "22.17.9" });');
-        const { stdout, stderr, status } = spawnSync(process.execPath, ["--import", join(old, "old.mjs"), "--import", "./ops/node.mjs", "ops/preflight.ts"], { encoding: "utf8" });
+        const { stdout, stderr, status } = spawnSync(process.execPath, ["--import", join(old, "old.mjs"), "--import", "./ops/node.mjs", "ops/preflight.ts"], {
+            encoding: "utf8",
+        });
         expect(stderr).toMatch(/^✗ Node\.js: .*>=22\.18.*nodejs\.org\.\n$/);
         expect(stdout).toBe("");
         expect(status).toBe(1);

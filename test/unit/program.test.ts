@@ -20,9 +20,7 @@ function service(program: Program, name: string): Resource {
 
 const environment = (program: Program, name: string) =>
     Object.fromEntries(
-        Object.entries(plain(service(program, name).inputs.envVars) as Record<string, { value: string }>).map(
-            ([variable, { value }]) => [variable, value],
-        ),
+        Object.entries(plain(service(program, name).inputs.envVars) as Record<string, { value: string }>).map(([variable, { value }]) => [variable, value]),
     );
 
 describe("what the stack consists of", () => {
@@ -156,15 +154,7 @@ describe("the services", () => {
 
     test.for(["hermes", "open-webui"])("%s has nothing that a public URL could hang on", async (name) => {
         const { inputs } = service(await evaluate(), name);
-        expect(Object.keys(inputs).sort()).toEqual([
-            "disk",
-            "envVars",
-            "maxShutdownDelaySeconds",
-            "name",
-            "plan",
-            "region",
-            "runtimeSource",
-        ]);
+        expect(Object.keys(inputs).sort()).toEqual(["disk", "envVars", "maxShutdownDelaySeconds", "name", "plan", "region", "runtimeSource"]);
     });
 
     test("both stand in the configured region, with their own plans and time to stop", async () => {
@@ -297,7 +287,11 @@ describe("secrets", () => {
         expect(secrets).toHaveLength(11);
         for (const { name, inputs, plainInputs } of resources) {
             const readable = [...plainStrings(inputs), ...plainInputs];
-            for (const secret of secrets) expect(readable.filter((text) => text.includes(secret)), name).toEqual([]);
+            for (const secret of secrets)
+                expect(
+                    readable.filter((text) => text.includes(secret)),
+                    name,
+                ).toEqual([]);
         }
     });
 
@@ -367,8 +361,23 @@ describe("the guard", () => {
 
     test("knows every resource type of the SDK", () => {
         expect(types.map(({ __pulumiType }) => __pulumiType.split(":").at(-1)).sort()).toEqual([
-            "BackgroundWorker", "CronJob", "DedicatedIp", "EnvGroup", "EnvGroupLink", "Keyvalue", "LogStream", "MetricsStream",
-            "NotificationSetting", "Postgres", "PrivateService", "Project", "Redis", "RegistryCredential", "StaticSite", "WebService", "Webhook",
+            "BackgroundWorker",
+            "CronJob",
+            "DedicatedIp",
+            "EnvGroup",
+            "EnvGroupLink",
+            "Keyvalue",
+            "LogStream",
+            "MetricsStream",
+            "NotificationSetting",
+            "Postgres",
+            "PrivateService",
+            "Project",
+            "Redis",
+            "RegistryCredential",
+            "StaticSite",
+            "WebService",
+            "Webhook",
         ]);
     });
 

@@ -13,12 +13,26 @@ const pages = Object.fromEntries(projectFiles("*.md", "docs/*.md").map((path) =>
 function rows(page: string, heading: string): string[][] {
     const section = pages[page].slice(pages[page].indexOf(`${heading}\n`) + heading.length);
     const lines = section.slice(0, section.search(/\n##/)).split("\n");
-    return lines.filter((line) => line.startsWith("| ")).slice(2).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+    return lines
+        .filter((line) => line.startsWith("| "))
+        .slice(2)
+        .map((line) =>
+            line
+                .split("|")
+                .slice(1, -1)
+                .map((cell) => cell.trim()),
+        );
 }
 
 /** The headings of a page, as they are read and as links name them. */
 const headings = (page: string) => [...pages[page].matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading.replaceAll("`", ""));
-const anchors = (page: string) => headings(page).map((heading) => heading.toLowerCase().replace(/[^\p{L}\d _-]/gu, "").replaceAll(" ", "-"));
+const anchors = (page: string) =>
+    headings(page).map((heading) =>
+        heading
+            .toLowerCase()
+            .replace(/[^\p{L}\d _-]/gu, "")
+            .replaceAll(" ", "-"),
+    );
 
 const unquoted = (cell: string) => cell.replaceAll("`", "");
 
@@ -26,7 +40,9 @@ const required = Object.keys(declaredSettings).filter((key) => declaredSettings[
 const pulumiYaml = readFileSync("Pulumi.yaml", "utf8");
 
 test("the credentials table names every required setting", () => {
-    const named = rows("docs/credentials.md", "# Which credentials does it need?").flatMap(([settings]) => [...settings.matchAll(/`(\w+)`/g)].map(([, key]) => key));
+    const named = rows("docs/credentials.md", "# Which credentials does it need?").flatMap(([settings]) =>
+        [...settings.matchAll(/`(\w+)`/g)].map(([, key]) => key),
+    );
     expect(named.sort()).toEqual([...required, "ghcrPullToken"].sort());
 });
 
@@ -39,11 +55,18 @@ test("the settings table is what Pulumi.yaml says of every other setting", () =>
     const optional = [...pulumiYaml.matchAll(/^ {2}# {3}(\w+(?: \(secret\))?) {2,}(.+)$/gm)].map(([, key, description]) => [key, "–", description]);
     expect(rows("README.md", "## Settings").map((row) => row.map(unquoted))).toEqual([...withDefaults, ...optional]);
     const names = Object.keys(settingRules) as SettingName[];
-    expect(optional.map(([key]) => key).sort()).toEqual(names.filter((key) => settingRules[key].optional).map((key) => (settingRules[key].secret ? `${key} (secret)` : key)).sort());
+    expect(optional.map(([key]) => key).sort()).toEqual(
+        names
+            .filter((key) => settingRules[key].optional)
+            .map((key) => (settingRules[key].secret ? `${key} (secret)` : key))
+            .sort(),
+    );
 });
 
 test("`pulumi new` asks for the required settings, in the words of the program, and for the secret ones as such", () => {
-    const { config, template } = parse(pulumiYaml) as Record<"config" | "template", Record<string, unknown>> & { template: { config: Record<string, { secret?: boolean }> } };
+    const { config, template } = parse(pulumiYaml) as Record<"config" | "template", Record<string, unknown>> & {
+        template: { config: Record<string, { secret?: boolean }> };
+    };
     expect(Object.keys(template.config).sort()).toEqual(required.sort());
     for (const [key, asked] of Object.entries(template.config)) {
         expect(asked).toEqual(config[key]);
@@ -81,7 +104,12 @@ test("every npm command is one that exists", () => {
 
 test("every section that something else refers to exists", () => {
     const files = projectFiles("**/*.{ts,mts,yaml,yml,css}", ".github/**/*.yml");
-    const named = files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/(README|docs\/[\w-]+\.md), ["“]([^"”]+)["”]/g)].map(([, page, section]) => [page === "README" ? "README.md" : page, section]));
+    const named = files.flatMap((file) =>
+        [...readFileSync(file, "utf8").matchAll(/(README|docs\/[\w-]+\.md), ["“]([^"”]+)["”]/g)].map(([, page, section]) => [
+            page === "README" ? "README.md" : page,
+            section,
+        ]),
+    );
     expect(named.length).toBeGreaterThan(4);
     expect(named.filter(([page, section]) => !(page in pages) || !headings(page).includes(section))).toEqual([]);
 });

@@ -1,7 +1,22 @@
 import { describe, expect, test, vi } from "vitest";
 import {
-    api, ask, changedService, create, createLive, deploy, deploysOf, disk, envVars, hold, image, lastRelease, newImage, read, runtime,
-    statusesOf, variables,
+    api,
+    ask,
+    changedService,
+    create,
+    createLive,
+    deploy,
+    deploysOf,
+    disk,
+    envVars,
+    hold,
+    image,
+    lastRelease,
+    newImage,
+    read,
+    runtime,
+    statusesOf,
+    variables,
 } from "../harness/render-client.ts";
 
 describe("deploys", () => {
@@ -10,7 +25,12 @@ describe("deploys", () => {
         const [pull, start] = [hold(runtime.pull), hold(runtime.start)];
         const { status, body } = await deploy(id);
         expect(status).toBe(201);
-        expect(body).toMatchObject({ id: expect.stringMatching(/^dep-/) as string, status: "queued", image: { ref: image, sha: image.split("@")[1] }, finishedAt: null });
+        expect(body).toMatchObject({
+            id: expect.stringMatching(/^dep-/) as string,
+            status: "queued",
+            image: { ref: image, sha: image.split("@")[1] },
+            finishedAt: null,
+        });
         await pull.reached();
         expect(await statusesOf(id)).toEqual(["build_in_progress", "live"]);
         expect(runtime.start).toHaveBeenCalledTimes(1);
@@ -45,7 +65,9 @@ describe("deploys", () => {
         const first = await create();
         await start.reached();
         const second = await create({ name: "open-webui" });
-        await vi.waitFor(async () => { expect(await statusesOf(second.id)).toEqual(["live"]); });
+        await vi.waitFor(async () => {
+            expect(await statusesOf(second.id)).toEqual(["live"]);
+        });
         expect(await statusesOf(first.id)).toEqual(["update_in_progress"]);
         start.end();
     });
@@ -165,7 +187,13 @@ describe("disks", () => {
         const { status, body } = await ask("POST", "/disks", { ...disk, serviceId: id });
         expect([status, body]).toEqual([
             201,
-            { ...disk, id: expect.stringMatching(/^dsk-/) as string, serviceId: id, createdAt: expect.any(String) as string, updatedAt: expect.any(String) as string },
+            {
+                ...disk,
+                id: expect.stringMatching(/^dsk-/) as string,
+                serviceId: id,
+                createdAt: expect.any(String) as string,
+                updatedAt: expect.any(String) as string,
+            },
         ]);
         expect(await read(id)).toMatchObject({ serviceDetails: { disk } });
         expect(runtime.start).toHaveBeenCalledTimes(1);

@@ -1,8 +1,31 @@
 import { connect } from "node:net";
 import { describe, expect, test, vi } from "vitest";
 import {
-    api, apiKey, ask, changedService, create, createLive, credential, credentialId, deploy, deploysOf, disk, envVars, hold, image,
-    lastRelease, newImage, newService, ownerId, read, runtime, secret, statusesOf, token, variables, type ServiceJson,
+    api,
+    apiKey,
+    ask,
+    changedService,
+    create,
+    createLive,
+    credential,
+    credentialId,
+    deploy,
+    deploysOf,
+    disk,
+    envVars,
+    hold,
+    image,
+    lastRelease,
+    newImage,
+    newService,
+    ownerId,
+    read,
+    runtime,
+    secret,
+    statusesOf,
+    token,
+    variables,
+    type ServiceJson,
 } from "../harness/render-client.ts";
 
 describe("a workspace without a payment card", () => {
@@ -163,8 +186,12 @@ describe("a client that hangs up", () => {
         const mark = api.calls.length;
         const body = JSON.stringify(newService());
         const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
-        socket.write(`POST /v1/services HTTP/1.1\r\nHost: render\r\nAuthorization: Bearer ${apiKey}\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`);
-        await vi.waitFor(() => { expect(api.calls).toHaveLength(mark + 1); });
+        socket.write(
+            `POST /v1/services HTTP/1.1\r\nHost: render\r\nAuthorization: Bearer ${apiKey}\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`,
+        );
+        await vi.waitFor(() => {
+            expect(api.calls).toHaveLength(mark + 1);
+        });
         socket.destroy();
         expect((await ask("GET", "/services")).body).toEqual([]);
         expect(api.calls[mark]).toEqual({ method: "POST", path: "/services" });
@@ -180,7 +207,9 @@ describe("a client that hangs up", () => {
         await expect(request).rejects.toThrow();
         await ask("GET", "/services");
         registry.end(true);
-        await vi.waitFor(() => { expect(api.workspace.find("hermes")).toBeDefined(); });
+        await vi.waitFor(() => {
+            expect(api.workspace.find("hermes")).toBeDefined();
+        });
         await api.workspace.deploys.settled();
         expect(await statusesOf(api.workspace.find("hermes")?.id ?? "")).toEqual(["live"]);
         expect(api.calls[mark]).toEqual({ method: "POST", path: "/services", service: "hermes" });
@@ -367,7 +396,9 @@ describe("services", () => {
     test("of two that ask for a name at once one gets it", async () => {
         const checks = [hold(runtime.has), hold(runtime.has)];
         const requests = checks.map(() => ask("POST", "/services", newService()));
-        await vi.waitFor(() => { expect(runtime.has).toHaveBeenCalledTimes(2); });
+        await vi.waitFor(() => {
+            expect(runtime.has).toHaveBeenCalledTimes(2);
+        });
         for (const check of checks) check.end(true);
         expect((await Promise.all(requests)).map(({ status }) => status).sort()).toEqual([201, 409]);
         expect(api.workspace.services.size).toBe(1);

@@ -73,7 +73,10 @@ test("both images have the same SQLite, and get a new one together", () => {
 });
 
 test("Node.js is of one release on every system, of the oldest major that package.json takes", () => {
-    const { engines, optionalDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as { engines: { node: string }; optionalDependencies: Record<string, string> };
+    const { engines, optionalDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as {
+        engines: { node: string };
+        optionalDependencies: Record<string, string>;
+    };
     const { matchPackageNames: [name] = [], allowedVersions } = config.packageRules.find(({ groupName }) => groupName === "Node.js") ?? {};
     const packages = Object.entries(optionalDependencies).filter(([dependency]) => new RegExp(name.slice(1, -1)).test(dependency));
     expect(packages).toHaveLength(5);
@@ -106,6 +109,11 @@ test("Renovate understands the command at the head of the lock", () => {
     const [, command] = /^# {4}uv pip compile (.+)$/m.exec(readFileSync("hermes/requirements.txt", "utf8")) ?? [];
     // Of those that its manager takes (docs.renovatebot.com/modules/manager/pip-compile); the others stand in hermes/uv.toml.
     const options = ["--generate-hashes", "--python-version", "--output-file"];
-    expect(command.split(" ").filter((word) => word.startsWith("-")).map((word) => word.split("=")[0])).toEqual(options);
+    expect(
+        command
+            .split(" ")
+            .filter((word) => word.startsWith("-"))
+            .map((word) => word.split("=")[0]),
+    ).toEqual(options);
     expect(command.split(" ").filter((word) => !word.startsWith("-"))).toEqual(["requirements.in"]);
 });

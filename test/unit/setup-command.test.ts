@@ -39,7 +39,9 @@ let secrets: string[];
 
 const path = (name: string) => join(folder, name);
 const state = () => JSON.parse(readFileSync(path("state.json"), "utf8")) as State;
-const keep = (changes: Partial<State>) => { writeFileSync(path("state.json"), JSON.stringify({ ...nothing, ...changes })); };
+const keep = (changes: Partial<State>) => {
+    writeFileSync(path("state.json"), JSON.stringify({ ...nothing, ...changes }));
+};
 
 const environment = (): NodeJS.ProcessEnv => ({
     ...process.env,
@@ -90,7 +92,9 @@ afterEach(async () => {
 
 /** No secret that was typed in shows on the screen or on a command line of the CLI. */
 function expectSecrecy(): void {
-    const lines = state().calls.map(({ line }) => line).join("\n");
+    const lines = state()
+        .calls.map(({ line }) => line)
+        .join("\n");
     for (const secret of secrets) {
         expect(terminal?.shown).not.toContain(secret);
         expect(lines).not.toContain(secret);
@@ -98,71 +102,87 @@ function expectSecrecy(): void {
 }
 
 describe.skipIf(process.platform === "win32")("in a terminal", () => {
-    test("at Pulumi Cloud, from nothing: it makes stack and environment, tells what is wrong at once, and goes on after a stop", { timeout: 120_000 }, async () => {
-        keep({});
-        const refused = `ghp_${"Zy9x".repeat(9)}`;
-        secrets.push(refused);
-        const first = start();
-        await first.answer("Name of the new stack", "");
-        await first.answer("imageRegistry (Enter keeps ghcr.io)", "");
-        await first.answer("ghcrUser", "octo cat");
-        await first.sees('ghcrUser has white space in it');
-        first.type("\x7f".repeat(8) + settings.ghcrUser + enter);
-        await first.answer("write:packages", ""); // where to make it, and with which scope
-        await first.sees("ghcrToken is not set");
-        first.type(`github_pat_${"1A".repeat(20)}${enter}`);
-        await first.sees("ghcrToken is a fine-grained GitHub token");
-        first.type(refused + enter);
-        await first.sees("✗ Registry, push: ghcr.io doesn't take ghcrToken");
-        // Asked again at once, and only for what was refused; nothing of it is stored yet.
-        expect(state().environments).toEqual({ "octo/private-hermes/dev": {} });
-        await first.answer("◆  ghcrToken (Enter keeps the present one)", settings.ghcrToken);
-        await first.sees("✓ Registry, push: ghcrToken may push");
-        await first.sees("Stored ghcrUser and ghcrToken.");
-        await first.answer("renderApiKey", settings.renderApiKey);
-        await first.sees("◆  renderOwnerId");
-        first.type(ctrlC);
-        expect(await first.ended()).toBe(130);
-        expect(first.shown).toContain("What was stored is kept");
-        expectSecrecy();
-        expect(Object.keys(state().environments["octo/private-hermes/dev"])).toEqual(["private-hermes:ghcrUser", "private-hermes:ghcrToken"]);
-        expect(readFileSync(path("Pulumi.dev.yaml"), "utf8")).toBe("environment:\n  - private-hermes/dev\n");
+    test(
+        "at Pulumi Cloud, from nothing: it makes stack and environment, tells what is wrong at once, and goes on after a stop",
+        { timeout: 120_000 },
+        async () => {
+            keep({});
+            const refused = `ghp_${"Zy9x".repeat(9)}`;
+            secrets.push(refused);
+            const first = start();
+            await first.answer("Name of the new stack", "");
+            await first.answer("imageRegistry (Enter keeps ghcr.io)", "");
+            await first.answer("ghcrUser", "octo cat");
+            await first.sees("ghcrUser has white space in it");
+            first.type("\x7f".repeat(8) + settings.ghcrUser + enter);
+            await first.answer("write:packages", ""); // where to make it, and with which scope
+            await first.sees("ghcrToken is not set");
+            first.type(`github_pat_${"1A".repeat(20)}${enter}`);
+            await first.sees("ghcrToken is a fine-grained GitHub token");
+            first.type(refused + enter);
+            await first.sees("✗ Registry, push: ghcr.io doesn't take ghcrToken");
+            // Asked again at once, and only for what was refused; nothing of it is stored yet.
+            expect(state().environments).toEqual({ "octo/private-hermes/dev": {} });
+            await first.answer("◆  ghcrToken (Enter keeps the present one)", settings.ghcrToken);
+            await first.sees("✓ Registry, push: ghcrToken may push");
+            await first.sees("Stored ghcrUser and ghcrToken.");
+            await first.answer("renderApiKey", settings.renderApiKey);
+            await first.sees("◆  renderOwnerId");
+            first.type(ctrlC);
+            expect(await first.ended()).toBe(130);
+            expect(first.shown).toContain("What was stored is kept");
+            expectSecrecy();
+            expect(Object.keys(state().environments["octo/private-hermes/dev"])).toEqual(["private-hermes:ghcrUser", "private-hermes:ghcrToken"]);
+            expect(readFileSync(path("Pulumi.dev.yaml"), "utf8")).toBe("environment:\n  - private-hermes/dev\n");
 
-        const second = start();
-        await second.sees("There already: ghcrUser, ghcrToken.");
-        // What is right is left alone: the next question is the one that was open.
-        await second.answer("renderApiKey", settings.renderApiKey);
-        await second.answer("renderOwnerId", settings.renderOwnerId);
-        await second.sees("✓ Render: the key opens the workspace");
-        for (const key of ["openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey", "tailnetDnsName"]) await second.answer(`◆  ${key}`, settings[key]);
-        await second.answer("Change or add anything else?", "");
-        expect(await second.ended()).toBe(0);
-        expect(second.shown.slice(0, second.shown.indexOf("renderApiKey"))).not.toContain("◆  ghcr");
-        expectSecrecy();
-        expect(state().environments["octo/private-hermes/dev"]).toEqual(stored(settings));
-        // Not even a line break that the shell would take away.
-        expect(state().calls.filter(({ line }) => line.startsWith("env set")).map(({ input }) => input).sort()).toEqual(Object.values(settings).sort());
-    });
+            const second = start();
+            await second.sees("There already: ghcrUser, ghcrToken.");
+            // What is right is left alone: the next question is the one that was open.
+            await second.answer("renderApiKey", settings.renderApiKey);
+            await second.answer("renderOwnerId", settings.renderOwnerId);
+            await second.sees("✓ Render: the key opens the workspace");
+            for (const key of ["openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey", "tailnetDnsName"])
+                await second.answer(`◆  ${key}`, settings[key]);
+            await second.answer("Change or add anything else?", "");
+            expect(await second.ended()).toBe(0);
+            expect(second.shown.slice(0, second.shown.indexOf("renderApiKey"))).not.toContain("◆  ghcr");
+            expectSecrecy();
+            expect(state().environments["octo/private-hermes/dev"]).toEqual(stored(settings));
+            // Not even a line break that the shell would take away.
+            expect(
+                state()
+                    .calls.filter(({ line }) => line.startsWith("env set"))
+                    .map(({ input }) => input)
+                    .sort(),
+            ).toEqual(Object.values(settings).sort());
+        },
+    );
 
-    test("with another backend: it asks for the passphrase, takes ESC out of the stack's file, and asks only for what is missing", { timeout: 60_000 }, async () => {
-        const { modalTokenSecret, ...others } = settings;
-        keep({ cloud: false, stacks: ["dev"], current: "dev", passphrase: "correct horse", config: stored(others) });
-        writeFileSync(path("Pulumi.dev.yaml"), "# Mine.\nencryptionsalt: v1:abc\nenvironment:\n  - private-hermes/dev\n");
-        secrets.push("correct horse", "mistyped horse");
-        const session = start();
-        await session.sees("Pulumi.dev.yaml no longer names an ESC environment");
-        await session.answer("The stack's passphrase", "mistyped horse");
-        await session.sees("The passphrase is wrong");
-        await session.answer("The stack's passphrase", "correct horse");
-        await session.answer("◆  modalTokenSecret", modalTokenSecret);
-        await session.sees("✓ Modal: modalTokenId and modalTokenSecret are a valid pair");
-        await session.answer("Change or add anything else?", "");
-        expect(await session.ended()).toBe(0);
-        expectSecrecy();
-        expect(state().config).toEqual(stored(settings));
-        expect(state().calls.filter(({ line }) => / set /.test(line))).toEqual([{ line: "config set --secret modalTokenSecret --non-interactive", input: modalTokenSecret }]);
-        expect(readFileSync(path("Pulumi.dev.yaml"), "utf8")).toBe("# Mine.\nencryptionsalt: v1:abc\n");
-    });
+    test(
+        "with another backend: it asks for the passphrase, takes ESC out of the stack's file, and asks only for what is missing",
+        { timeout: 60_000 },
+        async () => {
+            const { modalTokenSecret, ...others } = settings;
+            keep({ cloud: false, stacks: ["dev"], current: "dev", passphrase: "correct horse", config: stored(others) });
+            writeFileSync(path("Pulumi.dev.yaml"), "# Mine.\nencryptionsalt: v1:abc\nenvironment:\n  - private-hermes/dev\n");
+            secrets.push("correct horse", "mistyped horse");
+            const session = start();
+            await session.sees("Pulumi.dev.yaml no longer names an ESC environment");
+            await session.answer("The stack's passphrase", "mistyped horse");
+            await session.sees("The passphrase is wrong");
+            await session.answer("The stack's passphrase", "correct horse");
+            await session.answer("◆  modalTokenSecret", modalTokenSecret);
+            await session.sees("✓ Modal: modalTokenId and modalTokenSecret are a valid pair");
+            await session.answer("Change or add anything else?", "");
+            expect(await session.ended()).toBe(0);
+            expectSecrecy();
+            expect(state().config).toEqual(stored(settings));
+            expect(state().calls.filter(({ line }) => / set /.test(line))).toEqual([
+                { line: "config set --secret modalTokenSecret --non-interactive", input: modalTokenSecret },
+            ]);
+            expect(readFileSync(path("Pulumi.dev.yaml"), "utf8")).toBe("# Mine.\nencryptionsalt: v1:abc\n");
+        },
+    );
 });
 
 test("without a terminal it says so in one sentence, and does nothing", { timeout: 30_000 }, () => {

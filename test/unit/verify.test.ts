@@ -16,11 +16,20 @@ import { RenderApi } from "../stand-ins/render/api.ts";
 import type { DeployStatus } from "../stand-ins/render/model.ts";
 
 const host = "open-webui.tail1234.ts.net";
-const certificates = { good: makeCertificate(host, 90), ending: makeCertificate(host, 5), foreign: makeCertificate("other.tail1234.ts.net", 90), unknown: makeCertificate(host, 90) };
+const certificates = {
+    good: makeCertificate(host, 90),
+    ending: makeCertificate(host, 5),
+    foreign: makeCertificate("other.tail1234.ts.net", 90),
+    unknown: makeCertificate(host, 90),
+};
 const adminPassword = `admin-${Math.random()}`;
 
-beforeAll(() => { setDefaultCACertificates([certificates.good, certificates.ending, certificates.foreign].map(({ cert }) => cert)); });
-afterAll(() => { setDefaultCACertificates([]); });
+beforeAll(() => {
+    setDefaultCACertificates([certificates.good, certificates.ending, certificates.foreign].map(({ cert }) => cert));
+});
+afterAll(() => {
+    setDefaultCACertificates([]);
+});
 
 let settings: Record<string, string>;
 let commands: Commands;
@@ -32,10 +41,18 @@ let hermes: string;
 let openWebUi: string;
 let outputs: Record<string, string>;
 
-const stack = (options: Partial<StackOptions> = {}) => { commands.install("pulumi", pulumiSays({ settings, outputs, ...options })); };
+const stack = (options: Partial<StackOptions> = {}) => {
+    commands.install("pulumi", pulumiSays({ settings, outputs, ...options }));
+};
 const node = (changes = {}) => ({ DNSName: `${host}.`, Online: true, Tags: ["tag:hermes"], ...changes });
 const tailnet = (machine: object | undefined, changes = {}) => {
-    const status = { BackendState: "Running", CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" }, CertDomains: [], Peer: machine ? { key: machine } : null, ...changes };
+    const status = {
+        BackendState: "Running",
+        CurrentTailnet: { MagicDNSSuffix: "tail1234.ts.net" },
+        CertDomains: [],
+        Peer: machine ? { key: machine } : null,
+        ...changes,
+    };
     commands.install("tailscale", { "status --json": JSON.stringify(status) });
 };
 
@@ -51,14 +68,26 @@ beforeEach(async () => {
     vi.stubEnv("PATH", commands.folder);
     vi.stubEnv("PULUMI_HOME", commands.folder);
     services = await Services.start({
-        github: {}, registry: { tokens: {}, opaque: false, whole: false }, basic: [], openRouter: {}, models: [], modal: {}, telegram: {}, dns: {}, failing: {},
+        github: {},
+        registry: { tokens: {}, opaque: false, whole: false },
+        basic: [],
+        openRouter: {},
+        models: [],
+        modal: {},
+        telegram: {},
+        dns: {},
+        failing: {},
     });
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     vi.stubEnv("RENDER_HOST", render.url);
     ({ hermes, "open-webui": openWebUi } = await deployServices(render, "dev"));
     outputs = {
-        hermesServiceId: hermes, openWebUiServiceId: openWebUi, openWebUiTailnetUrl: `https://${host}`, openWebUiAdminEmail: "admin@example.com",
-        openWebUiAdminPassword: adminPassword, hermesInternalUrl: "http://hermes:8642",
+        hermesServiceId: hermes,
+        openWebUiServiceId: openWebUi,
+        openWebUiTailnetUrl: `https://${host}`,
+        openWebUiAdminEmail: "admin@example.com",
+        openWebUiAdminPassword: adminPassword,
+        hermesInternalUrl: "http://hermes:8642",
     };
     stack();
     tailnet(node());
@@ -92,8 +121,20 @@ async function run({ modal = false } = {}): Promise<{ code: number; lines: Line[
 }
 
 const names = [
-    "Hermes, deploy", "Open WebUI, deploy", "Hermes, privacy", "Open WebUI, privacy", "Public services", "Hermes, disk", "Open WebUI, disk",
-    "Machine on the tailnet", "Tag", "Key expiry", "Funnel", "Page", "Certificate", "Chat",
+    "Hermes, deploy",
+    "Open WebUI, deploy",
+    "Hermes, privacy",
+    "Open WebUI, privacy",
+    "Public services",
+    "Hermes, disk",
+    "Open WebUI, disk",
+    "Machine on the tailnet",
+    "Tag",
+    "Key expiry",
+    "Funnel",
+    "Page",
+    "Certificate",
+    "Chat",
 ];
 const deployOf = (id: string) => render.workspace.service(id).deploys[0];
 const become = (id: string, status: DeployStatus) => Object.assign(deployOf(id), { status });
@@ -128,7 +169,9 @@ test("a deploy that is under way is waited for, and all else comes after it", as
     page.state.health = 503;
     const asked = () => render.calls.filter(({ path }) => path === `/services/${openWebUi}/deploys?limit=1`).length;
     const running = run();
-    await vi.waitFor(() => { expect(asked()).toBeGreaterThan(1); });
+    await vi.waitFor(() => {
+        expect(asked()).toBeGreaterThan(1);
+    });
     expect(render.calls.filter(({ path }) => path.endsWith("/custom-domains"))).toEqual([]);
     page.state.health = 200;
     become(openWebUi, "live");
@@ -141,9 +184,14 @@ test("on a terminal it says what it waits for, at each change", async () => {
     const { isTTY } = process.stderr;
     process.stderr.isTTY = true;
     const said = vi.spyOn(console, "error").mockReturnValue();
-    onTestFinished(() => { process.stderr.isTTY = isTTY; said.mockRestore(); });
+    onTestFinished(() => {
+        process.stderr.isTTY = isTTY;
+        said.mockRestore();
+    });
     const running = run();
-    await vi.waitFor(() => { expect(said.mock.calls.flat().join("\n")).toMatch(/Open WebUI: waiting for its deploy, update_in_progress since \d/); });
+    await vi.waitFor(() => {
+        expect(said.mock.calls.flat().join("\n")).toMatch(/Open WebUI: waiting for its deploy, update_in_progress since \d/);
+    });
     become(openWebUi, "live");
     await running;
     expect(said.mock.calls.flat().filter((line) => String(line).includes("update_in_progress"))).toHaveLength(1);
@@ -155,89 +203,487 @@ describe("each failure has its line", () => {
     const service = (id: string) => render.workspace.service(id);
 
     test.for<[what: string, arrange: () => unknown, check: string, status: Line["status"], says: RegExp]>([
-        ["a failed deploy, by its log", () => {
-            become(hermes, "update_failed");
-            render.workspace.logs.set(hermes, ["booting", "entrypoint: HERMES_MODEL must be an id.", "==> Exited with status 1"]);
-        }, "Hermes, deploy", "failure", /update_failed, .*“entrypoint: HERMES_MODEL must be an id\.”.*pulumi up/],
-        ["a failed deploy, by another log", () => {
-            become(openWebUi, "build_failed");
-            render.workspace.logs.set(openWebUi, ["pulling", "unauthorized", ""]);
-        }, "Open WebUI, deploy", "failure", /build_failed, .*“unauthorized”/],
-        ["an app that ended, by its own last error", () => {
-            become(openWebUi, "update_failed");
-            render.workspace.logs.set(openWebUi, [
-                "entrypoint: Open WebUI is published at https://x, for the tailnet only.", "INFO: starting", "alembic.util.exc.CommandError: Can't locate revision identified by 'c0ffee'",
-                "Exiting.", "entrypoint: Open WebUI ended with code 3: stopping the container.", "==> Exited with status 1",
-            ]);
-        }, "Open WebUI, deploy", "failure", /“alembic\.util\.exc\.CommandError: Can't locate revision/],
-        ["an app that ended without a word", () => {
-            become(openWebUi, "update_failed");
-            render.workspace.logs.set(openWebUi, ["entrypoint: Open WebUI ended with code 3: stopping the container."]);
-        }, "Open WebUI, deploy", "failure", /“entrypoint: Open WebUI ended with code 3/],
-        ["a deploy whose preparation takes long", () => { become(hermes, "pre_deploy_in_progress"); }, "Hermes, deploy", "unchecked", /still pre_deploy_in_progress/],
-        ["a deploy whose preparation failed", () => { become(hermes, "pre_deploy_failed"); }, "Hermes, deploy", "failure", /is pre_deploy_failed/],
-        ["a failed deploy without a log", () => { become(hermes, "canceled"); }, "Hermes, deploy", "failure", /is canceled: put right/],
-        ["a deploy that doesn't end", () => { become(hermes, "build_in_progress"); }, "Hermes, deploy", "unchecked", /still build_in_progress.*dashboard/],
-        ["no deploy", () => { service(hermes).deploys.length = 0; }, "Hermes, deploy", "failure", /never deployed/],
+        [
+            "a failed deploy, by its log",
+            () => {
+                become(hermes, "update_failed");
+                render.workspace.logs.set(hermes, ["booting", "entrypoint: HERMES_MODEL must be an id.", "==> Exited with status 1"]);
+            },
+            "Hermes, deploy",
+            "failure",
+            /update_failed, .*“entrypoint: HERMES_MODEL must be an id\.”.*pulumi up/,
+        ],
+        [
+            "a failed deploy, by another log",
+            () => {
+                become(openWebUi, "build_failed");
+                render.workspace.logs.set(openWebUi, ["pulling", "unauthorized", ""]);
+            },
+            "Open WebUI, deploy",
+            "failure",
+            /build_failed, .*“unauthorized”/,
+        ],
+        [
+            "an app that ended, by its own last error",
+            () => {
+                become(openWebUi, "update_failed");
+                render.workspace.logs.set(openWebUi, [
+                    "entrypoint: Open WebUI is published at https://x, for the tailnet only.",
+                    "INFO: starting",
+                    "alembic.util.exc.CommandError: Can't locate revision identified by 'c0ffee'",
+                    "Exiting.",
+                    "entrypoint: Open WebUI ended with code 3: stopping the container.",
+                    "==> Exited with status 1",
+                ]);
+            },
+            "Open WebUI, deploy",
+            "failure",
+            /“alembic\.util\.exc\.CommandError: Can't locate revision/,
+        ],
+        [
+            "an app that ended without a word",
+            () => {
+                become(openWebUi, "update_failed");
+                render.workspace.logs.set(openWebUi, ["entrypoint: Open WebUI ended with code 3: stopping the container."]);
+            },
+            "Open WebUI, deploy",
+            "failure",
+            /“entrypoint: Open WebUI ended with code 3/,
+        ],
+        [
+            "a deploy whose preparation takes long",
+            () => {
+                become(hermes, "pre_deploy_in_progress");
+            },
+            "Hermes, deploy",
+            "unchecked",
+            /still pre_deploy_in_progress/,
+        ],
+        [
+            "a deploy whose preparation failed",
+            () => {
+                become(hermes, "pre_deploy_failed");
+            },
+            "Hermes, deploy",
+            "failure",
+            /is pre_deploy_failed/,
+        ],
+        [
+            "a failed deploy without a log",
+            () => {
+                become(hermes, "canceled");
+            },
+            "Hermes, deploy",
+            "failure",
+            /is canceled: put right/,
+        ],
+        [
+            "a deploy that doesn't end",
+            () => {
+                become(hermes, "build_in_progress");
+            },
+            "Hermes, deploy",
+            "unchecked",
+            /still build_in_progress.*dashboard/,
+        ],
+        [
+            "no deploy",
+            () => {
+                service(hermes).deploys.length = 0;
+            },
+            "Hermes, deploy",
+            "failure",
+            /never deployed/,
+        ],
         ["a suspended service", () => byHand(hermes, { suspended: "suspended" }), "Hermes, deploy", "failure", /suspended.*resume/],
-        ["a service that is gone", () => { render.workspace.deleteService(hermes); }, "Hermes, deploy", "failure", /isn't at Render any more.*pulumi up --refresh/],
-        ["a key that Render doesn't take", () => { settings.renderApiKey = `rnd_${"0".repeat(20)}`; stack(); }, "Hermes, deploy", "unchecked", /doesn't take renderApiKey/],
-        ["Render is out of reach", () => { vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1"); }, "Open WebUI, privacy", "unchecked", /doesn't answer/],
+        [
+            "a service that is gone",
+            () => {
+                render.workspace.deleteService(hermes);
+            },
+            "Hermes, deploy",
+            "failure",
+            /isn't at Render any more.*pulumi up --refresh/,
+        ],
+        [
+            "a key that Render doesn't take",
+            () => {
+                settings.renderApiKey = `rnd_${"0".repeat(20)}`;
+                stack();
+            },
+            "Hermes, deploy",
+            "unchecked",
+            /doesn't take renderApiKey/,
+        ],
+        [
+            "Render is out of reach",
+            () => {
+                vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1");
+            },
+            "Open WebUI, privacy",
+            "unchecked",
+            /doesn't answer/,
+        ],
 
         ["a service of a public type", () => byHand(openWebUi, { type: "web_service" }), "Open WebUI, privacy", "failure", /web_service.*internet/],
-        ["a public URL", () => byHand(hermes, { serviceDetails: { url: "https://hermes.onrender.com" } }), "Hermes, privacy", "failure", /public URL, https:\/\/hermes\.onrender\.com/],
-        ["a public host without a scheme", () => byHand(hermes, { serviceDetails: { url: "hermes.onrender.com:443" } }), "Hermes, privacy", "failure", /public URL/],
-        ["a custom domain", () => render.workspace.domains.set(openWebUi, ["chat.example.com"]), "Open WebUI, privacy", "failure", /custom domain, chat\.example\.com/],
-        ["a public service with the credential", () => other({ registryCredential: { id: service(hermes).credentialId } }), "Public services", "failure", /site, a web_service, uses the registry credential of this stack/],
-        ["a public service with the disk", () => other({ serviceDetails: { disk: { id: service(openWebUi).disk?.id } } }), "Public services", "failure", /uses the disk/],
-        ["a public service from the image", () => other({ imagePath: "ghcr.io/octo-cat/open-webui-dev:latest" }), "Public services", "failure", /uses the image/],
-        ["a static site with the credential", () => other({ type: "static_site", registryCredential: { id: service(hermes).credentialId } }), "Public services", "failure", /a static_site/],
+        [
+            "a public URL",
+            () => byHand(hermes, { serviceDetails: { url: "https://hermes.onrender.com" } }),
+            "Hermes, privacy",
+            "failure",
+            /public URL, https:\/\/hermes\.onrender\.com/,
+        ],
+        [
+            "a public host without a scheme",
+            () => byHand(hermes, { serviceDetails: { url: "hermes.onrender.com:443" } }),
+            "Hermes, privacy",
+            "failure",
+            /public URL/,
+        ],
+        [
+            "a custom domain",
+            () => render.workspace.domains.set(openWebUi, ["chat.example.com"]),
+            "Open WebUI, privacy",
+            "failure",
+            /custom domain, chat\.example\.com/,
+        ],
+        [
+            "a public service with the credential",
+            () => other({ registryCredential: { id: service(hermes).credentialId } }),
+            "Public services",
+            "failure",
+            /site, a web_service, uses the registry credential of this stack/,
+        ],
+        [
+            "a public service with the disk",
+            () => other({ serviceDetails: { disk: { id: service(openWebUi).disk?.id } } }),
+            "Public services",
+            "failure",
+            /uses the disk/,
+        ],
+        [
+            "a public service from the image",
+            () => other({ imagePath: "ghcr.io/octo-cat/open-webui-dev:latest" }),
+            "Public services",
+            "failure",
+            /uses the image/,
+        ],
+        [
+            "a static site with the credential",
+            () => other({ type: "static_site", registryCredential: { id: service(hermes).credentialId } }),
+            "Public services",
+            "failure",
+            /a static_site/,
+        ],
         ["a public service of its own", () => other({ imagePath: "ghcr.io/octo-cat/hermes-dev-docs:latest" }), "Public services", "ok", /./],
-        ["a private service with the credential", () => other({ type: "background_worker", registryCredential: { id: service(hermes).credentialId } }), "Public services", "ok", /./],
-        ["one on a later page", () => {
-            for (let count = 0; count < 120; count++) other({ id: `srv-${count}` });
-            other({ name: "last", registryCredential: { id: service(hermes).credentialId } });
-        }, "Public services", "failure", /last, a web_service/],
+        [
+            "a private service with the credential",
+            () => other({ type: "background_worker", registryCredential: { id: service(hermes).credentialId } }),
+            "Public services",
+            "ok",
+            /./,
+        ],
+        [
+            "one on a later page",
+            () => {
+                for (let count = 0; count < 120; count++) other({ id: `srv-${count}` });
+                other({ name: "last", registryCredential: { id: service(hermes).credentialId } });
+            },
+            "Public services",
+            "failure",
+            /last, a web_service/,
+        ],
         ["a disk that fills", () => render.workspace.diskUse.set(hermes, 0.85), "Hermes, disk", "warning", /85 % full.*raise hermesDiskGb/],
         ["a full disk", () => render.workspace.diskUse.set(openWebUi, 0.96), "Open WebUI, disk", "failure", /96 % full.*raise webuiDiskGb/],
-        ["a disk without figures", () => { render.workspace.diskUse.clear(); }, "Hermes, disk", "unchecked", /no figures/],
+        [
+            "a disk without figures",
+            () => {
+                render.workspace.diskUse.clear();
+            },
+            "Hermes, disk",
+            "unchecked",
+            /no figures/,
+        ],
 
-        ["no Tailscale here", () => { commands.uninstall("tailscale"); }, "Machine on the tailnet", "unchecked", /isn't on its tailnet.*connect/],
-        ["another tailnet", () => { tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }); }, "Key expiry", "unchecked", /isn't on its tailnet/],
-        ["no machine", () => { tailnet(undefined); }, "Machine on the tailnet", "failure", /sees no machine open-webui\.tail1234\.ts\.net.*tcp:443/],
-        ["a machine of another name", () => { tailnet(node({ DNSName: "open-webui-1.tail1234.ts.net." })); }, "Machine on the tailnet", "failure", /sees no machine/],
-        ["a machine that is offline", () => { tailnet(node({ Online: false })); }, "Machine on the tailnet", "failure", /is offline/],
-        ["a machine without a tag", () => { tailnet(node({ Tags: undefined })); }, "Tag", "failure", /no tag.*tag:hermes/],
-        ["a machine with another tag", () => { tailnet(node({ Tags: ["tag:server"] })); }, "Tag", "failure", /no tag:hermes.*auth key with tag:hermes/],
-        ["a tailnet whose name ends like this one's", () => { tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "l1234.ts.net" } }); }, "Key expiry", "unchecked", /isn't on its tailnet/],
-        ["a key that expires", () => { tailnet(node({ KeyExpiry: "2027-05-23T10:00:00Z" })); }, "Key expiry", "failure", /2027-05-23.*Disable key expiry/],
-        ["Funnel", () => { services.world.dns[host] = ["203.0.113.7"]; }, "Funnel", "failure", /203\.0\.113\.7.*Funnel.*nodeAttrs/],
-        ["Funnel over IPv6", () => { services.world.dns[host] = ["2001:db8::7"]; }, "Funnel", "failure", /2001:db8::7/],
-        ["a name that is public without an address", () => { services.world.dns[host] = []; }, "Funnel", "ok", /./],
-        ["no resolver", () => { services.world.failing["cloudflare-dns.com"] = 0; }, "Funnel", "unchecked", /doesn't answer/],
+        [
+            "no Tailscale here",
+            () => {
+                commands.uninstall("tailscale");
+            },
+            "Machine on the tailnet",
+            "unchecked",
+            /isn't on its tailnet.*connect/,
+        ],
+        [
+            "another tailnet",
+            () => {
+                tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } });
+            },
+            "Key expiry",
+            "unchecked",
+            /isn't on its tailnet/,
+        ],
+        [
+            "no machine",
+            () => {
+                tailnet(undefined);
+            },
+            "Machine on the tailnet",
+            "failure",
+            /sees no machine open-webui\.tail1234\.ts\.net.*tcp:443/,
+        ],
+        [
+            "a machine of another name",
+            () => {
+                tailnet(node({ DNSName: "open-webui-1.tail1234.ts.net." }));
+            },
+            "Machine on the tailnet",
+            "failure",
+            /sees no machine/,
+        ],
+        [
+            "a machine that is offline",
+            () => {
+                tailnet(node({ Online: false }));
+            },
+            "Machine on the tailnet",
+            "failure",
+            /is offline/,
+        ],
+        [
+            "a machine without a tag",
+            () => {
+                tailnet(node({ Tags: undefined }));
+            },
+            "Tag",
+            "failure",
+            /no tag.*tag:hermes/,
+        ],
+        [
+            "a machine with another tag",
+            () => {
+                tailnet(node({ Tags: ["tag:server"] }));
+            },
+            "Tag",
+            "failure",
+            /no tag:hermes.*auth key with tag:hermes/,
+        ],
+        [
+            "a tailnet whose name ends like this one's",
+            () => {
+                tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "l1234.ts.net" } });
+            },
+            "Key expiry",
+            "unchecked",
+            /isn't on its tailnet/,
+        ],
+        [
+            "a key that expires",
+            () => {
+                tailnet(node({ KeyExpiry: "2027-05-23T10:00:00Z" }));
+            },
+            "Key expiry",
+            "failure",
+            /2027-05-23.*Disable key expiry/,
+        ],
+        [
+            "Funnel",
+            () => {
+                services.world.dns[host] = ["203.0.113.7"];
+            },
+            "Funnel",
+            "failure",
+            /203\.0\.113\.7.*Funnel.*nodeAttrs/,
+        ],
+        [
+            "Funnel over IPv6",
+            () => {
+                services.world.dns[host] = ["2001:db8::7"];
+            },
+            "Funnel",
+            "failure",
+            /2001:db8::7/,
+        ],
+        [
+            "a name that is public without an address",
+            () => {
+                services.world.dns[host] = [];
+            },
+            "Funnel",
+            "ok",
+            /./,
+        ],
+        [
+            "no resolver",
+            () => {
+                services.world.failing["cloudflare-dns.com"] = 0;
+            },
+            "Funnel",
+            "unchecked",
+            /doesn't answer/,
+        ],
 
-        ["a page that isn't well", () => { page.state.health = 503; }, "Page", "failure", /health answers 503.*log/],
-        ["no page", () => { page.unplug(); }, "Page", "failure", /doesn't answer.*tcp:443/],
-        ["no page, and its certificate", () => { page.unplug(); }, "Certificate", "unchecked", /doesn't answer/],
-        ["no page, and the chat", () => { page.unplug(); }, "Chat", "unchecked", /can't be reached/],
-        ["no page, and no tailnet", () => { page.unplug(); commands.uninstall("tailscale"); }, "Page", "unchecked", /isn't on its tailnet/],
-        ["a certificate of nobody known", () => openPage(certificates.unknown), "Certificate", "failure", /doesn't verify \(\w*SELF_SIGNED\w*\).*don't sign in/],
+        [
+            "a page that isn't well",
+            () => {
+                page.state.health = 503;
+            },
+            "Page",
+            "failure",
+            /health answers 503.*log/,
+        ],
+        [
+            "no page",
+            () => {
+                page.unplug();
+            },
+            "Page",
+            "failure",
+            /doesn't answer.*tcp:443/,
+        ],
+        [
+            "no page, and its certificate",
+            () => {
+                page.unplug();
+            },
+            "Certificate",
+            "unchecked",
+            /doesn't answer/,
+        ],
+        [
+            "no page, and the chat",
+            () => {
+                page.unplug();
+            },
+            "Chat",
+            "unchecked",
+            /can't be reached/,
+        ],
+        [
+            "no page, and no tailnet",
+            () => {
+                page.unplug();
+                commands.uninstall("tailscale");
+            },
+            "Page",
+            "unchecked",
+            /isn't on its tailnet/,
+        ],
+        [
+            "a certificate of nobody known",
+            () => openPage(certificates.unknown),
+            "Certificate",
+            "failure",
+            /doesn't verify \(\w*SELF_SIGNED\w*\).*don't sign in/,
+        ],
         ["such a certificate, and the page", () => openPage(certificates.unknown), "Page", "unchecked", /no certificate that verifies/],
         ["a certificate of another name", () => openPage(certificates.foreign), "Certificate", "failure", /ALTNAME/],
         ["a certificate that ends soon", () => openPage(certificates.ending), "Certificate", "warning", /Rehearsal Authority, and ends in [45] days/],
         ["a certificate", () => undefined, "Certificate", "ok", /Rehearsal Authority, and ends in (89|90) days/],
 
-        ["a password that was changed", () => { page.state.password = "another"; }, "Chat", "failure", /refuses the sign-in of admin@example\.com.*OPENWEBUI_PASSWORD/],
-        ["a password that was changed, told by 401", () => { page.state.password = "another"; page.state.refusal = 401; }, "Chat", "failure", /refuses the sign-in/],
-        ["a password that was changed, told by 403", () => { page.state.password = "another"; page.state.refusal = 403; }, "Chat", "failure", /refuses the sign-in/],
-        ["a proxy that is named in lower case", () => { vi.stubEnv("ALL_PROXY", undefined); vi.stubEnv("all_proxy", page.proxyUrl); }, "Page", "ok", /answers/],
-        ["a password that was given", () => { page.state.password = "another"; vi.stubEnv("OPENWEBUI_PASSWORD", "another"); }, "Chat", "ok", /ready/],
-        ["no model", () => { page.state.models = []; }, "Chat", "failure", /offers no model.*Hermes is out of reach/],
-        ["the model's provider fails", () => { page.state.answer = () => completion("API call failed: 402", "error"); }, "Chat", "failure", /API call failed: 402.*preflight/],
-        ["an empty answer", () => { page.state.answer = () => completion(" "); }, "Chat", "failure", /answers with an error/],
-        ["an answer without choices", () => { page.state.answer = () => ({ status: 200, body: {} }); }, "Chat", "failure", /answers with an error/],
-        ["an error of Open WebUI", () => { page.state.answer = () => ({ status: 500, body: { detail: "Server Connection Error" } }); }, "Chat", "failure", /500 \("Server Connection Error"\).*Hermes/],
-        ["an answer that tells a secret", () => { page.state.answer = () => completion(`the password is ${adminPassword}`); }, "Chat", "ok", /\[secret\]/],
+        [
+            "a password that was changed",
+            () => {
+                page.state.password = "another";
+            },
+            "Chat",
+            "failure",
+            /refuses the sign-in of admin@example\.com.*OPENWEBUI_PASSWORD/,
+        ],
+        [
+            "a password that was changed, told by 401",
+            () => {
+                page.state.password = "another";
+                page.state.refusal = 401;
+            },
+            "Chat",
+            "failure",
+            /refuses the sign-in/,
+        ],
+        [
+            "a password that was changed, told by 403",
+            () => {
+                page.state.password = "another";
+                page.state.refusal = 403;
+            },
+            "Chat",
+            "failure",
+            /refuses the sign-in/,
+        ],
+        [
+            "a proxy that is named in lower case",
+            () => {
+                vi.stubEnv("ALL_PROXY", undefined);
+                vi.stubEnv("all_proxy", page.proxyUrl);
+            },
+            "Page",
+            "ok",
+            /answers/,
+        ],
+        [
+            "a password that was given",
+            () => {
+                page.state.password = "another";
+                vi.stubEnv("OPENWEBUI_PASSWORD", "another");
+            },
+            "Chat",
+            "ok",
+            /ready/,
+        ],
+        [
+            "no model",
+            () => {
+                page.state.models = [];
+            },
+            "Chat",
+            "failure",
+            /offers no model.*Hermes is out of reach/,
+        ],
+        [
+            "the model's provider fails",
+            () => {
+                page.state.answer = () => completion("API call failed: 402", "error");
+            },
+            "Chat",
+            "failure",
+            /API call failed: 402.*preflight/,
+        ],
+        [
+            "an empty answer",
+            () => {
+                page.state.answer = () => completion(" ");
+            },
+            "Chat",
+            "failure",
+            /answers with an error/,
+        ],
+        [
+            "an answer without choices",
+            () => {
+                page.state.answer = () => ({ status: 200, body: {} });
+            },
+            "Chat",
+            "failure",
+            /answers with an error/,
+        ],
+        [
+            "an error of Open WebUI",
+            () => {
+                page.state.answer = () => ({ status: 500, body: { detail: "Server Connection Error" } });
+            },
+            "Chat",
+            "failure",
+            /500 \("Server Connection Error"\).*Hermes/,
+        ],
+        [
+            "an answer that tells a secret",
+            () => {
+                page.state.answer = () => completion(`the password is ${adminPassword}`);
+            },
+            "Chat",
+            "ok",
+            /\[secret\]/,
+        ],
     ])("%s", async ([, arrange, check, status, says]) => {
         await arrange();
         const { line } = await run();
@@ -263,10 +709,38 @@ describe("--modal", () => {
 
 describe("without a deployment it says so in one line", () => {
     test.for<[what: string, arrange: () => void, says: RegExp]>([
-        ["nothing deployed", () => { outputs = {}; stack(); }, /dev isn't deployed.*pulumi up/],
-        ["an up that didn't end", () => { stack({ outputs: { hermesServiceId: hermes } }); }, /didn't end/],
-        ["no CLI", () => { commands.uninstall("pulumi"); }, /isn't installed.*pulumi\.com/],
-        ["no stack", () => { commands.install("pulumi", { "stack --show-name --non-interactive": { error: "error: no stack selected" }, "stack output --json --show-secrets --non-interactive": { error: "error: no stack selected" } }); }, /none is selected/],
+        [
+            "nothing deployed",
+            () => {
+                outputs = {};
+                stack();
+            },
+            /dev isn't deployed.*pulumi up/,
+        ],
+        [
+            "an up that didn't end",
+            () => {
+                stack({ outputs: { hermesServiceId: hermes } });
+            },
+            /didn't end/,
+        ],
+        [
+            "no CLI",
+            () => {
+                commands.uninstall("pulumi");
+            },
+            /isn't installed.*pulumi\.com/,
+        ],
+        [
+            "no stack",
+            () => {
+                commands.install("pulumi", {
+                    "stack --show-name --non-interactive": { error: "error: no stack selected" },
+                    "stack output --json --show-secrets --non-interactive": { error: "error: no stack selected" },
+                });
+            },
+            /none is selected/,
+        ],
     ])("%s", async ([, arrange, says]) => {
         arrange();
         const { code, lines } = await run();

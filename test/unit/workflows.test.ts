@@ -48,7 +48,9 @@ const packageJson = JSON.parse(readFileSync("package.json", "utf8")) as { engine
 
 describe("all workflows", () => {
     test("every action is pinned to a commit, with its version beside it", () => {
-        const lines = Object.values(texts).flatMap((text) => text.split("\n")).filter((line) => /\buses:/.test(line));
+        const lines = Object.values(texts)
+            .flatMap((text) => text.split("\n"))
+            .filter((line) => /\buses:/.test(line));
         expect(lines.length).toBeGreaterThan(5);
         expect(lines.filter((line) => !/ uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(line))).toEqual([]);
     });
@@ -99,7 +101,13 @@ describe("all workflows", () => {
 });
 
 describe("the deployment", () => {
-    const { on, concurrency, defaults, env, jobs: { preview, up, ...others } } = workflows["deploy.yml"];
+    const {
+        on,
+        concurrency,
+        defaults,
+        env,
+        jobs: { preview, up, ...others },
+    } = workflows["deploy.yml"];
     const scripts = ({ steps: of }: Job) => of.flatMap(({ run }) => run ?? []);
     const indexOf = (job: Job, command: string) => scripts(job).findIndex((script) => script.includes(command));
 
@@ -125,12 +133,15 @@ describe("the deployment", () => {
 
     test("settings are those of the stack's ESC environment, and a stack file that is committed stays as it is", () => {
         const folder = mkdtempSync(join(tmpdir(), "deploy-"));
-        onTestFinished(() => { rmSync(folder, { recursive: true }); });
+        onTestFinished(() => {
+            rmSync(folder, { recursive: true });
+        });
         const file = join(folder, "Pulumi.dev.yaml");
         for (const job of [preview, up]) {
             expect(indexOf(job, "environment:")).toBe(indexOf(job, "pulumi stack select") + 1);
             const script = scripts(job)[indexOf(job, "environment:")];
-            const write = () => spawnSync("bash", ["-eo", "pipefail", "-c", script], { cwd: folder, env: { PATH: process.env.PATH, STACK: "octo-cat/dev" } }).status;
+            const write = () =>
+                spawnSync("bash", ["-eo", "pipefail", "-c", script], { cwd: folder, env: { PATH: process.env.PATH, STACK: "octo-cat/dev" } }).status;
             expect(write()).toBe(0);
             expect(parse(readFileSync(file, "utf8"))).toEqual({ environment: ["private-hermes/dev"] });
             writeFileSync(file, "config: {}\n");
@@ -159,14 +170,25 @@ describe("the deployment", () => {
 
     describe("between the preview and its approval", () => {
         const urn = (name: string) => `urn:pulumi:dev::private-hermes::render:index/privateService:PrivateService::${name}`;
-        const change = (op: string, name: string, detailedDiff?: object) => ({ op, urn: urn(name), detailedDiff, newState: { inputs: { plan: "hidden-value" } } });
+        const change = (op: string, name: string, detailedDiff?: object) => ({
+            op,
+            urn: urn(name),
+            detailedDiff,
+            newState: { inputs: { plan: "hidden-value" } },
+        });
         let commands: Commands;
 
-        beforeEach(() => { commands = new Commands(); });
-        afterEach(() => { commands.remove(); });
+        beforeEach(() => {
+            commands = new Commands();
+        });
+        afterEach(() => {
+            commands.remove();
+        });
 
         /** Has the CLI preview these steps. */
-        const previews = (found: object[]) => { commands.install("pulumi", { "preview --json": JSON.stringify({ steps: found }) }); };
+        const previews = (found: object[]) => {
+            commands.install("pulumi", { "preview --json": JSON.stringify({ steps: found }) });
+        };
 
         /** Runs the script of a step as a runner does (docs.github.com, "Workflow syntax", `defaults.run.shell`). */
         function runStep(job: Job, isIt: (step: Step) => boolean, environment: Record<string, string> = {}) {
@@ -175,7 +197,12 @@ describe("the deployment", () => {
             writeFileSync(output, "");
             const { status, stdout } = spawnSync("bash", ["--noprofile", "--norc", "-eo", "pipefail", "-c", job.steps.find(isIt)?.run ?? ""], {
                 encoding: "utf8",
-                env: { PATH: [commands.folder, dirname(process.execPath), "/usr/bin", "/bin"].join(":"), CHANGES: env.CHANGES, GITHUB_OUTPUT: output, ...environment },
+                env: {
+                    PATH: [commands.folder, dirname(process.execPath), "/usr/bin", "/bin"].join(":"),
+                    CHANGES: env.CHANGES,
+                    GITHUB_OUTPUT: output,
+                    ...environment,
+                },
             });
             return { status, stdout, output: readFileSync(output, "utf8") };
         }
@@ -224,7 +251,15 @@ describe("the deployment", () => {
         test.each([
             ["a replacement", [change("create-replacement", "hermes"), change("replace", "hermes", { region: {} }), change("delete-replaced", "hermes")], 1],
             ["a deletion", [change("update", "hermes", { plan: {} }), change("delete", "open-webui")], 1],
-            ["neither", [change("update", "hermes", { plan: {} }), change("create", "open-webui"), { op: "replace", urn: urn("shared-key").replace(/render.*Service/, "random:index/randomBytes:RandomBytes") }], 0],
+            [
+                "neither",
+                [
+                    change("update", "hermes", { plan: {} }),
+                    change("create", "open-webui"),
+                    { op: "replace", urn: urn("shared-key").replace(/render.*Service/, "random:index/randomBytes:RandomBytes") },
+                ],
+                0,
+            ],
         ])("%s of a service, and its disk with it, waits for an input that is off by default", (_, found, ends) => {
             const checks = (step: Step) => step.env?.CHANGES_FOUND === "${{ steps.preview.outputs.changes }}";
             expect(preview.steps.find(checks)).toHaveProperty("if", "${{ !inputs.replace }}");

@@ -229,7 +229,9 @@ export class RenderApi {
         "POST /registrycredentials": ({ body }) => ok(credentialJson(this.workspace.createCredential(body as CredentialInput))),
         "GET /registrycredentials/:id": ({ id }) => ok(credentialJson(this.workspace.credential(id))),
         "PATCH /registrycredentials/:id": ({ id, body }) => ok(credentialJson(this.workspace.updateCredential(id, body as CredentialInput))),
-        "DELETE /registrycredentials/:id": ({ id }) => { this.workspace.deleteCredential(id); },
+        "DELETE /registrycredentials/:id": ({ id }) => {
+            this.workspace.deleteCredential(id);
+        },
 
         "POST /services": async ({ body }) => {
             const { service, deploy } = await this.workspace.createService(body as ServiceInput);
@@ -241,15 +243,27 @@ export class RenderApi {
             const found = [...services, ...this.workspace.others].filter(
                 ({ name, type }) => wanted("name", name) && wanted("ownerId", this.workspace.ownerId) && wanted("type", type),
             );
-            return ok(page(found.map((service) => ({ service })), query));
+            return ok(
+                page(
+                    found.map((service) => ({ service })),
+                    query,
+                ),
+            );
         },
         "GET /services/:id": ({ id }) => ok(this.json(this.workspace.service(id))),
         "PATCH /services/:id": async ({ id, body }) => ok(this.json(await this.workspace.updateService(id, body as ServiceInput))),
-        "DELETE /services/:id": ({ id }) => { this.workspace.deleteService(id); },
+        "DELETE /services/:id": ({ id }) => {
+            this.workspace.deleteService(id);
+        },
 
         "GET /services/:id/custom-domains": ({ id, query }) => {
             const domains = this.workspace.domains.get(this.workspace.service(id).id) ?? [];
-            return ok(page(domains.map((name) => ({ customDomain: { name } })), query));
+            return ok(
+                page(
+                    domains.map((name) => ({ customDomain: { name } })),
+                    query,
+                ),
+            );
         },
 
         "GET /services/:id/env-vars": ({ id, query }) => ok(page(envVars(this.workspace.service(id)), query)),
@@ -258,7 +272,12 @@ export class RenderApi {
         "PUT /services/:id/secret-files": (question) => this.secretFiles(question),
 
         "GET /services/:id/deploys": ({ id, query }) =>
-            ok(page(this.workspace.service(id).deploys.map((deploy) => ({ deploy: deployJson(deploy) })), query)),
+            ok(
+                page(
+                    this.workspace.service(id).deploys.map((deploy) => ({ deploy: deployJson(deploy) })),
+                    query,
+                ),
+            ),
         "POST /services/:id/deploys": ({ id, body }) => {
             mustBeEmpty(body, "options of deploys");
             const service = this.workspace.service(id);
@@ -269,7 +288,9 @@ export class RenderApi {
 
         "POST /disks": ({ body }) => created(diskJson(this.workspace.addDisk(body as DiskInput))),
         "PATCH /disks/:id": ({ id, body }) => ok(diskJson(this.workspace.updateDisk(id, body as DiskInput))),
-        "DELETE /disks/:id": ({ id }) => { this.workspace.deleteDisk(id); },
+        "DELETE /disks/:id": ({ id }) => {
+            this.workspace.deleteDisk(id);
+        },
 
         "GET /owners/:id": ({ id }) => {
             if (id !== this.workspace.ownerId) throw notFound(id);
