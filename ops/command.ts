@@ -25,7 +25,7 @@ const execute = promisify(execFile);
  * Runs a command of the user's to its end, without asking anything, and gives what it printed; `input` is all that it reads
  * as its standard input. Rejects with `CommandFailed`.
  */
-export async function run(command: string, args: string[], input = ""): Promise<string> {
+export async function runCommand(command: string, args: string[], input = ""): Promise<string> {
     try {
         const env = { ...process.env, PATH: ownPath(), PULUMI_SKIP_UPDATE_CHECK: "true" };
         const running = execute(command, args, { env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 });

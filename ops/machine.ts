@@ -4,7 +4,7 @@ import { statfs } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { getCli } from "./cli.ts";
-import { CommandFailed, run } from "./command.ts";
+import { CommandFailed, runCommand } from "./command.ts";
 import { ask } from "./http.ts";
 import { type Check, failure, type Finding, ok, warning } from "./report.ts";
 
@@ -19,7 +19,7 @@ async function node(): Promise<Finding> {
     const least = engines.node.replace(">=", "");
     const wayOut = "install a newer one from nodejs.org, or put npx in front: npx pulumi up";
     try {
-        const version = (await run("node", ["--version"])).trim();
+        const version = (await runCommand("node", ["--version"])).trim();
         return older(version.replace(/^v/, ""), least)
             ? warning(`the one that pulumi finds is ${version}, older than the ${least} that this was tried with`, wayOut)
             : ok(version);
@@ -30,7 +30,7 @@ async function node(): Promise<Finding> {
 
 async function cli(): Promise<Finding> {
     try {
-        const version = (await run("pulumi", ["version"])).trim().replace(/^v/, "");
+        const version = (await runCommand("pulumi", ["version"])).trim().replace(/^v/, "");
         return older(version, testedCli) ? warning(`${version} is older than ${testedCli}, the oldest that this was tried with`, getCli) : ok(version);
     } catch (error) {
         return failure((error as CommandFailed).message, getCli);
@@ -47,7 +47,7 @@ interface DockerInfo {
 
 /** What the Docker engine says of itself. Rejects with `CommandFailed`, also when only the client is there. */
 async function dockerInfo(): Promise<DockerInfo> {
-    const info = JSON.parse(await run("docker", ["info", "--format", "{{json .}}"])) as DockerInfo;
+    const info = JSON.parse(await runCommand("docker", ["info", "--format", "{{json .}}"])) as DockerInfo;
     if (!info.ServerVersion) throw new CommandFailed("docker", Object.assign(new Error(info.ServerErrors?.[0] ?? "no engine answers"), { code: 1 as never }));
     return info;
 }
@@ -87,7 +87,7 @@ async function builder(): Promise<Finding> {
     const image = "moby/buildkit:buildx-stable-1";
     if (
         await dockerInfo()
-            .then(() => run("docker", ["image", "inspect", image]))
+            .then(() => runCommand("docker", ["image", "inspect", image]))
             .catch(() => undefined)
     )
         return ok(`none yet, the first up makes one from ${image}, which is here`);

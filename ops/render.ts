@@ -86,7 +86,7 @@ const publicTypes = ["web_service", "static_site"];
 /** A deploy's status until it is decided, and when it is fine (api-docs.render.com, "Retrieve deploy"). */
 const underWay = ["created", "queued", "build_in_progress", "update_in_progress", "pre_deploy_in_progress"];
 
-export interface Services {
+export interface DeployedServices {
     apiKey: string;
     ownerId: string;
     /** Of the two services, by what the report calls them. */
@@ -121,7 +121,7 @@ async function allServices(apiKey: string, ownerId: string): Promise<Service[]> 
  * The last thing that a service has said. The entrypoint ends with its reason; where it only says which process ended, that
  * one's last error is the reason.
  */
-async function lastWords({ apiKey, ownerId }: Services, id: string): Promise<string | undefined> {
+async function lastWords({ apiKey, ownerId }: DeployedServices, id: string): Promise<string | undefined> {
     const query = new URLSearchParams({ ownerId, resource: id, direction: "backward", limit: "50" });
     const { status, body } = await askRender(apiKey, `/logs?${query.toString()}`);
     if (status !== 200) return undefined;
@@ -137,7 +137,7 @@ async function lastWords({ apiKey, ownerId }: Services, id: string): Promise<str
 }
 
 /** Waits for the newest deploy of the service that the report calls `name` to end. */
-async function deployed(target: Services, id: string, name: string): Promise<Finding> {
+async function deployed(target: DeployedServices, id: string, name: string): Promise<Finding> {
     const { apiKey, poll, progress } = target;
     let seen = "";
     const wayOut = "put right what its log says, then pulumi up; if that changes nothing, Manual Deploy in Render's dashboard";
@@ -166,7 +166,7 @@ async function deployed(target: Services, id: string, name: string): Promise<Fin
 }
 
 /** Whether a service is private, by its type, its address and its domains. */
-async function isPrivate({ apiKey }: Services, id: string): Promise<Finding> {
+async function isPrivate({ apiKey }: DeployedServices, id: string): Promise<Finding> {
     const { type, serviceDetails } = await readService(apiKey, id);
     const remove = "delete what isn't private in Render's dashboard, then pulumi up --refresh";
     if (type !== "private_service") return failure(`it is a ${type}, which the internet may reach`, remove);
@@ -181,7 +181,7 @@ async function isPrivate({ apiKey }: Services, id: string): Promise<Finding> {
 }
 
 /** Whether something public in the workspace uses an image, a registry credential or a disk of this stack. */
-async function noPublicUse({ apiKey, ownerId, services }: Services): Promise<Finding> {
+async function noPublicUse({ apiKey, ownerId, services }: DeployedServices): Promise<Finding> {
     const ids = Object.values(services);
     const own = await Promise.all(ids.map((id) => readService(apiKey, id)));
     const others = (await allServices(apiKey, ownerId)).filter(({ id }) => !ids.includes(id));
@@ -207,7 +207,7 @@ interface Metric {
 }
 
 /** How full a service's disk is, where Render has figures for it. */
-async function diskSpace({ apiKey }: Services, id: string, name: string): Promise<Finding> {
+async function diskSpace({ apiKey }: DeployedServices, id: string, name: string): Promise<Finding> {
     const newest = async (metric: string) => {
         const { status, body } = await askRender(apiKey, `/metrics/${metric}?resource=${id}`);
         const values = status === 200 ? (body as Metric[]).flatMap((series) => series.values) : [];
@@ -223,8 +223,8 @@ async function diskSpace({ apiKey }: Services, id: string, name: string): Promis
 }
 
 /** The checks at Render: those to wait for, and those that make sense when something runs. */
-export function afterUp(target: Services): { deploys: Check[]; others: Check[] } {
-    const each = (what: string, run: (target: Services, id: string, name: string) => Promise<Finding>) =>
+export function afterUp(target: DeployedServices): { deploys: Check[]; others: Check[] } {
+    const each = (what: string, run: (target: DeployedServices, id: string, name: string) => Promise<Finding>) =>
         Object.entries(target.services).map(([name, id]) => ({ name: `${name}, ${what}`, run: () => run(target, id, name) }));
     return {
         deploys: each("deploy", deployed),

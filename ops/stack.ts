@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
 import { inspectSettings, type SettingName, type Settings } from "../config.ts";
-import { CommandFailed, run } from "./command.ts";
+import { CommandFailed, runCommand } from "./command.ts";
 import { type Check, failure, type Finding, ok, unchecked } from "./report.ts";
 
 interface Project {
@@ -24,7 +24,7 @@ export interface Stack {
 }
 
 /** Runs the CLI without questions. Rejects with `CommandFailed`. */
-export const pulumiCli = (...args: string[]) => run("pulumi", [...args, "--non-interactive"]);
+export const pulumiCli = (...args: string[]) => runCommand("pulumi", [...args, "--non-interactive"]);
 
 /** What is stored for a stack. */
 export interface Stored {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseDocument } from "yaml";
 import { type SettingName, settingRules } from "../config.ts";
-import { run } from "./command.ts";
+import { runCommand } from "./command.ts";
 import { project, pulumiCli } from "./stack.ts";
 
 interface Backend {
@@ -39,7 +39,7 @@ const secretFlag = (key: SettingName) => (settingRules[key].secret ? ["--secret"
 
 /** `pulumi config set` reads from its standard input a value that isn't on the command line. */
 const putIntoConfig = async (key: SettingName, value: string) => {
-    await run("pulumi", ["config", "set", ...secretFlag(key), key, "--non-interactive"], value);
+    await runCommand("pulumi", ["config", "set", ...secretFlag(key), key, "--non-interactive"], value);
 };
 
 /**
@@ -84,7 +84,7 @@ export async function openStore({ cloud, user }: Backend, tell: (sentence: strin
         // What stands in the stack's file wins over ESC.
         if (document().hasIn(["config", `${project.name}:${key}`])) await putIntoConfig(key, value);
         // --file - is standard input; --string keeps YAML from making something else of it (pulumi/esc, cmd/esc/cli/env_set.go).
-        else await run("pulumi", ["env", "set", full, `pulumiConfig.${key}`, ...secretFlag(key), "--string", "--file", "-", "--non-interactive"], value);
+        else await runCommand("pulumi", ["env", "set", full, `pulumiConfig.${key}`, ...secretFlag(key), "--string", "--file", "-", "--non-interactive"], value);
     };
     return { where: `the ESC environment ${full}, encrypted`, put };
 }

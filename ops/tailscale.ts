@@ -1,7 +1,7 @@
 /** What this device's own Tailscale knows of the tailnet. */
 import { existsSync } from "node:fs";
 import { tailnetPort, tailnetTag } from "../config.ts";
-import { run } from "./command.ts";
+import { runCommand } from "./command.ts";
 import { ask, unexpected } from "./http.ts";
 import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
@@ -30,7 +30,7 @@ const macApp = "/Applications/Tailscale.app/Contents/MacOS/Tailscale";
 /** The tailnet that this device is connected to; undefined when it is on none, or without Tailscale. */
 export async function readTailnet(): Promise<Tailnet | undefined> {
     try {
-        const tailnet = JSON.parse(await run(existsSync(macApp) ? macApp : "tailscale", ["status", "--json"])) as Tailnet;
+        const tailnet = JSON.parse(await runCommand(existsSync(macApp) ? macApp : "tailscale", ["status", "--json"])) as Tailnet;
         return tailnet.BackendState === "Running" ? tailnet : undefined;
     } catch {
         return undefined;

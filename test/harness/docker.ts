@@ -15,15 +15,15 @@ import { promisify } from "node:util";
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from "testcontainers";
 
 /** The process that began this run; those that it starts inherit it. */
-export const run = (process.env.PRIVATE_HERMES_RUN ??= String(process.pid));
+export const runId = (process.env.PRIVATE_HERMES_RUN ??= String(process.pid));
 
 /** Whether this process began the run, and so has to clear up after it. */
-export const ownsRun = () => run === String(process.pid);
+export const ownsRun = () => runId === String(process.pid);
 
 const label = "private-hermes.run";
 /** Label of a stand-in of a base image, and of what is built on one. */
 const standIn = "stand-in";
-const labels = { [label]: run };
+const labels = { [label]: runId };
 
 /** The folder that each image is built from; all of them stand at the start of every run. */
 export const contexts = {
@@ -43,11 +43,11 @@ const laterContexts = {
 export type ImageName = keyof typeof contexts | keyof typeof laterContexts;
 
 /** The name of an image of this run, by which its end finds it. */
-export const imageOfRun = (name: string) => `private-hermes/${name}:${run}`;
+export const imageOfRun = (name: string) => `private-hermes/${name}:${runId}`;
 const tagOf = (name: ImageName) => imageOfRun(name.toLowerCase());
 
 /** A name that no other run has. */
-export const nameOfRun = (name: string) => `private-hermes-${name}-${run}`;
+export const nameOfRun = (name: string) => `private-hermes-${name}-${runId}`;
 
 export const repository = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -193,7 +193,7 @@ function lives(owner: string): boolean {
 }
 
 /** Whether what a run has made is to go: it is this one, or its process is gone. */
-export const isDue = (owner: string) => owner === run || !lives(owner);
+export const isDue = (owner: string) => owner === runId || !lives(owner);
 
 /**
  * Removes the containers, networks and volumes of this run, and those that a run has left behind whose process is gone;

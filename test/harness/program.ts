@@ -163,7 +163,7 @@ type Overrides = Record<string, string | undefined>;
 
 /** As `run`, but rejects with what the program threw. */
 export async function evaluate(overrides: Overrides = {}, options: Options = {}): Promise<Program> {
-    const { failure, ...program } = await run(overrides, options);
+    const { failure, ...program } = await tryProgram(overrides, options);
     if (failure !== undefined) throw failure as Error;
     return program;
 }
@@ -172,7 +172,7 @@ export async function evaluate(overrides: Overrides = {}, options: Options = {})
  * Runs the program with the required settings, the defaults of Pulumi.yaml and `overrides` on top; an override of
  * `undefined` takes a setting away. `failure` is what the program threw, if it did.
  */
-export async function run(overrides: Overrides = {}, { also, plainText = [], stack = "test" }: Options = {}): Promise<Program & { failure?: unknown }> {
+export async function tryProgram(overrides: Overrides = {}, { also, plainText = [], stack = "test" }: Options = {}): Promise<Program & { failure?: unknown }> {
     const defaults = Object.entries(declaredSettings)
         .filter(([, { default: value }]) => value !== undefined)
         .map(([key, { default: value }]): [string, string] => [key, String(value)]);

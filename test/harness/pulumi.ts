@@ -11,7 +11,7 @@ import { delimiter, dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { ownPath } from "../../ops/cli.ts";
 import { reasonOf } from "../../ops/http.ts";
-import { contexts, isDue, repository, run, takeImitatedDigests } from "./docker.ts";
+import { contexts, isDue, repository, runId, takeImitatedDigests } from "./docker.ts";
 
 /** Name of the stack. */
 export const stackName = "rehearsal";
@@ -113,7 +113,7 @@ export class Pulumi {
 
     /** Copies the project, generates its SDK and installs its dependencies. */
     static async create(): Promise<Pulumi> {
-        const pulumi = new Pulumi(await mkdtemp(join(tmpdir(), `${prefix}${run}-`)));
+        const pulumi = new Pulumi(await mkdtemp(join(tmpdir(), `${prefix}${runId}-`)));
         await mkdir(pulumi.folder("state"));
         await cp(repository, pulumi.folder("project"), { recursive: true, filter: (path) => !isLeft(relative(repository, path)) });
         for (const folder of [contexts.hermes, contexts.openWebUi]) await takeImitatedDigests(pulumi.file(folder));

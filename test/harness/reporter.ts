@@ -4,7 +4,7 @@ import type { Reporter, TestCase, TestModule, TestSuite } from "vitest/node";
 const indented = (text: string, by: string) => text.replace(/^/gm, by);
 
 /** Prints a rehearsal for the person who started it: a line for each proof, with what it saw below. */
-export default class Report implements Reporter {
+export default class RehearsalReporter implements Reporter {
     private passed = 0;
     private failed = 0;
     private skipped = 0;

@@ -133,7 +133,7 @@ const unknownHost = (host: string) =>
 /** A connection to nothing: the port is free on every machine. */
 const nothing = "http://127.0.0.1:1";
 
-export class Services {
+export class Accounts {
     private readonly http: HttpServer;
     private readonly grpc = new Server();
     private readonly fetch = globalThis.fetch;
@@ -182,17 +182,17 @@ export class Services {
     }
 
     /** Starts them, and lets `fetch` find them. */
-    static async start(world: World): Promise<Services> {
-        const services = new Services(world);
-        await once(services.http.listen(0, "127.0.0.1"), "listening");
-        services.modalPort = await new Promise<number>((resolve, reject) => {
-            services.grpc.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+    static async start(world: World): Promise<Accounts> {
+        const accounts = new Accounts(world);
+        await once(accounts.http.listen(0, "127.0.0.1"), "listening");
+        accounts.modalPort = await new Promise<number>((resolve, reject) => {
+            accounts.grpc.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
                 if (error) reject(error);
                 else resolve(port);
             });
         });
-        globalThis.fetch = (input, init) => services.answer(input as string, init);
-        return services;
+        globalThis.fetch = (input, init) => accounts.answer(input as string, init);
+        return accounts;
     }
 
     /** For SERVICES_URL of loopback-only.mjs: where each host is found in a folder of its name. */

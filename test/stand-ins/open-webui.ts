@@ -57,7 +57,7 @@ function proxyTo(destination: () => number): Server {
     });
 }
 
-export class Page {
+export class OpenWebUi {
     private readonly https: HttpsServer;
     private readonly proxy: Server;
     private reachable = true;
@@ -84,8 +84,8 @@ export class Page {
         this.proxy = proxyTo(() => (this.reachable ? port(this.https) : 1));
     }
 
-    static async start(state: PageState, certificate: { cert: string; key: string }): Promise<Page> {
-        const page = new Page(state, certificate);
+    static async start(state: PageState, certificate: { cert: string; key: string }): Promise<OpenWebUi> {
+        const page = new OpenWebUi(state, certificate);
         for (const server of [page.https, page.proxy]) await once(server.listen(0, "127.0.0.1"), "listening");
         return page;
     }

@@ -1,7 +1,7 @@
 import type { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, test, vi } from "vitest";
-import { run } from "../../ops/command.ts";
+import { runCommand } from "../../ops/command.ts";
 
 /** Limits in milliseconds that commands were started with; each of them has a short one here. */
 const limits = vi.hoisted(() => [] as (number | undefined)[]);
@@ -18,6 +18,6 @@ vi.mock(import("node:child_process"), async (original) => {
 });
 
 test("a command that hangs is given up after a minute, in words", async () => {
-    await expect(run(process.execPath, ["-e", "setTimeout(() => undefined, 1e9)"])).rejects.toThrow(/doesn't answer$/);
+    await expect(runCommand(process.execPath, ["-e", "setTimeout(() => undefined, 1e9)"])).rejects.toThrow(/doesn't answer$/);
     expect(limits).toEqual([60_000]);
 });

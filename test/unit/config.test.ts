@@ -2,11 +2,11 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { declaredSettings, requiredSettings, run, secretSettings } from "../harness/program.ts";
+import { declaredSettings, requiredSettings, secretSettings, tryProgram } from "../harness/program.ts";
 
 /** The lines of complaint that the program ends with, by the setting that each is about. */
 async function complaints(overrides: Record<string, string | undefined>, plainText: string[] = []): Promise<Record<string, string>> {
-    const { failure, resources, secrets } = await run(overrides, { plainText });
+    const { failure, resources, secrets } = await tryProgram(overrides, { plainText });
     expect(failure, "the program didn't refuse").toBeInstanceOf(pulumi.RunError);
     expect(resources, "something was declared in spite of it").toEqual([]);
     const { message } = failure as Error;
@@ -178,7 +178,7 @@ describe("Open WebUI's plan", () => {
         ["1c-1g", 7],
         ["standard", 7],
     ] as const)("%s holds uploads of %i MB", async ([webuiPlan, most]) => {
-        expect((await run({ webuiPlan, uploadLimitMb: String(most) })).failure).toBeUndefined();
+        expect((await tryProgram({ webuiPlan, uploadLimitMb: String(most) })).failure).toBeUndefined();
         expect(Object.keys(await complaints({ webuiPlan, uploadLimitMb: String(most + 1) }))).toEqual(["uploadLimitMb"]);
     });
 
@@ -190,7 +190,7 @@ describe("Open WebUI's plan", () => {
 test.for(["UTC", "Europe/Zurich", "America/Port-au-Prince", "America/Argentina/Buenos_Aires", "Asia/Kolkata", "Europe/Kyiv", "Etc/GMT+1"])(
     "%s is a time zone",
     async (timezone) => {
-        expect((await run({ timezone })).failure).toBeUndefined();
+        expect((await tryProgram({ timezone })).failure).toBeUndefined();
     },
 );
 

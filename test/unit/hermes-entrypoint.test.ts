@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { run } from "../harness/program.ts";
+import { tryProgram } from "../harness/program.ts";
 
 const entrypoint = fileURLToPath(new URL("../../hermes/entrypoint.sh", import.meta.url));
 
@@ -173,7 +173,7 @@ describe("a model's id is judged here as by the program", () => {
         ["openäi/x", false],
     ])("%s", async ([id, right]) => {
         expect(boot({ env: { ...goodEnv, HERMES_MODEL: id } }).status).toBe(right ? 7 : 1);
-        expect((await run({ modelDefault: id })).failure).toEqual(
+        expect((await tryProgram({ modelDefault: id })).failure).toEqual(
             right ? undefined : expect.objectContaining({ message: expect.stringContaining("modelDefault") as string }),
         );
     });

@@ -9,7 +9,7 @@ import { preflight } from "../../ops/preflight.ts";
 import type { Line } from "../../ops/report.ts";
 import { Commands } from "../harness/commands.ts";
 import { idle } from "../harness/render-services.ts";
-import { Services, type World } from "../stand-ins/accounts.ts";
+import { Accounts, type World } from "../stand-ins/accounts.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
 import { requiredSettings } from "../harness/program.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -37,7 +37,7 @@ const botToken = `123456789:${"Ab1-".repeat(9)}`;
 let settings: Record<string, string> & { ghcrPullToken: string };
 let commands: Commands;
 let world: World;
-let services: Services;
+let accounts: Accounts;
 let render: RenderApi;
 
 /** Installs the CLI with this stack. */
@@ -75,7 +75,7 @@ beforeEach(async () => {
         dns: {},
         failing: {},
     };
-    services = await Services.start(world);
+    accounts = await Accounts.start(world);
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     vi.stubEnv("PATH", commands.folder);
     vi.stubEnv("PULUMI_HOME", commands.makeFolder("pulumi"));
@@ -90,14 +90,14 @@ beforeEach(async () => {
 
 afterEach(async () => {
     vi.unstubAllEnvs();
-    await services.close();
+    await accounts.close();
     await render.close();
     commands.remove();
 });
 
 /** Runs the command; gives its exit code and what it printed. No secret is ever part of that. */
 async function output(json: boolean): Promise<{ code: number; printed: string }> {
-    vi.stubEnv("MODAL_SERVER_URL", services.modalUrl);
+    vi.stubEnv("MODAL_SERVER_URL", accounts.modalUrl);
     const log = vi.spyOn(console, "log").mockReturnValue();
     const code = await preflight({ json });
     const printed = log.mock.calls.map(([line]) => line as string).join("\n");

@@ -4,7 +4,7 @@ import * as render from "@pulumi/render";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { tailnetPort, tailnetTag } from "../../config.ts";
 import { refusal } from "../../guard.ts";
-import { evaluate, plain, plainStrings, requiredSettings, run, type Program, type Resource } from "../harness/program.ts";
+import { evaluate, plain, plainStrings, requiredSettings, tryProgram, type Program, type Resource } from "../harness/program.ts";
 
 const credential = "render:index/registryCredential:RegistryCredential";
 const privateService = "render:index/privateService:PrivateService";
@@ -386,7 +386,7 @@ describe("the guard", () => {
         async (name) => {
             const Type = types.find(({ __pulumiType }) => __pulumiType.endsWith(`:${name}`)) as Constructor;
             // An id makes the SDK skip its check of required arguments; the guard comes first either way.
-            const { failure } = await run({}, { also: () => new Type("intruder", {}, { id: "some-id" }) });
+            const { failure } = await tryProgram({}, { also: () => new Type("intruder", {}, { id: "some-id" }) });
             expect(failure).toBeInstanceOf(pulumi.RunError);
             expect((failure as Error).message).toMatch(new RegExp(`^intruder: render\\.${name} is refused because`));
         },

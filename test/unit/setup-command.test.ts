@@ -5,7 +5,7 @@ import { delimiter, join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Commands } from "../harness/commands.ts";
 import { idle } from "../harness/render-services.ts";
-import { Services, type World } from "../stand-ins/accounts.ts";
+import { Accounts, type World } from "../stand-ins/accounts.ts";
 import { ctrlC, enter, Terminal } from "../harness/terminal.ts";
 import { requiredSettings, secretSettings } from "../harness/program.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -29,7 +29,7 @@ const stored = (values: Record<string, string>) =>
 let settings: Record<string, string>;
 let commands: Commands;
 let world: World;
-let services: Services;
+let accounts: Accounts;
 let render: RenderApi;
 /** A folder in which npm finds the project, and in which the stack's file lies. */
 let folder: string;
@@ -47,8 +47,8 @@ const environment = (): NodeJS.ProcessEnv => ({
     ...process.env,
     PATH: [commands.folder, process.env.PATH].join(delimiter),
     NODE_OPTIONS: `--import=${new URL("../harness/loopback-only.mjs", import.meta.url).href}`,
-    SERVICES_URL: services.url,
-    MODAL_SERVER_URL: services.modalUrl,
+    SERVICES_URL: accounts.url,
+    MODAL_SERVER_URL: accounts.modalUrl,
     RENDER_HOST: render.url,
 });
 
@@ -72,7 +72,7 @@ beforeEach(async () => {
         dns: {},
         failing: {},
     };
-    services = await Services.start(world);
+    accounts = await Accounts.start(world);
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     commands = new Commands();
     folder = mkdtempSync(join(tmpdir(), "private-hermes-setup-"));
@@ -84,7 +84,7 @@ beforeEach(async () => {
 afterEach(async () => {
     terminal?.kill();
     terminal = undefined;
-    await services.close();
+    await accounts.close();
     await render.close();
     commands.remove();
     rmSync(folder, { recursive: true });

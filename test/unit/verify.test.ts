@@ -7,9 +7,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFin
 import type { Line } from "../../ops/report.ts";
 import { verify } from "../../ops/verify.ts";
 import { Commands } from "../harness/commands.ts";
-import { completion, makeCertificate, Page } from "../stand-ins/open-webui.ts";
+import { completion, makeCertificate, OpenWebUi } from "../stand-ins/open-webui.ts";
 import { deployServices, idle } from "../harness/render-services.ts";
-import { Services } from "../stand-ins/accounts.ts";
+import { Accounts } from "../stand-ins/accounts.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
 import { requiredSettings } from "../harness/program.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -33,9 +33,9 @@ afterAll(() => {
 
 let settings: Record<string, string>;
 let commands: Commands;
-let services: Services;
+let accounts: Accounts;
 let render: RenderApi;
-let page: Page;
+let page: OpenWebUi;
 /** Ids at Render. */
 let hermes: string;
 let openWebUi: string;
@@ -57,8 +57,8 @@ const tailnet = (machine: object | undefined, changes = {}) => {
 };
 
 async function openPage(certificate = certificates.good): Promise<void> {
-    await (page as Page | undefined)?.close();
-    page = await Page.start({ password: adminPassword, health: 200, models: ["hermes-agent"], answer: () => completion("ready") }, certificate);
+    await (page as OpenWebUi | undefined)?.close();
+    page = await OpenWebUi.start({ password: adminPassword, health: 200, models: ["hermes-agent"], answer: () => completion("ready") }, certificate);
     vi.stubEnv("ALL_PROXY", page.proxyUrl);
 }
 
@@ -67,7 +67,7 @@ beforeEach(async () => {
     commands = new Commands();
     vi.stubEnv("PATH", commands.folder);
     vi.stubEnv("PULUMI_HOME", commands.folder);
-    services = await Services.start({
+    accounts = await Accounts.start({
         github: {},
         registry: { tokens: {}, opaque: false, whole: false },
         basic: [],
@@ -96,7 +96,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
     vi.unstubAllEnvs();
-    await services.close();
+    await accounts.close();
     await render.close();
     commands.remove();
 });
@@ -489,7 +489,7 @@ describe("each failure has its line", () => {
         [
             "Funnel",
             () => {
-                services.world.dns[host] = ["203.0.113.7"];
+                accounts.world.dns[host] = ["203.0.113.7"];
             },
             "Funnel",
             "failure",
@@ -498,7 +498,7 @@ describe("each failure has its line", () => {
         [
             "Funnel over IPv6",
             () => {
-                services.world.dns[host] = ["2001:db8::7"];
+                accounts.world.dns[host] = ["2001:db8::7"];
             },
             "Funnel",
             "failure",
@@ -507,7 +507,7 @@ describe("each failure has its line", () => {
         [
             "a name that is public without an address",
             () => {
-                services.world.dns[host] = [];
+                accounts.world.dns[host] = [];
             },
             "Funnel",
             "ok",
@@ -516,7 +516,7 @@ describe("each failure has its line", () => {
         [
             "no resolver",
             () => {
-                services.world.failing["cloudflare-dns.com"] = 0;
+                accounts.world.failing["cloudflare-dns.com"] = 0;
             },
             "Funnel",
             "unchecked",

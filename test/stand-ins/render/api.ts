@@ -55,7 +55,7 @@ export interface Failure {
     afterEffect?: boolean;
 }
 
-interface Answer {
+interface Reply {
     status: number;
     body?: unknown;
 }
@@ -68,15 +68,15 @@ interface Question {
 }
 
 /** Gives nothing for an empty answer. */
-type Handler = (question: Question) => Answer | undefined | Promise<Answer>;
+type Handler = (question: Question) => Reply | undefined | Promise<Reply>;
 
-const ok = (body: unknown): Answer => ({ status: 200, body });
-const created = (body: unknown): Answer => ({ status: 201, body });
+const ok = (body: unknown): Reply => ({ status: 200, body });
+const created = (body: unknown): Reply => ({ status: 201, body });
 
 /** The items of a list, each with the cursor that leads to those after it. */
 const withCursors = (items: object[]) => items.map((item, index) => ({ ...item, cursor: String(index + 1) }));
 
-function page(items: object[], query: URLSearchParams): object[] {
+function cursorPage(items: object[], query: URLSearchParams): object[] {
     const start = Number(query.get("cursor") ?? 0);
     return withCursors(items).slice(start, start + Number(query.get("limit") ?? pageSize));
 }
@@ -151,7 +151,7 @@ export class RenderApi {
         const { method = "", url = "" } = request;
         const call: Call = { method, path: url.replace(/^\/v1/, "") };
         this.calls.push(call);
-        const { status, body } = await this.answer(request, call).catch((error: unknown): Answer => {
+        const { status, body } = await this.answer(request, call).catch((error: unknown): Reply => {
             const refusal = error instanceof Refusal ? error : new Refusal(500, String(error));
             return { status: refusal.status, body: { message: refusal.message } };
         });
@@ -161,7 +161,7 @@ export class RenderApi {
         response.end(body === undefined ? undefined : JSON.stringify(body));
     }
 
-    private async answer(request: IncomingMessage, call: Call): Promise<Answer> {
+    private async answer(request: IncomingMessage, call: Call): Promise<Reply> {
         if (request.headers.authorization !== `Bearer ${this.apiKey}`) throw new Refusal(401, "Unauthorized");
         const { pathname, searchParams: query } = new URL(call.path, "http://render");
         const [handler, id] = this.route(call.method, pathname);
@@ -203,13 +203,13 @@ export class RenderApi {
         return serviceJson(service, this.workspace.credentials.get(service.credentialId ?? ""));
     }
 
-    private secretFiles({ id, body }: Question): Answer {
+    private secretFiles({ id, body }: Question): Reply {
         this.workspace.service(id);
         mustBeEmpty(body, "secret files");
         return ok([]);
     }
 
-    private notifications({ id, body }: Question): Answer {
+    private notifications({ id, body }: Question): Reply {
         this.workspace.service(id);
         mustBeEmpty(body, "notification settings");
         return ok({ notificationsToSend: "default", previewNotificationsEnabled: "default", serviceId: id });
@@ -244,7 +244,7 @@ export class RenderApi {
                 ({ name, type }) => wanted("name", name) && wanted("ownerId", this.workspace.ownerId) && wanted("type", type),
             );
             return ok(
-                page(
+                cursorPage(
                     found.map((service) => ({ service })),
                     query,
                 ),
@@ -259,21 +259,21 @@ export class RenderApi {
         "GET /services/:id/custom-domains": ({ id, query }) => {
             const domains = this.workspace.domains.get(this.workspace.service(id).id) ?? [];
             return ok(
-                page(
+                cursorPage(
                     domains.map((name) => ({ customDomain: { name } })),
                     query,
                 ),
             );
         },
 
-        "GET /services/:id/env-vars": ({ id, query }) => ok(page(envVars(this.workspace.service(id)), query)),
+        "GET /services/:id/env-vars": ({ id, query }) => ok(cursorPage(envVars(this.workspace.service(id)), query)),
         "PUT /services/:id/env-vars": ({ id, body }) => ok(withCursors(envVars(this.workspace.updateEnvironment(id, body as EnvVarInput)))),
         "GET /services/:id/secret-files": (question) => this.secretFiles(question),
         "PUT /services/:id/secret-files": (question) => this.secretFiles(question),
 
         "GET /services/:id/deploys": ({ id, query }) =>
             ok(
-                page(
+                cursorPage(
                     this.workspace.service(id).deploys.map((deploy) => ({ deploy: deployJson(deploy) })),
                     query,
                 ),
