@@ -23,17 +23,18 @@
 #     TS_AUTHKEY                auth key (tskey-auth-...), which carries the node's tag; with
 #                               Tailnet Lock one that is signed (tskey-auth-...--TL...). Used
 #                               only while the disk holds no valid login.
-#     TS_EXTRA_ARGS             further flags of `tailscale up`, separated by blanks (none)
-#     TS_TAILSCALED_EXTRA_ARGS  further flags of tailscaled, separated by blanks (none)
 #     TS_NO_LOGS_NO_SUPPORT     true (default): tailscaled uploads no logs. Set it to false for
 #                               a tailnet that demands network flow logs.
+#   Only the tests set these:
+#     TS_EXTRA_ARGS             further flags of `tailscale up`, separated by blanks (none)
+#     TS_TAILSCALED_EXTRA_ARGS  further flags of tailscaled, separated by blanks (none)
 #     TS_JOIN_TIMEOUT           seconds to wait for the control plane (default 300)
 #     SSL_CERT_FILE             CA bundle for tailscaled as well as the app (the system's)
+#     DATA_DIR                  where the disk is, for the app too (default /app/backend/data)
 #
-# Disk: must be mounted at /app/backend/data (DATA_DIR overrides it, for the app
-# too). The node's state lies in its folder tailscale/, which only root can read:
-# with it lost, the node joins as another machine. All else there is handed to
-# the app's user, 10001, so the container must start as root.
+# Disk: must be mounted at DATA_DIR. The node's state lies in its folder tailscale/,
+# which only root can read: with it lost, the node joins as another machine. All else
+# there is handed to the app's user, 10001, so the container must start as root.
 #
 # Exit code: 0 after SIGTERM or SIGINT, once the app and then tailscaled have
 # stopped; otherwise never 0, whether the start was refused (one sentence on

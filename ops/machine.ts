@@ -21,7 +21,7 @@ async function node(): Promise<Finding> {
     try {
         const version = (await runCommand("node", ["--version"])).trim();
         return older(version.replace(/^v/, ""), least)
-            ? warning(`the one that pulumi finds is ${version}, older than the ${least} that this was tried with`, wayOut)
+            ? failure(`the one that pulumi finds is ${version}, and from ${least} on it runs TypeScript by itself`, wayOut)
             : ok(version);
     } catch (error) {
         return failure(`pulumi finds none (${(error as CommandFailed).message})`, wayOut);

@@ -190,8 +190,8 @@ describe("this machine", () => {
                 commands.install("node", { "--version": "v22.9.0\n" });
             },
             "Node.js",
-            "warning",
-            /v22\.9\.0, older than the 22\.18.*npx pulumi up/,
+            "failure",
+            /v22\.9\.0, and from 22\.18.*npx pulumi up/,
         ],
         [
             "no Node.js for pulumi",
