@@ -104,6 +104,7 @@ const hermes = new render.PrivateService(
             SANDBOX_MEMORY_MB: settings.sandboxMemoryMb,
             SANDBOX_IDLE_MINUTES: settings.sandboxIdleMinutes,
             SANDBOX_NETWORK: settings.sandboxNetwork,
+            FILE_LIMIT_MB: settings.uploadLimitMb,
             ...(settings.telegram && {
                 TELEGRAM_BOT_TOKEN: pulumi.secret(settings.telegram.botToken),
                 TELEGRAM_ALLOWED_USERS: settings.telegram.allowedUsers,

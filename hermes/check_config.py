@@ -141,7 +141,8 @@ def settings():
 
 @check
 def markdown():
-    expect("Markdown in platform_hints.api_server", "Markdown is rendered" in config()["platform_hints"]["api_server"].get("replace", ""), True)
+    hint = config()["platform_hints"]["api_server"].get("replace", "")
+    expect("Markdown and files in platform_hints.api_server", "Markdown is rendered" in hint and "MEDIA:/absolute/path" in hint, True)
 
 
 @check

@@ -14,6 +14,7 @@
 #   SANDBOX_MEMORY_MB       512-4096  MiB of its memory, requested and at most
 #   SANDBOX_IDLE_MINUTES    4         minutes without a command after which it is saved and ended
 #   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
+#   FILE_LIMIT_MB           2         size of a file that an answer may carry
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
 #   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored
 #   TELEGRAM_HOME_CHANNEL   -         chat id for messages that no chat asked for, e.g. of cron jobs

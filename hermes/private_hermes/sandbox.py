@@ -15,8 +15,9 @@ How: a command is a script in the arguments of an exec, or at the head of its st
 in a group of processes that can be ended by itself. What it writes comes back with its exit code as the last line, so that a command
 costs two calls; what is too much is left out in the sandbox, before it costs memory here.
 
-What goes in is the command and the files that the agent writes; what comes out is what a command prints. Hermes' ways to copy skills,
-caches and credentials in, and changes of skills out (tools/environments/file_sync.py), have no part in it.
+What goes in is the command and the files that the agent writes; what comes out is what a command prints, and a file that an answer
+names (files.py). Hermes' ways to copy skills, caches and credentials in, and changes of skills out (tools/environments/file_sync.py),
+have no part in it.
 """
 
 import asyncio
@@ -104,6 +105,22 @@ STOP_TREE = (
     "tree() { local child; for child in $(grep -ls \"^PPid:[[:space:]]*$1\\$\" /proc/[0-9]*/status | cut -d/ -f3); do tree $child; done; "
     "kill $1 2>/dev/null; }; tree "
 )
+
+# Prints a file of {limit} bytes at most; the exit code tells why not. What a link leads to counts.
+READ = """
+file={file}
+[ -e "$file" ] || exit 71
+[ ! -d "$file" ] || exit 72
+[ -f "$file" ] || exit 73
+[ "$(stat -Lc %s -- "$file")" -le {limit} ] || exit 74
+exec head -c $(({limit} + 1)) -- "$file" 2>/dev/null
+"""
+NOT_READ = {
+    71: "there is no such file in the sandbox",
+    72: "it is a folder; put it into an archive",
+    73: "it is no regular file",
+    74: "it is larger than {limit} MB",
+}
 
 # Whether the bytes of a command's output are a file that may be written back.
 whole_file = contextvars.ContextVar("whole_file", default=False)
@@ -450,6 +467,18 @@ class PersonSandbox(BaseEnvironment):
         if note:
             result["output"] = f"{note}\n{result['output']}"
         return result
+
+    def read_file(self, path, limit):
+        """The bytes of a file, at most so many. Raises SandboxError with the reason why not, and what Modal's client raises."""
+        self._wait_until_ready()
+        content, code = self._run(uuid.uuid4().hex, READ.format(file=shlex.quote(path), limit=limit), CALL, limit, 0, "")
+        if len(content) > limit:
+            code = 74
+        if code or not content:
+            reason = NOT_READ.get(code, "it can't be read") if code else "it is empty"
+            # The next command tells of a new sandbox, too.
+            raise SandboxError(". ".join(filter(None, [reason.format(limit=limit >> 20), (self._note or "").strip("[]")])))
+        return bytes(content)
 
     def _wait_until_ready(self):
         """Has a sandbox run before a command's time begins. A Stop ends the waiting, and not what is waited for."""

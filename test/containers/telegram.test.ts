@@ -1,8 +1,9 @@
 /** The agent on Telegram: who gets an answer and who doesn't, and scheduled jobs that report there. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
 import { logOf, output } from "../harness/docker.ts";
+import { png } from "../harness/picture.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 import { Telegram } from "../harness/telegram.ts";
 
@@ -161,6 +162,54 @@ test("each user's code runs in a sandbox of their own, that of a job in its make
         `CALL cronjob ${JSON.stringify({ action: "create", name: "code", schedule: "1m", prompt: run("cat /root/note; echo from the job") })}`,
     );
     await expectSaid(one, /hers[^]*from the job/, 150);
+});
+
+describe("a file that the agent names", () => {
+    const table = "Stadt;Einwohner\nZürich;448664\n";
+    const [photo, csv] = [png, table].map((content) => createHash("sha256").update(content).digest("hex"));
+
+    test("arrives as a photo or as a document, from a chat and from a job", async () => {
+        const encoded = (content: string | Buffer) => Buffer.from(content).toString("base64");
+        const code = `import base64
+open('/root/chart.png', 'wb').write(base64.b64decode('${encoded(png)}'))
+open('/root/Städte 1.csv', 'wb').write(base64.b64decode('${encoded(table)}'))
+print('Here:\\nMEDIA:/root/chart.png\\nMEDIA:/root/Städte 1.csv\\nMEDIA:/root/none.csv')`;
+        await telegram.write(partner, `${words("Work")} in your sandbox: ${code}`);
+        await expectSaid(partner, /^It has printed: Here:\n+\[none\.csv isn't here: there is no such file in the sandbox\.\]$/);
+        await expect.poll(() => telegram.files(partner), { timeout: 20_000 }).toHaveLength(2);
+        const job = words("Report");
+        await telegram.write(
+            partner,
+            `CALL cronjob ${JSON.stringify({ action: "create", name: "report", schedule: "1m", prompt: `${job}\nMEDIA:/root/chart.png\nMEDIA:/root/Städte 1.csv` })}`,
+        );
+        await expectSaid(partner, new RegExp(`^(?!Tool said)[^]*${job}`), 150);
+        await expect.poll(() => telegram.files(partner), { timeout: 20_000 }).toHaveLength(4);
+        const both = [
+            { kind: "photo", name: "chart.png", sha256: photo },
+            { kind: "document", name: "Städte_1.csv", sha256: csv },
+        ];
+        expect(await telegram.files(partner)).toEqual([...both, ...both]);
+        expect((await said(partner)).join("\n")).not.toMatch(/hermes-outbox|^MEDIA:/m);
+    });
+
+    test("never comes from the gateway, in whatever form it is named", async () => {
+        const picture = "/opt/data/cache/images/somebody.png";
+        await output(testbed.running("hermes"), "sh", "-c", `mkdir -p $(dirname ${picture}) && echo x >${picture}`);
+        const named = ["/etc/hermes/.env", "/etc/hermes/config.yaml", "/opt/data/state.db", picture, "~/../opt/data/state.db"];
+        const forms = named.flatMap((path) => [
+            `MEDIA:${path}`,
+            `look at MEDIA:${path} for this`,
+            `[it](sandbox:${path})`,
+            `MEDIA:"${path}"`,
+            `see ${path} now`,
+        ]);
+        const question = words("Show");
+        const before = await telegram.files(owner);
+        await telegram.write(owner, [question, ...forms].join("\n"));
+        await expectSaid(owner, question);
+        await catchUp();
+        expect(await telegram.files(owner)).toEqual(before);
+    });
 });
 
 test("it looks on the disk for nothing that is neither sealed nor the agent's own", async () => {

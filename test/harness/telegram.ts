@@ -45,6 +45,11 @@ export class Telegram {
         return (await this.ask("GET", `/chats/${chat}`)) as string[];
     }
 
+    /** The files that the bot has sent into a chat. */
+    async files(chat: number): Promise<{ kind: "photo" | "document"; name: string; sha256: string }[]> {
+        return (await this.ask("GET", `/files/${chat}`)) as Awaited<ReturnType<Telegram["files"]>>;
+    }
+
     async calls(): Promise<Call[]> {
         return (await this.ask("GET", "/calls")) as Call[];
     }

@@ -213,6 +213,7 @@ describe("the environments", () => {
             SANDBOX_MEMORY_MB: "512-4096",
             SANDBOX_IDLE_MINUTES: "4",
             SANDBOX_NETWORK: "open",
+            FILE_LIMIT_MB: "2",
             OPENROUTER_API_KEY: settings.openrouterApiKey,
             MODAL_TOKEN_ID: settings.modalTokenId,
             MODAL_TOKEN_SECRET: settings.modalTokenSecret,
@@ -263,7 +264,11 @@ describe("the environments", () => {
             webuiSignup: "true",
             webuiAdminEmail: "Owner@Example.org",
         });
-        expect(environment(program, "hermes")).toMatchObject({ HERMES_MODEL: "anthropic/claude-opus-5", HERMES_TIMEZONE: "Europe/Zurich" });
+        expect(environment(program, "hermes")).toMatchObject({
+            HERMES_MODEL: "anthropic/claude-opus-5",
+            HERMES_TIMEZONE: "Europe/Zurich",
+            FILE_LIMIT_MB: "1",
+        });
         expect(environment(program, "open-webui")).toMatchObject({
             TS_HOSTNAME: "chat",
             WEBUI_URL: "https://chat.cat-crocodile.ts.net",

@@ -13,7 +13,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def body(self):
-        return self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        return self.bytes().decode()
+
+    def bytes(self):
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def send_json(self, status, body):
         data = json.dumps(body).encode()

@@ -7,27 +7,33 @@ People write by POST /updates on port 8000: {"from": user id, "text", "chat": gr
 "age": seconds since then}.
 A mention (@private_hermes_bot) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
 the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
-was called, with its parameters; GET /pending how many updates wait for the bot. Port 8000 answers on loopback only: it is
-for `docker exec`.
+was called, with its parameters; GET /pending how many updates wait for the bot; GET /files/<id> what the bot has sent into
+that chat besides texts, as {"kind": "photo" or "document", "name", "sha256"}. Port 8000 answers on loopback only: it is for
+`docker exec`.
 
 As at Telegram: a bot can't write to somebody who never wrote to it, updates wait until they are fetched with an offset
-beyond them, and deleteWebhook may drop those that wait.
+beyond them, deleteWebhook may drop those that wait, and an album has 2 to 10 items (core.telegram.org/bots/api,
+"sendMediaGroup"; 400 otherwise).
 
 Failures that it plays: a wrong token (401), a chat that doesn't exist, a message that is too long or to be edited and gone or
 unchanged (400), an unknown method (404); and those of POST /faults on port 8000, {"method", "times", "code", "description",
 "retry_after": seconds, with 429 only}: the next calls of that method are refused so. What is sent with each is in Telegram's
 own words (core.telegram.org/bots/api, "Making requests"; "Conflict" as its servers say it to a second poller).
 
-What it does not imitate: webhooks, files, inline keyboards, topics, limits of its own (429) and pollers that it counts (409),
+What it does not imitate: webhooks, files that people send, other kinds of files, limits of
+their size and what a photo is, inline keyboards, topics, limits of its own (429) and pollers that it counts (409),
 privacy mode (a group's bot sees every message here), rules of MarkdownV2, methods newer than sendMessageDraft (404, as from an
 older server), and what people's apps show.
 """
 
+import hashlib
 import json
 import os
 import re
 import threading
 import time
+from email import policy
+from email.parser import BytesParser
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from serving import Handler, serve
@@ -41,6 +47,7 @@ calls = []
 faults = {}  # what the next calls of a method are refused with
 chats = {}  # what Telegram knows of a chat, by its id
 shown = {}  # text by message id, by chat id; in the order in which they were sent
+files = {}  # what was sent besides texts, by chat id
 ids = iter(range(1, 1_000_000))
 
 
@@ -115,11 +122,46 @@ def delete(parameters):
     return True
 
 
+def send_file(kind, parameters):
+    chat, number, (name, content) = known(parameters), next(ids), attached(parameters, parameters[kind])
+    files.setdefault(chat["id"], []).append({"kind": kind, "name": name, "sha256": hashlib.sha256(content).hexdigest()})
+    sizes = {"file_id": str(number), "file_unique_id": str(number), "width": 1, "height": 1}
+    return {**message(chat, number, ""), kind: [sizes] if kind == "photo" else sizes}
+
+
+def send_album(parameters):
+    items = json.loads(parameters["media"])
+    if not 2 <= len(items) <= 10:
+        raise Refused(400, "Bad Request: group of media must include 2-10 items")
+    return [send_file(item["type"], {**parameters, item["type"]: item["media"]}) for item in items]
+
+
+def attached(parameters, value):
+    """A file of a request: its name and its bytes."""
+    return value if isinstance(value, tuple) else parameters[value.removeprefix("attach://")]
+
+
+def parameters_of(headers, body):
+    """The parameters of a call; a file is (name, bytes)."""
+    kind = headers.get("Content-Type", "")
+    if not kind.startswith("multipart/form-data"):
+        return {key: values[-1] for key, values in parse_qs(body.decode(), keep_blank_values=True).items()}
+    parts = BytesParser(policy=policy.HTTP).parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body).get_payload()
+    found = {}
+    for part in parts:
+        content = part.get_payload(decode=True)
+        found[part.get_param("name", header="content-disposition")] = (part.get_filename(), content) if part.get_filename() else content.decode()
+    return found
+
+
 METHODS = {
     "getMe": lambda _: {**BOT, "can_join_groups": True, "can_read_all_group_messages": True, "supports_inline_queries": False},
     "getUpdates": get_updates,
     "deleteWebhook": delete_webhook,
     "sendMessage": send,
+    "sendPhoto": lambda parameters: send_file("photo", parameters),
+    "sendDocument": lambda parameters: send_file("document", parameters),
+    "sendMediaGroup": send_album,
     "editMessageText": edit,
     "deleteMessage": delete,
     "getChat": lambda parameters: {**known(parameters), "accent_color_id": 0, "max_reaction_count": 11},
@@ -130,14 +172,14 @@ METHODS = {
 
 class BotApi(Handler):
     def do_POST(self):
-        body = self.body()
+        body = self.bytes()
         token, _, method = unquote(urlsplit(self.path).path).removeprefix("/bot").partition("/")
-        parameters = {key: values[-1] for key, values in parse_qs(body, keep_blank_values=True).items()}
+        parameters = parameters_of(self.headers, body)
         try:
             if token != TOKEN:
                 raise Refused(401, "Unauthorized")
             with changed:
-                calls.append({"method": method, "parameters": parameters})
+                calls.append({"method": method, "parameters": {key: value for key, value in parameters.items() if isinstance(value, str)}})
                 fault = faults.get(method, {"times": 0})
                 fault["times"] -= 1
             if fault["times"] >= 0:
@@ -167,6 +209,8 @@ class People(Handler):
         with changed:
             if path == "/calls":
                 return self.send_json(200, calls)
+            if path.startswith("/files/"):
+                return self.send_json(200, files.get(int(path.removeprefix("/files/")), []))
             if path == "/pending":
                 return self.send_json(200, len(updates))
             return self.send_json(200, list(shown.get(int(path.removeprefix("/chats/")), {}).values()))

@@ -1,0 +1,237 @@
+"""Has a file that the agent names in an answer arrive with the person: out of that person's sandbox, and from nowhere else.
+
+The agent writes `MEDIA:/path` at the end of a line, as Hermes' own hints have it, or `[words](sandbox:/path)`, which models know from
+elsewhere. Hermes 0.19.0 looks for such a path on the gateway's own disk, where none of the agent's files are but everybody's chats,
+and in the page only where an answer isn't streamed. All of that is replaced.
+
+In the page the file's bytes take the place of its name, as a data URL in one piece of the stream. Open WebUI stores them as a file of
+the person who chats, with a link to it (openwebui/files.py); the place is told along, so that in the history of later requests, and
+in Hermes' own, stands what the model wrote. A file that can't be had leaves a sentence, which the model reads, too.
+
+Elsewhere, as on Telegram, the bytes go through a file of a folder from which alone Hermes' adapters may send.
+"""
+
+import asyncio
+import base64
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from gateway.platforms import api_server, base
+from gateway.platforms.api_server import APIServerAdapter
+from hermes_cli import plugins
+
+from . import replace
+from .people import asks, person_of_task
+from .sandbox import HOME, SandboxError, explained, sandbox_of
+
+# Bytes of one file, the same as of an upload. What a data URL of this size costs is in docs/figures.md.
+LIMIT = int(os.environ.get("FILE_LIMIT_MB", "2")) << 20
+# In one answer, lest one fills the disk.
+MAX_FILES = 20
+# Each is held five times over on its way, here and in Open WebUI.
+at_once = threading.Semaphore(2)
+
+# Not on the disk: what lies here is on its way, and may go after so many seconds.
+OUTBOX = Path(os.path.realpath(tempfile.gettempdir())) / "hermes-outbox"
+ON_ITS_WAY = 3600
+
+# What the browser shows as a picture, by its first bytes and never by its name: an SVG is a page with scripts.
+PICTURES = [(rb"\x89PNG\r\n", "image/png"), (rb"\xff\xd8\xff", "image/jpeg"), (rb"GIF8[79]a", "image/gif"), (rb"RIFF....WEBP", "image/webp")]
+
+# A path with blanks ends with a dot and some letters; otherwise the rest of a sentence would be one.
+PLACE = re.compile(
+    r"""[`"'*]{0,3}MEDIA:[ \t]*[`"'*]{0,3}(?P<path>~?/(?:\S+?|(?:(?!MEDIA:).)+?\.\w{1,8}))[`"'*]{0,3}[.,;]?\s*?(?=$|[`"'*]{0,3}MEDIA:)"""
+    r"""|!?\[[^\[\]\n]*\]\(<?sandbox:(?P<link>/[^)>\n]+)>?\)"""
+)
+
+
+def beginning_of(text):
+    """An expression for the beginnings of a text, the empty one included."""
+    return f"(?:{re.escape(text[0])}{beginning_of(text[1:])})?" if text else ""
+
+
+# The end of a line that isn't complete, as far as it may become such a place.
+BEGUN = re.compile(
+    rf"""(?:[`"'*]{{0,3}}(?:MEDIA:.*|{beginning_of('MEDIA:')})|!|!?\[[^\[\]\n]*(?:\](?:\(<?(?:sandbox:.*|{beginning_of('sandbox:')}))?)?)$"""
+)
+NOT_STREAMED = "files come with streamed answers only, so switch streaming on in the settings of this chat"
+# What openwebui/files.py makes of a place.
+LINK = re.compile(r"!?\[([^\[\]\n]*)\]\(/api/v1/files/[\w-]+/content[^\s)#]*#(MEDIA|sandbox):([^\s)]+)\)")
+
+
+class Answer:
+    """An answer that comes in pieces, in which each file's place is filled; `fill` makes a text of a path and how it was written."""
+
+    def __init__(self, fill):
+        self._fill, self._line, self._passed, self._code, self._files = fill, "", 0, False, 0
+
+    def add(self, text):
+        """Takes a piece; gives those that are ready, each file in one of its own."""
+        for piece in re.findall(r"[^\n]*\n|[^\n]+", text):
+            self._line += piece
+            if piece.endswith("\n"):
+                yield from self.end()
+            elif ready := self._line[self._passed : None if self._code else BEGUN.search(self._line, self._passed).start()]:
+                self._passed += len(ready)
+                yield ready
+
+    def end(self):
+        """Gives what is left of the line."""
+        rest, line = self._line[self._passed :], self._line
+        self._line, self._passed = "", 0
+        if re.match(r"\s*(```|~~~)", line):
+            self._code = not self._code
+        while not self._code and (found := PLACE.search(rest)):
+            if found.start():
+                yield rest[: found.start()]
+            rest = rest[found.end() :]
+            yield self._filled(found)
+        if rest:
+            yield rest
+
+    def _filled(self, found):
+        self._files += 1
+        path = found["path"] or unquote(found["link"])
+        if self._files > MAX_FILES:
+            return missing(path, f"this answer has more than {MAX_FILES} files")
+        return self._fill(re.sub("^~", HOME, path), "MEDIA" if found["path"] else "sandbox")
+
+
+def filled(text, fill):
+    answer = Answer(fill)
+    return "".join([*answer.add(text), *answer.end()])
+
+
+def name_of(path):
+    """A file's name as it can stand in Markdown, in a header and in a path."""
+    name = re.sub(r"[^\w .,()+=@&%#'~;-]", "_", os.path.basename(path.rstrip("/")))
+    stem, end = os.path.splitext(name.strip(" .'"))
+    return f"{stem[:80]}{end[:20]}" or "file"
+
+
+def missing(path, reason):
+    return f"[{name_of(path)} isn't here: {reason.rstrip('.')}.]"
+
+
+def read(person, path):
+    """The bytes of a file in a person's sandbox. Raises SandboxError with the reason why not."""
+    try:
+        return sandbox_of(person).read_file(path, LIMIT)
+    except SandboxError:
+        raise
+    except Exception as error:
+        raise explained(error) from error
+
+
+def for_page(person):
+    """Fills the place of a file with its bytes, as openwebui/files.py takes them."""
+
+    def fill(path, written):
+        with at_once:
+            try:
+                content = read(person, path)
+            except SandboxError as error:
+                return missing(path, str(error))
+            kind = next((kind for start, kind in PICTURES if re.match(start, content, re.DOTALL)), None)
+            name, source = name_of(path), f"{written}:{quote(path)}"
+            url = f"data:{kind or 'application/octet-stream'};name={quote(name, safe='')};source={source};base64,{base64.b64encode(content).decode()}"
+            return f"{'!' if kind else ''}[{name}]({url})"
+
+    return fill
+
+
+def for_chat(person):
+    """Fills the place of a file with the path of one in the outbox, as Hermes' adapters take it."""
+
+    def fill(path, written):
+        with at_once:
+            try:
+                content = read(person, path)
+            except SandboxError as error:
+                return missing(path, str(error))
+            OUTBOX.mkdir(mode=0o700, exist_ok=True)
+            for folder in OUTBOX.iterdir():
+                if time.time() - folder.stat().st_mtime > ON_ITS_WAY:
+                    shutil.rmtree(folder, ignore_errors=True)
+            # Nobody else's answer can name it. Without what would end the path for Hermes (_normalize_media_tag_path in base.py).
+            file = OUTBOX / uuid.uuid4().hex / (re.sub(r"[\s']", "_", name_of(path)).rstrip(",;)") or "file")
+            file.parent.mkdir(mode=0o700)
+            file.write_bytes(content)
+            return f"MEDIA:{file}"
+
+    return fill
+
+
+def of_outbox(path):
+    """The path of a file that may be sent, or None."""
+    try:
+        file = Path(str(path).strip()).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return str(file) if file.parent.parent == OUTBOX and file.is_file() else None
+
+
+def as_written(content):
+    """A message with the places of files as the model wrote them."""
+    if isinstance(content, list):
+        return [{**part, "text": as_written(part["text"])} if isinstance(part, dict) and isinstance(part.get("text"), str) else part for part in content]
+    if not isinstance(content, str) or "/api/v1/files/" not in content:
+        return content
+    return LINK.sub(lambda found: f"[{found[1]}](sandbox:{found[3]})" if found[2] == "sandbox" else f"MEDIA:{unquote(found[3])}", content)
+
+
+def install():
+    async def run_agent(self, *arguments, stream_delta_callback=None, **more):
+        if not stream_delta_callback:
+            result, usage = await run(self, *arguments, **more)
+            # Not the bytes, for nobody would take them out of the text again.
+            said = filled(result.get("final_response") or "", lambda path, written: missing(path, NOT_STREAMED))
+            return {**result, "final_response": said}, usage
+
+        answer, late = Answer(for_page(asks.get()[0])), []
+
+        def write(pieces):
+            for piece in pieces:
+                stream_delta_callback(piece)
+
+        def on_delta(delta):
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                write(answer.end() if delta is None else answer.add(delta))
+            else:
+                # Not from the agent's thread, as what failures.py adds: a file would be waited for where everybody's chats run.
+                late.append(delta)
+
+        result = await run(self, *arguments, stream_delta_callback=on_delta, **more)
+
+        def finish():
+            for delta in late:
+                write(answer.add(delta))
+            write(answer.end())
+
+        await asyncio.to_thread(finish)
+        return result
+
+    # failures.py and messages.py have proven their signatures.
+    run = replace(APIServerAdapter, "_run_agent", run_agent)
+    normalize = replace(api_server, "_normalize_multimodal_content", lambda content: normalize(as_written(content)))
+    # It would read them on the gateway.
+    replace(api_server, "_resolve_media_to_data_urls", lambda text: text, "(text: str) -> str")
+
+    # Called at the end of each turn, once the answer is in the history, on the thread by which people.py knows whose it is.
+    def invoke_hook(hook_name, **more):
+        if hook_name != "transform_llm_output" or more["platform"] == "api_server":
+            return invoke(hook_name, **more)
+        text = filled(more["response_text"], for_chat(person_of_task(more["session_id"])))
+        return [text] if text != more["response_text"] else []
+
+    invoke = replace(plugins, "invoke_hook", invoke_hook, "(hook_name: 'str', **kwargs: 'Any') -> 'List[Any]'")
+    replace(base, "validate_media_delivery_path", of_outbox, "(path: str) -> Optional[str]")

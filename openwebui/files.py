@@ -1,0 +1,67 @@
+"""Stores the files of an answer, which come in it as data URLs, as files of the person who chats.
+
+Open WebUI 0.12.4 does so with pictures alone, under a name of its own (`convert_markdown_base64_images` in open_webui/utils/files.py,
+called for each piece of a stream). Here any file is kept under the name that Hermes gives it (hermes/private_hermes/files.py), and a
+link takes its place. What is behind the number sign tells Hermes, in later requests, what the model wrote there.
+
+On the disk the file has no name, and nothing but a picture has a type: whatever a page or a drawing from the sandbox holds, Open WebUI
+serves it as bytes to keep or as plain text, and no browser runs it as a part of the page.
+
+The Dockerfile adds a call of `install` to the end of open_webui/utils/files.py, and sees that it is used.
+"""
+
+import asyncio
+import base64
+import inspect
+import io
+import logging
+import re
+import uuid
+from urllib.parse import unquote
+
+from open_webui.models.chats import Chats
+from open_webui.models.files import FileForm, Files
+from open_webui.storage.provider import Storage
+
+FILE = re.compile(
+    r"(!?)\[([^\[\]\n]*)\]\(data:(image/(?:png|jpeg|gif|webp)|application/octet-stream);name=([^;,()\s]+);source=([^;,()\s]+);base64,([\w+/=]+)\)"
+)
+NOT_STORED = "[{} isn't here: it can't be stored. The log of the service open-webui in Render's dashboard tells why.]"
+# The parameters of what is replaced.
+CONVERT = ["request", "content", "metadata", "user"]
+
+log = logging.getLogger(__name__)
+
+
+async def store(name, kind, content, metadata, user):
+    """Makes a file of a person; gives its id. It belongs to the chat, so that who may read that may read it."""
+    id = str(uuid.uuid4())
+    _, path = await asyncio.to_thread(Storage.upload_file, io.BytesIO(content), id, {})
+    meta = {"name": name, "content_type": kind, "size": len(content), "data": {"from": "sandbox"}}
+    await Files.insert_new_file(user.id, FileForm(id=id, filename=name, path=path, meta=meta))
+    if metadata.get("chat_id") and metadata.get("message_id"):
+        await Chats.insert_chat_files(metadata["chat_id"], metadata["message_id"], [id], user.id)
+    return id
+
+
+async def with_links(request, content, metadata, user):
+    """A piece of an answer with a link in the place of each file."""
+    parts, end = [], 0
+    for found in FILE.finditer(content):
+        picture, text, kind, name, source, encoded = found.groups()
+        try:
+            id = await store(unquote(name), kind, base64.b64decode(encoded), metadata, user)
+            link = f"{picture}[{text}](/api/v1/files/{id}/content{'' if picture else '?attachment=true'}#{source})"
+        except Exception:
+            log.exception("A file of an answer can't be stored")
+            link = NOT_STORED.format(text)
+        parts += [content[end : found.start()], link]
+        end = found.end()
+    return "".join([*parts, content[end:]])
+
+
+def install(utils):
+    """Replaces a function of open_webui/utils/files.py, given as its namespace; raises when it isn't what it was."""
+    if list(inspect.signature(utils["convert_markdown_base64_images"]).parameters) != CONVERT:
+        raise RuntimeError(f"convert_markdown_base64_images has other parameters than {CONVERT}")
+    utils["convert_markdown_base64_images"] = with_links

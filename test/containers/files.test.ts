@@ -1,0 +1,246 @@
+/** Files that the agent gives: out of a person's sandbox, by way of Hermes' answer, into the page. */
+import { createHash, randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { output, outputOf } from "../harness/docker.ts";
+import { png } from "../harness/picture.ts";
+import { type Session, Testbed, words } from "../harness/testbed.ts";
+
+let testbed: Testbed;
+let owner: Session;
+
+beforeAll(async () => {
+    testbed = await Testbed.create();
+    await testbed.start("hermes");
+    // Looks for files that nobody needs every few seconds, and not once a day.
+    await testbed.start("open-webui", { LEFTOVERS_EVERY: "3" });
+    owner = await testbed.signIn();
+});
+afterAll(() => testbed.remove());
+
+const csv = 'Stadt;Einwohner\nZürich;448664\n"a, b";1\r\n';
+const sha256 = (content: string | Buffer) => createHash("sha256").update(content).digest("hex");
+
+/** Has code run in a new chat; gives the answer as it is stored. What the code prints on a line is a line of the answer. */
+const answerTo = (code: string, token = owner.token) => testbed.sendFromPage(token, `${words("Work")} in your sandbox: ${code}`);
+/** Python that writes files, by their paths. */
+const writing = (files: Record<string, string | Buffer>) =>
+    `import base64, os\nfor path, content in ${JSON.stringify(Object.entries(files).map(([path, content]) => [path, Buffer.from(content).toString("base64")]))}:\n` +
+    " os.makedirs(os.path.dirname(path), exist_ok=True)\n open(path, 'wb').write(base64.b64decode(content))\n";
+/** Python that ends with an answer in which each of these lines stands, below a first one. */
+const naming = (...lines: string[]) => `print('\\n'.join(${JSON.stringify(["Here:", ...lines])}))`;
+const first = "It has printed: Here:\n";
+
+/** What the server of the page answers to a browser that opens a link. */
+async function open(token: string, link: string): Promise<{ status: number; type: string; disposition: string; sha256: string }> {
+    const program = `
+import hashlib, json, sys, urllib.request, urllib.error
+call = json.load(sys.stdin)
+try:
+    answer = urllib.request.urlopen(urllib.request.Request(call["url"], headers={"Authorization": f"Bearer {call['token']}"}))
+except urllib.error.HTTPError as error:
+    answer = error
+print(json.dumps({"status": answer.status, "type": answer.headers["content-type"], "disposition": answer.headers["content-disposition"] or "", "sha256": hashlib.sha256(answer.read()).hexdigest()}))`;
+    const url = `http://${testbed.address("open-webui")}${link}`;
+    return JSON.parse(await outputOf(testbed.openRouter, ["python3", "-c", program], JSON.stringify({ url, token }))) as Awaited<ReturnType<typeof open>>;
+}
+
+/** The links of an answer: whether each is shown as a picture, its words and its address. */
+const linksIn = (answer: string) =>
+    [...answer.matchAll(/(!?)\[([^\]]*)\]\((\/api\/v1\/files\/[^)\s]*)\)/g)].map(([, picture, name, link]) => ({ shown: picture === "!", name, link }));
+
+describe("a file that the agent names", () => {
+    let answer: string;
+
+    beforeAll(async () => {
+        const files = { "/root/plots/chart 1.png": png, "/root/Städte.csv": csv, "/mnt/data/more.txt": "more" };
+        answer = await answerTo(
+            writing(files) + naming("MEDIA:/root/plots/chart 1.png", "- `MEDIA:/root/Städte.csv`", "and [the rest](sandbox:/mnt/data/more.txt)."),
+        );
+    });
+
+    test("is shown or offered in its place, byte for byte, under its name", async () => {
+        const [picture, table, rest] = linksIn(answer);
+        expect(answer).toBe(`${first}![chart 1.png](${picture.link})\n- [Städte.csv](${table.link})\nand [more.txt](${rest.link}).`);
+        expect(await open(owner.token, picture.link)).toMatchObject({ status: 200, type: "image/png", sha256: sha256(png) });
+        expect(await open(owner.token, table.link)).toMatchObject({
+            status: 200,
+            disposition: `attachment; filename*=UTF-8''${encodeURIComponent("Städte.csv")}`,
+            sha256: sha256(csv),
+        });
+        expect(await open(owner.token, rest.link)).toMatchObject({ sha256: sha256("more") });
+    });
+
+    test("is of the person who chats, and nobody else's", async () => {
+        const join = async (name: string) => {
+            const account = { name, email: `${name}@example.com`, password: randomUUID(), role: "user" };
+            return ((await testbed.webui("POST", "/api/v1/auths/add", { bearer: owner.token, body: account })).body as Session).token;
+        };
+        const [anna, ben] = [await join("anna"), await join("ben")];
+        const [{ link }] = linksIn(await answerTo(writing({ "/root/hers.csv": csv }) + naming("MEDIA:/root/hers.csv"), anna));
+        expect(await open(anna, link)).toMatchObject({ status: 200, sha256: sha256(csv) });
+        expect(await open(ben, link)).toMatchObject({ status: 404 });
+        expect(await open("", link)).toMatchObject({ status: 401 });
+        // Nor does his agent find it, in a sandbox of his own.
+        expect(await answerTo(naming("MEDIA:/root/hers.csv"), ben)).toMatch(/hers\.csv isn't here/);
+    });
+
+    test("comes back to the model as what it wrote, without a byte, and stands so in Hermes' own history", async () => {
+        await testbed.forgetCalls();
+        const question = words("And now?");
+        const history = [
+            { role: "user", content: "Draw" },
+            { role: "assistant", content: answer },
+        ];
+        await testbed.chat([...history, { role: "user", content: question }]);
+        const [{ messages }] = await testbed.asked(question);
+        expect(messages.find(({ role }) => role === "assistant")?.content).toBe(
+            `${first}MEDIA:/root/plots/chart 1.png\n- MEDIA:/root/Städte.csv\nand [more.txt](sandbox:/mnt/data/more.txt).`,
+        );
+        const kept = await output(
+            testbed.running("hermes"),
+            "python",
+            "-c",
+            "import sqlite3; print([r[0] for r in sqlite3.connect('/opt/data/state.db').execute(\"select content from messages where role = 'assistant'\")])",
+        );
+        expect(kept).toContain("MEDIA:/root/plots/chart 1.png");
+        expect(kept).not.toMatch(/base64|api\/v1\/files/);
+    });
+});
+
+describe("what isn't given", () => {
+    test("is said in its place: missing, a folder, a device, too large, empty, and whatever is on the gateway", async () => {
+        const limit = Number(testbed.environment("hermes").FILE_LIMIT_MB) << 20;
+        const places: [path: string, reason: string][] = [
+            ["/root/none.png", "there is no such file in the sandbox"],
+            ["/root/folder", "it is a folder; put it into an archive"],
+            ["/dev/zero", "it is no regular file"],
+            ["/root/large.bin", "it is larger than 2 MB"],
+            ["/root/empty.txt", "it is empty"],
+            ["/etc/hermes/.env", "there is no such file in the sandbox"],
+            ["/opt/data/state.db", "there is no such file in the sandbox"],
+            ["/opt/data/../data/state.db", "there is no such file in the sandbox"],
+            ["/root/to-the-gateway", "there is no such file in the sandbox"],
+        ];
+        const code = `import os
+os.makedirs('/root/folder', exist_ok=True)
+open('/root/large.bin', 'wb').write(bytes(${limit + 1}))
+open('/root/whole.bin', 'wb').write(bytes(${limit}))
+open('/root/empty.txt', 'w')
+os.symlink('/opt/data/state.db', '/root/to-the-gateway')
+`;
+        const answer = await answerTo(code + naming(...places.map(([path]) => `MEDIA:${path}`), "MEDIA:/root/whole.bin"));
+        const lines = answer.split("\n").slice(1);
+        expect(lines.slice(0, -1)).toEqual(places.map(([path, reason]) => `[${path.split("/").at(-1)?.replace(/^\./, "")} isn't here: ${reason}.]`));
+        const [{ link }] = linksIn(answer);
+        expect(await open(owner.token, link)).toMatchObject({ sha256: sha256(Buffer.alloc(limit)) });
+    });
+
+    test("a path in the middle of a sentence, or in code, is neither", async () => {
+        const prose = ["I write MEDIA:/absolute/path on a line of its own.", "```", "MEDIA:/root/none.png", "```"];
+        expect(await answerTo(naming(...prose))).toBe(`${first}${prose.join("\n")}`);
+    });
+
+    test("what was in a sandbox that has ended is said to be gone, and the next command has a new one", async () => {
+        await answerTo(writing({ "/root/lost.txt": "lost" }) + "print('done')");
+        for (const { id } of await testbed.modal.running()) await testbed.modal.end(id);
+        expect(await testbed.sendFromPage(owner.token, "Again\nMEDIA:/root/lost.txt")).toMatch(
+            /^Echo: Again\n\[lost\.txt isn't here: there is no such file in the sandbox\. The sandbox had ended\. This is a new one, with no files[^\n]*\]$/,
+        );
+        expect(await answerTo("print('alive')")).toMatch(/The sandbox had ended.*\nalive/);
+    });
+});
+
+describe("a file from the sandbox runs no script in the page's origin", () => {
+    const page = "<!doctype html><script>document.title = 'run'</script>";
+    const drawing = '<svg xmlns="http://www.w3.org/2000/svg"><script>document.title = "run"</script></svg>';
+
+    test.for<[path: string, content: string]>([
+        ["/root/page.html", page],
+        ["/root/drawing.svg", drawing],
+        ["/root/page.png", page],
+        ["/root/page.xhtml", page],
+        ["/root/page", page],
+    ])("%s is bytes to keep, whoever asks for it and how", async ([path, content]) => {
+        const answer = await answerTo(writing({ [path]: content }) + naming(`MEDIA:${path}`));
+        const [{ shown, link }] = linksIn(answer);
+        expect(shown).toBe(false);
+        const [file] = link.split("/content");
+        for (const way of ["", "?attachment=true", "/page.html"])
+            expect(await open(owner.token, `${file}/content${way}`)).toMatchObject({
+                status: 200,
+                disposition: expect.stringMatching(/^attachment; filename\*=UTF-8''[\w.]+$/) as string,
+                sha256: sha256(content),
+            });
+        expect((await open(owner.token, `${file}/content`)).type).toBe("application/octet-stream");
+        // Here Open WebUI serves an admin's files for frames of the page, with the type of the name on its disk.
+        expect(await open(owner.token, `${file}/content/html`)).toMatchObject({ status: 200, type: "application/octet-stream" });
+    });
+
+    test("a name can't break out of a header, a link or a path", async () => {
+        const names = ['x"; filename=evil.html', "a\rb.csv", "](javascript:alert(1)).csv", "..%2f..%2fetc.csv", "{}.csv", `${"ä".repeat(120)}.csv`];
+        const files = Object.fromEntries(names.map((name, at) => [`/root/names/${at}/${name}`, "x"]));
+        const answer = await answerTo(writing(files) + naming(...Object.keys(files).map((path) => `MEDIA:${path}`)));
+        const links = linksIn(answer);
+        expect(links.map(({ name }) => name)).toEqual([
+            "x_; filename=evil.html",
+            "a_b.csv",
+            "_(javascript_alert(1)).csv",
+            "%2f..%2fetc.csv",
+            "__.csv",
+            `${"ä".repeat(80)}.csv`,
+        ]);
+        for (const { name, link } of links)
+            expect(await open(owner.token, link)).toMatchObject({
+                status: 200,
+                disposition: `attachment; filename*=UTF-8''${encodeURIComponent(name).replace(/[()']/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`)}`,
+                sha256: sha256("x"),
+            });
+        expect(await output(testbed.running("open-webui"), "sh", "-c", "ls /app/backend/data/uploads")).toMatch(/^([0-9a-f-]{36}\n)*[0-9a-f-]{36}\n?$/);
+    });
+});
+
+describe("a file on the disk", () => {
+    /** Makes an upload, as the page does; gives its id. */
+    async function upload(): Promise<string> {
+        const program = `
+import json, sys, urllib.request
+call = json.load(sys.stdin)
+body = b'--x\\r\\nContent-Disposition: form-data; name="file"; filename="note.txt"\\r\\nContent-Type: text/plain\\r\\n\\r\\nnote\\r\\n--x--\\r\\n'
+headers = {"Authorization": f"Bearer {call['token']}", "Content-Type": "multipart/form-data; boundary=x"}
+print(urllib.request.urlopen(urllib.request.Request(call["url"], body, headers)).read().decode())`;
+        const url = `http://${testbed.address("open-webui")}/api/v1/files/`;
+        const { id } = JSON.parse(await outputOf(testbed.openRouter, ["python3", "-c", program], JSON.stringify({ url, token: owner.token }))) as {
+            id: string;
+        };
+        return id;
+    }
+
+    const onDatabase = (statement: string) =>
+        output(
+            testbed.running("open-webui"),
+            "python3",
+            "-c",
+            `import sqlite3; db = sqlite3.connect("/app/backend/data/webui.db", timeout=30); db.execute("${statement}"); db.commit()`,
+        );
+
+    test("goes a week after it was made if no chat shows it, and stays as long as one does", async () => {
+        const code = writing({ "/root/report.csv": csv }) + naming("MEDIA:/root/report.csv");
+        const kept = linksIn(await answerTo(code))[0].link;
+        const dropped = linksIn(await answerTo(code))[0].link;
+        const [{ id: chat }] = await testbed.chats(owner.token); // the newest first
+        // Of two uploads, one is named in a chat.
+        const [sent, unsent] = [await upload(), await upload()];
+        await testbed.sendFromPage(owner.token, `What is in ${sent}?`);
+        expect((await testbed.webui("DELETE", `/api/v1/chats/${chat}`, { bearer: owner.token })).status).toBe(200);
+        const young = await upload();
+        const status = async (link: string) => (await open(owner.token, link.startsWith("/") ? link : `/api/v1/files/${link}/content`)).status;
+        const all = [kept, dropped, sent, unsent, young];
+        expect(await Promise.all(all.map(status))).toEqual([200, 200, 200, 200, 200]);
+        await onDatabase(`update file set created_at = created_at - 8 * 86400 where id != '${young}'`);
+        await expect.poll(() => Promise.all(all.map(status)), { timeout: 30_000 }).toEqual([200, 404, 200, 404, 200]);
+        const left = await output(testbed.running("open-webui"), "ls", "/app/backend/data/uploads");
+        expect(left).not.toContain(dropped.split("/")[4]);
+        expect(left).not.toContain(unsent);
+        expect(left).toContain(kept.split("/")[4]);
+    });
+});
