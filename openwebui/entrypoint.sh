@@ -216,16 +216,16 @@ tailscale_up() {
   return "$rc"
 }
 
-# What only the tailnet's admin can put right.
+# What only the tailnet's admin can put right: four answers, a line each, of one look.
 check_tailnet() {
-  local name expiry
-  [[ $(status '.CertDomains | length') -gt 0 ]] || die "The tailnet has no HTTPS certificates: click Enable HTTPS at $ADMIN/dns."
-  name=$(status '.Self.DNSName | rtrimstr(".")')
+  local https name tagged expiry
+  { read -r https && read -r name && read -r tagged && read -r expiry; } < <(status "
+    (.CertDomains | length), (.Self.DNSName | rtrimstr(\".\")), (.Self.Tags // [] | index(\"$TAG\") != null), (.Self.KeyExpiry // \"\")") || true
+  [[ $https -gt 0 ]] || die "The tailnet has no HTTPS certificates: click Enable HTTPS at $ADMIN/dns."
   # Under another name the pages would load and the chat fail: the app accepts one origin only.
   [[ $name == "$(webui_host)" ]] || die "This machine is called $name but WEBUI_URL says $(webui_host): remove the old machine of that name at $ADMIN/machines and rename this one, or correct WEBUI_URL."
   # Without it the policy takes the machine for a device of its owner, and grants what it grants those.
-  [[ $(status ".Self.Tags // [] | index(\"$TAG\") != null") == true ]] || die "This machine has no $TAG: set TS_AUTHKEY to an auth key with $TAG, made at $ADMIN/settings/keys, delete this machine at $ADMIN/machines, and start again."
-  expiry=$(status '.Self.KeyExpiry // empty')
+  [[ $tagged == true ]] || die "This machine has no $TAG: set TS_AUTHKEY to an auth key with $TAG, made at $ADMIN/settings/keys, delete this machine at $ADMIN/machines, and start again."
   [[ -z $expiry ]] || log "WARNING: this machine's login expires on $expiry, and the UI can't be reached from then on: disable key expiry at $ADMIN/machines."
 }
 
