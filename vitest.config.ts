@@ -26,7 +26,15 @@ export default defineConfig({
         // The gate reads its counts from the report.
         reporters: process.env.CI ? ["default", "json"] : ["default"],
         projects: [
-            { test: { name: "unit", include: ["test/unit/**/*.test.ts"], exclude: entrypoints, globalSetup: "test/harness/unit-setup.ts" } },
+            {
+                test: {
+                    name: "unit",
+                    include: ["test/unit/**/*.test.ts"],
+                    exclude: entrypoints,
+                    globalSetup: "test/harness/unit-setup.ts",
+                    maxConcurrency: 10,
+                },
+            },
             { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers } },
             { test: { name: "rehearsal", include: ["test/rehearsal/**/*.test.ts"], ...containers } },
             { test: { name: "bench", include: ["test/bench/**/*.bench.ts"], ...containers } },

@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CommandFailed } from "../../ops/command.ts";
 
 /** What a command prints for a command line; a string is its standard output, an object what it fails with. */
 export type Says = string | { error: string };
@@ -11,9 +12,11 @@ const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 export class Commands {
     /** A folder for the PATH; where it is the only one there, what isn't in it isn't installed. */
     readonly folder = mkdtempSync(join(tmpdir(), "private-hermes-commands-"));
+    private readonly installed = new Map<string, Record<string, Says>>();
 
     /** Installs a command, or puts another in its place. A command line that isn't listed fails. */
     install(name: string, says: Record<string, Says>): void {
+        this.installed.set(name, says);
         const cases = Object.entries(says).map(([line, answer]) => {
             const action = typeof answer === "string" ? `printf '%s' ${quoted(answer)}` : `printf '%s\\n' ${quoted(answer.error)} >&2; exit 1`;
             return `${quoted(line)}) ${action} ;;`;
@@ -21,6 +24,16 @@ export class Commands {
         const note = `printf '%s\\n' "$*" >>${quoted(join(this.folder, `${name}.calls`))}`;
         this.write(name, [note, 'case "$*" in', ...cases, `*) echo "${name} $*: a test didn't expect this" >&2; exit 1 ;;`, "esac"]);
     }
+
+    /** In the place of `runCommand`: what an installed command says, without a process. For tables of what the commands make of it. */
+    readonly run = (name: string, args: string[]): Promise<string> => {
+        const says = this.installed.get(name);
+        if (!says) return Promise.reject(new CommandFailed(name, Object.assign(new Error(), { code: "ENOENT" })));
+        const answer = (says as Partial<typeof says>)[args.join(" ")] ?? { error: `${name} ${args.join(" ")}: a test didn't expect this` };
+        return typeof answer === "string"
+            ? Promise.resolve(answer)
+            : Promise.reject(new CommandFailed(name, Object.assign(new Error(), { stderr: answer.error })));
+    };
 
     /** Installs a command that another one carries out. */
     forward(name: string, to: string[]): void {
@@ -41,6 +54,7 @@ export class Commands {
     }
 
     uninstall(name: string): void {
+        this.installed.delete(name);
         rmSync(join(this.folder, name));
     }
 

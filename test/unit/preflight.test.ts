@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { status as grpc } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { runCommand } from "../../ops/command.ts";
 import { preflight } from "../../ops/preflight.ts";
 import type { Line } from "../../ops/report.ts";
 import { Commands } from "../harness/commands.ts";
@@ -15,6 +16,14 @@ import { requiredSettings } from "../harness/program.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
 
 vi.mock(import("node:fs/promises"), async (original) => ({ ...(await original()), statfs: vi.fn() }));
+vi.mock(import("../../ops/command.ts"), async (original) => {
+    const actual = await original();
+    return { ...actual, runCommand: vi.fn(actual.runCommand) };
+});
+/** Nine processes for each line of a table would be most of its time. */
+const withoutProcesses = () => {
+    vi.mocked(runCommand).mockImplementation(commands.run);
+};
 
 /** In bytes. */
 const freeOnDisk = (bytes: number) => vi.mocked(statfs).mockResolvedValue({ bavail: bytes / 4096, bsize: 4096 } as never);
@@ -89,6 +98,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+    vi.mocked(runCommand).mockReset();
     vi.unstubAllEnvs();
     await accounts.close();
     await render.close();
@@ -183,6 +193,8 @@ test("for people it prints a line for each, with a mark and the way out", async 
 });
 
 describe("this machine", () => {
+    beforeEach(withoutProcesses);
+
     test.for<[what: string, arrange: () => void, check: string, status: Line["status"], says: RegExp]>([
         [
             "an older Node.js for pulumi than for this command",
@@ -348,6 +360,8 @@ describe("this machine", () => {
 });
 
 describe("the stack", () => {
+    beforeEach(withoutProcesses);
+
     test.for<[error: string, says: RegExp]>([
         ["error: no stack selected; please use `pulumi stack select` or `pulumi stack init` to choose one", /none is selected.*pulumi stack select/],
         ["error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions", /isn't logged in.*pulumi login/],
@@ -422,6 +436,8 @@ const service = (name: string) =>
     });
 
 describe("credentials", () => {
+    beforeEach(withoutProcesses);
+
     const openRouterKey = () => world.openRouter[settings.openrouterApiKey];
     /** Puts a setting's value in the place of another one, for the program and for this test. */
     const set = (values: Record<string, string>) => {

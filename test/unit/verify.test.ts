@@ -4,6 +4,7 @@ import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setDefaultCACertificates } from "node:tls";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { runCommand } from "../../ops/command.ts";
 import type { Line } from "../../ops/report.ts";
 import { verify } from "../../ops/verify.ts";
 import { Commands } from "../harness/commands.ts";
@@ -14,6 +15,15 @@ import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
 import { requiredSettings } from "../harness/program.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
 import type { DeployStatus } from "../stand-ins/render/model.ts";
+
+vi.mock(import("../../ops/command.ts"), async (original) => {
+    const actual = await original();
+    return { ...actual, runCommand: vi.fn(actual.runCommand) };
+});
+/** Processes for each line of a table would be most of its time. */
+const withoutProcesses = () => {
+    vi.mocked(runCommand).mockImplementation(commands.run);
+};
 
 const host = "open-webui.tail1234.ts.net";
 const certificates = {
@@ -95,6 +105,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+    vi.mocked(runCommand).mockReset();
     vi.unstubAllEnvs();
     await accounts.close();
     await render.close();
@@ -198,6 +209,8 @@ test("on a terminal it says what it waits for, at each change", async () => {
 });
 
 describe("each failure has its line", () => {
+    beforeEach(withoutProcesses);
+
     const byHand = (id: string, change: object) => Object.assign(render.workspace.service(id), { byHand: change });
     const other = (change: object) => render.workspace.others.push({ id: "srv-other", name: "site", type: "web_service", serviceDetails: {}, ...change });
     const service = (id: string) => render.workspace.service(id);
@@ -693,6 +706,8 @@ describe("each failure has its line", () => {
 });
 
 describe("--modal", () => {
+    beforeEach(withoutProcesses);
+
     test.for<[what: string, answer: (content: string) => string, status: Line["status"], says: RegExp]>([
         ["code that ran", runCode, "ok", /333833500/],
         ["code that ran, in a sentence", (content) => `It prints **${runCode(content).replace("333833500", "333,833,500")}**.`, "ok", /333833500/],
@@ -708,6 +723,8 @@ describe("--modal", () => {
 });
 
 describe("without a deployment it says so in one line", () => {
+    beforeEach(withoutProcesses);
+
     test.for<[what: string, arrange: () => void, says: RegExp]>([
         [
             "nothing deployed",
