@@ -43,13 +43,11 @@ interface Answer {
 interface Options {
     bearer?: string;
     signal?: AbortSignal;
-    /** Sent in place of JSON. */
-    text?: string;
 }
 
-export async function ask(method: string, path: string, body?: unknown, { bearer = apiKey, signal, text }: Options = {}): Promise<Answer> {
+export async function ask(method: string, path: string, body?: unknown, { bearer = apiKey, signal }: Options = {}): Promise<Answer> {
     const headers = { authorization: `Bearer ${bearer}` };
-    const response = await fetch(`${api.url}${path}`, { method, headers, signal, body: text ?? (body === undefined ? undefined : JSON.stringify(body)) });
+    const response = await fetch(`${api.url}${path}`, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
     const answer = await response.text();
     return { status: response.status, body: answer === "" ? undefined : JSON.parse(answer) };
 }
