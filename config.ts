@@ -210,6 +210,7 @@ const rules = {
     sandboxMemoryMb: { hint: "write what is requested, and so paid for, and the limit, in MiB, such as 512-4096", wrong: range(128, 65_536) },
     sandboxIdleMinutes: { hint: "Modal ends a sandbox by itself after 15", wrong: wholeNumber(1, 12) },
     sandboxNetwork: { hint: "write open, none, or the networks that may be reached, such as 140.82.112.0/20,1.1.1.1/32", wrong: sandboxNetwork },
+    sessionDays: { hint: "give the number of days, such as 90", wrong: wholeNumber(7, 3650) },
     timezone: { hint: "write an IANA name such as Europe/Zurich, or UTC", wrong: zone },
     imageRegistry: {
         hint: "use ghcr.io, docker.io, registry.gitlab.com/<namespace>/<project> or <region>-docker.pkg.dev/<project>/<repository>",

@@ -69,6 +69,7 @@ const service = {
     region: settings.renderRegion, // One for both: the private network doesn't cross regions.
     // What a running answer gets to finish (40 s in hermes/config.yaml, 30 s in openwebui/Dockerfile) and time to clear up.
     maxShutdownDelaySeconds: 60,
+    notificationOverride: { notificationsToSend: "failure" }, // A mail to the owner, whatever the workspace's default is.
 };
 const serviceOptions = {
     provider,
@@ -105,6 +106,7 @@ const hermes = new render.PrivateService(
             SANDBOX_IDLE_MINUTES: settings.sandboxIdleMinutes,
             SANDBOX_NETWORK: settings.sandboxNetwork,
             FILE_LIMIT_MB: settings.uploadLimitMb,
+            SESSION_DAYS: settings.sessionDays,
             ...(settings.telegram && {
                 TELEGRAM_BOT_TOKEN: pulumi.secret(settings.telegram.botToken),
                 TELEGRAM_ALLOWED_USERS: settings.telegram.allowedUsers,

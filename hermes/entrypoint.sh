@@ -15,6 +15,7 @@
 #   SANDBOX_IDLE_MINUTES    4         minutes without a command after which it is saved and ended
 #   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
 #   FILE_LIMIT_MB           2         size of a file that an answer may carry
+#   SESSION_DAYS            90        days after which a session that nobody went on with is deleted
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
 #   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored
 #   TELEGRAM_HOME_CHANNEL   -         chat id for messages that no chat asked for, e.g. of cron jobs
@@ -117,6 +118,12 @@ check_sandbox() {
   fi
 }
 
+check_days() {
+  if [[ ! ${SESSION_DAYS:-90} =~ ^[1-9][0-9]*$ ]]; then
+    problems+=("SESSION_DAYS must be a number of days, e.g. 90.")
+  fi
+}
+
 # Hermes goes on answering on a full disk and silently saves nothing.
 check_disk() {
   local free
@@ -175,6 +182,7 @@ main() {
   check_model
   check_telegram
   check_sandbox
+  check_days
   check_disk
   refuse_if_problems
   seal_disk

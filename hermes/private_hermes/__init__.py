@@ -8,7 +8,7 @@ import importlib
 import inspect
 
 # In this order: files.py wraps what failures.py and messages.py put in its place.
-MODULES = ["choices", "failures", "inbox", "messages", "people", "sandbox", "files"]
+MODULES = ["choices", "failures", "inbox", "messages", "people", "progress", "prompts", "sandbox", "files", "upkeep"]
 
 
 class Unexpected(Exception):

@@ -298,6 +298,43 @@ describe("what the page sends", () => {
         expect(sent).toContain("Open WebUI");
         expect(sent).not.toMatch(/assume plain text|no markdown/i);
     });
+
+    test("a chat that began under another prompt is told, too, once it goes on", async () => {
+        const headers = { "X-OpenWebUI-User-Id": "somebody", "X-OpenWebUI-Chat-Id": "from-before" };
+        const told = async () => {
+            await testbed.forgetCalls();
+            const said = ["Hello", "Echo: Hello", "Again"].map((content, index) => ({ role: index % 2 ? "assistant" : "user", content }));
+            await testbed.chat(said, headers);
+            return JSON.stringify((await testbed.calls())[0].messages[0]).includes("Markdown is rendered");
+        };
+        expect(await told()).toBe(true);
+        const age =
+            "import sqlite3; d = sqlite3.connect('/opt/data/state.db'); " +
+            "print(d.execute(\"update sessions set system_prompt = replace(system_prompt, 'Markdown is rendered', 'Assume plain text')\").rowcount); d.commit()";
+        expect(Number(await output(hermes(), "/opt/hermes/bin/python", "-c", age))).toBeGreaterThan(0);
+        expect(await told()).toBe(true);
+    });
+
+    test("what nobody went on with for SESSION_DAYS is deleted, and nothing else is", async () => {
+        const inChat = (chat: string) => ({ "X-OpenWebUI-User-Id": "somebody", "X-OpenWebUI-Chat-Id": chat });
+        for (const chat of ["old", "gone-on-with", "new"]) await testbed.chat([{ role: "user", content: chat }], inChat(chat));
+        const run = (script: string) =>
+            output(hermes(), "/opt/hermes/bin/python", "-c", `import sqlite3; d = sqlite3.connect('/opt/data/state.db'); ${script}; d.commit()`);
+        const sessions = async () => {
+            const found = await run("print(*(first for [first] in d.execute(\"select content from messages where role = 'user'\")), sep='\\n')");
+            return ["old", "gone-on-with", "new"].filter((chat) => found.split("\n").includes(chat));
+        };
+        expect(await sessions()).toEqual(["old", "gone-on-with", "new"]);
+        const aged = "(select session_id from messages where content in ('old', 'gone-on-with'))";
+        await run(`d.execute("update sessions set started_at = started_at - 91 * 86400 where id in ${aged}")`);
+        await run(
+            `d.execute("update messages set timestamp = timestamp - 91 * 86400 where session_id in (select session_id from messages where content = 'old')")`,
+        );
+        // As its thread does once a day.
+        const forget = "from private_hermes import upkeep; from hermes_state import SessionDB; upkeep.forget_old(SessionDB())";
+        await output(hermes(), "/opt/hermes/bin/python", "-c", forget);
+        expect(await sessions()).toEqual(["gone-on-with", "new"]);
+    });
 });
 
 test("the image offers an intruder little", async () => {

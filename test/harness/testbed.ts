@@ -128,8 +128,17 @@ export interface Session {
     role: string;
 }
 
+/** A message as Open WebUI stores it. */
+interface StoredMessage {
+    role: string;
+    content: string;
+    done?: boolean;
+    /** The lines above an answer. */
+    statusHistory?: { description: string; done: boolean }[];
+}
+
 interface Chat {
-    chat: { history: { messages: Record<string, { role: string; content: string; done?: boolean }> } };
+    chat: { history: { messages: Record<string, StoredMessage> } };
 }
 
 interface Message {
@@ -460,9 +469,9 @@ export class Testbed {
 
     /**
      * Sends the first message of a new chat the way the page does, with every background task asked for, and waits for
-     * the answer to be stored.
+     * the answer to be stored; `look` is shown what is stored until then, and at the end.
      */
-    async sendFromPage(token: string, content: string): Promise<string> {
+    async sendFromPage(token: string, content: string, look?: (answer: StoredMessage) => void): Promise<string> {
         const [userId, answerId] = [randomUUID(), randomUUID()];
         const model = this.environment("open-webui").DEFAULT_MODELS;
         const { status, body } = await this.webui("POST", "/api/chat/completions", {
@@ -483,6 +492,7 @@ export class Testbed {
         for (;;) {
             const { body: chat } = await this.webui("GET", `/api/v1/chats/${chat_id}`, { bearer: token });
             const answer = (chat as Chat).chat.history.messages[answerId];
+            look?.(answer);
             if (answer.done) return answer.content;
             await sleep(500);
         }

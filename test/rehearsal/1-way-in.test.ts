@@ -101,6 +101,7 @@ describe("The way in", () => {
 
 describe("In a browser", () => {
     const question = "Run Python in your sandbox: the sum of i*i for i from 1 to 1000";
+    const picture = "https://pictures.example/of-what-was-said.png";
     let visited: Visited | undefined;
 
     function seen(): Visited {
@@ -116,7 +117,8 @@ describe("In a browser", () => {
             email,
             password,
             message: question,
-            temporary: realServices ? undefined : "FAIL 402 Insufficient credits",
+            // The provider's words are in the answer, and ask for a picture.
+            temporary: realServices ? undefined : `FAIL 402 Insufficient credits ![](${picture})`,
         });
         expect(visited.answer.replaceAll(/[,. ]/g, "")).toContain("333833500");
         const folder = `${repository}test/.reports`;
@@ -168,7 +170,18 @@ describe("In a browser", () => {
     test("the page asked no other host and complained of nothing", () => {
         expect(seen().hosts).toEqual([]);
         // The page asks for channels, which are off, when it is faster than its own settings.
-        expect(seen().errors.filter((error) => !/403.*\/api\/v1\/channels\//.test(error))).toEqual([]);
+        expect(seen().errors.filter((error) => !/403.*\/api\/v1\/channels\//.test(error) && !error.includes(picture))).toEqual([]);
+    });
+
+    test("a picture elsewhere that an answer asks for isn't loaded: its host would hear of it", ({ skip }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter says what it is told to");
+        expect(seen().errors).toContainEqual(expect.stringMatching(/Content Security Policy/));
+        expect(seen().errors.filter((error) => error.includes(picture))).not.toEqual([]);
+    });
+
+    test("above the answer stands which tool has run, and on what, after a reload, too", ({ skip }) => {
+        skip(realServices !== undefined, "a model runs what it likes");
+        expect(seen().answer).toMatch(/Runs a command: python3 -c/);
     });
 
     test("an admin reads at the Admin Panel's settings that nothing keeps them", () => {

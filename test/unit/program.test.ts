@@ -154,12 +154,21 @@ describe("the services", () => {
 
     test.for(["hermes", "open-webui"])("%s has nothing that a public URL could hang on", async (name) => {
         const { inputs } = service(await evaluate(), name);
-        expect(Object.keys(inputs).sort()).toEqual(["disk", "envVars", "maxShutdownDelaySeconds", "name", "plan", "region", "runtimeSource"]);
+        expect(Object.keys(inputs).sort()).toEqual([
+            "disk",
+            "envVars",
+            "maxShutdownDelaySeconds",
+            "name",
+            "notificationOverride",
+            "plan",
+            "region",
+            "runtimeSource",
+        ]);
     });
 
     test("both stand in the configured region, with their own plans and time to stop", async () => {
         const program = await evaluate({ renderRegion: "frankfurt", hermesPlan: "pro", webuiPlan: "0.5c-512mb" });
-        const shared = { region: "frankfurt", maxShutdownDelaySeconds: 60 };
+        const shared = { region: "frankfurt", maxShutdownDelaySeconds: 60, notificationOverride: { notificationsToSend: "failure" } };
         expect(plain(service(program, "hermes").inputs)).toMatchObject({ ...shared, name: "hermes-test", plan: "pro" });
         expect(plain(service(program, "open-webui").inputs)).toMatchObject({ ...shared, name: "open-webui-test", plan: "0.5c-512mb" });
     });
@@ -214,6 +223,7 @@ describe("the environments", () => {
             SANDBOX_IDLE_MINUTES: "4",
             SANDBOX_NETWORK: "open",
             FILE_LIMIT_MB: "2",
+            SESSION_DAYS: "90",
             OPENROUTER_API_KEY: settings.openrouterApiKey,
             MODAL_TOKEN_ID: settings.modalTokenId,
             MODAL_TOKEN_SECRET: settings.modalTokenSecret,

@@ -64,7 +64,7 @@ describe("requests", () => {
             ["POST", "/services/ID/deploys", { imageUrl: image }],
             ["PUT", "/services/ID/secret-files", [{ name: "file", content: "text" }]],
             ["PUT", "/services/ID/env-vars", [{ key: "KEY", generateValue: true }]],
-            ["PATCH", "/notification-settings/overrides/services/ID", { notificationsToSend: "none" }],
+            ["PATCH", "/notification-settings/overrides/services/ID", { previewNotificationsEnabled: "none" }],
             ["PATCH", "/services/ID", { serviceDetails: { envSpecificDetails: { dockerCommand: "sh" } } }],
             ["PATCH", "/services/ID", { serviceDetails: { preDeployCommand: "sh" } }],
         ];
@@ -290,6 +290,9 @@ describe("services", () => {
         const notifications = { notificationsToSend: "default", previewNotificationsEnabled: "default", serviceId: service.id };
         expect(await ask("GET", `/notification-settings/overrides/services/${service.id}`)).toEqual({ status: 200, body: notifications });
         expect(await ask("PATCH", `/notification-settings/overrides/services/${service.id}`, {})).toEqual({ status: 200, body: notifications });
+        const chosen = { ...notifications, notificationsToSend: "failure" };
+        for (const body of [{ notificationsToSend: "failure" }, {}])
+            expect(await ask("PATCH", `/notification-settings/overrides/services/${service.id}`, body)).toEqual({ status: 200, body: chosen });
     });
 
     test("what is declared is what runs", async () => {

@@ -10,7 +10,7 @@ Prints as JSON:
   answer       what stands in the answer's place, as text
   websocket    whether the answer came over a websocket: one to /ws/socket.io that carried frames both ways, events of
                the chat among them
-  hosts        every host that the pages asked for something, the URL's own left out
+  hosts        every host that the pages asked for something, the URL's own left out; what the page's policy blocks asks nobody
   errors       what the pages wrote to the console as errors, and exceptions that nobody caught
   notice       what the page puts above these settings
   temporary    what stands in the place of the second message's answer, at first and when it was made again
@@ -45,7 +45,8 @@ class Visit:
         self.hosts: set[str] = set()
         self.errors: list[str] = []
         self.sent = self.received = self.events = 0
-        page.on("request", lambda request: self.see(request.url))
+        page.on("requestfinished", lambda request: self.see(request.url))
+        page.on("requestfailed", self.fail)
         page.on("websocket", self.listen)
         page.on("console", lambda line: line.type == "error" and self.errors.append(f"{line.text} ({line.location['url']})"))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -54,6 +55,11 @@ class Visit:
         parts = urlsplit(url)
         if parts.scheme not in ("data", "blob"):
             self.hosts.add(parts.netloc)
+
+    def fail(self, request) -> None:
+        """What the page's own policy blocks has asked nobody; everything else that failed may have."""
+        if "csp" not in (request.failure or "").lower():
+            self.see(request.url)
 
     def listen(self, websocket) -> None:
         self.see(websocket.url)

@@ -16,7 +16,7 @@
  * is too but for 402, and nothing may rely on either.
  *
  * What it does not imitate: any other type of service, builds, several workspaces, projects, secret files, log streams,
- * notification settings, scaling, previews, jobs, snapshots, suspension, rate limits of its own. Deploys wait for each
+ * mails, scaling, previews, jobs, snapshots, suspension, rate limits of its own. Deploys wait for each
  * other whatever the workspace's policy, and a failed one leaves running what the runtime leaves running. The names of
  * plans are not checked and come back as they were sent, whereas Render may answer with a new name for an old one, and
  * `url` has the port that PORT names, whatever the service listens on. What is asked for beyond all this is answered
@@ -211,8 +211,11 @@ export class RenderApi {
 
     private notifications({ id, body }: Question): Reply {
         this.workspace.service(id);
-        mustBeEmpty(body, "notification settings");
-        return ok({ notificationsToSend: "default", previewNotificationsEnabled: "default", serviceId: id });
+        const { notificationsToSend: wanted, ...more } = (body ?? {}) as { notificationsToSend?: string };
+        mustBeEmpty(more, "notifications about previews");
+        if (wanted) this.workspace.notifications.set(id, wanted);
+        const notificationsToSend = this.workspace.notifications.get(id) ?? "default";
+        return ok({ notificationsToSend, previewNotificationsEnabled: "default", serviceId: id });
     }
 
     /** A series of bytes, the older value first; an empty list for a service that has no figures. */

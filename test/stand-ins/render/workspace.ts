@@ -92,6 +92,8 @@ export class Workspace {
     readonly logs = new Map<string, string[]>();
     readonly domains = new Map<string, string[]>();
     readonly diskUse = new Map<string, number>();
+    /** What is mailed about a service, by its id; of those that nobody has told, what the workspace's default says. */
+    readonly notifications = new Map<string, string>();
     /** Whether the workspace has a payment card. Without one nothing can be made in it. */
     hasCard = true;
     private readonly runtime: Runtime;

@@ -1,0 +1,71 @@
+"""Has the page say which tool runs, and on what.
+
+Hermes 0.19.0 sends an event of its own for it (`hermes.tool.progress`), which Open WebUI ignores. It takes events of its own kind
+out of the same data, though (`event` in utils/middleware.py): one of the type `status` is a line above the answer, kept with the
+chat, and never part of what the model is asked with. Such an event is written here alone, for one of another type could run script
+in the page. What a model or a tool says can't become one: it is text inside of the line.
+
+Each line is said to be done at once. One that isn't goes on shimmering in the page for ever when Stop, an error or a restart comes
+between.
+"""
+
+from gateway.platforms.api_server import APIServerAdapter
+
+from . import replace
+
+# What people read of a tool, before Hermes' short form of what it works on.
+TOOLS = {
+    "terminal": "Runs a command",
+    "process": "Looks after a command in the background",
+    "execute_code": "Runs Python",
+    "read_file": "Reads",
+    "write_file": "Writes",
+    "patch": "Changes",
+    "search_files": "Searches the files",
+    "memory": "Changes what it remembers",
+    "todo": "Plans",
+    "session_search": "Looks through earlier chats",
+    "skills_list": "Looks through its skills",
+    "skill_view": "Reads a skill",
+    "skill_manage": "Changes a skill",
+    "cronjob": "Looks after scheduled jobs",
+}
+
+
+def line(tool, label):
+    """What the page says of a tool that runs; the label is the tool's name where Hermes has no short form."""
+    said = TOOLS.get(tool, f"Uses {tool}")
+    return said if label in ("", tool) else f"{said}: {label}"
+
+
+class WithLines:
+    """The queue of an answer's pieces, in which the news of a tool carry a line for the page."""
+
+    def __init__(self, queue):
+        self._queue = queue
+
+    def get(self, *arguments, **more):
+        return self._told(self._queue.get(*arguments, **more))
+
+    def get_nowait(self):
+        return self._told(self._queue.get_nowait())
+
+    @staticmethod
+    def _told(piece):
+        match piece:
+            case ("__tool_progress__", {"status": "running", "tool": tool, "label": label} as news):
+                return piece[0], {**news, "event": {"type": "status", "data": {"description": line(tool, label), "done": True}}}
+        return piece
+
+
+def install():
+    async def write(self, request, completion_id, model, created, stream_q, *arguments, **more):
+        return await written(self, request, completion_id, model, created, WithLines(stream_q), *arguments, **more)
+
+    written = replace(APIServerAdapter, "_write_sse_chat_completion", write, WRITE)
+
+
+WRITE = (
+    "(self, request: 'web.Request', completion_id: str, model: str, created: int, stream_q, agent_task, agent_ref=None, "
+    "session_id: str = None, gateway_session_key: str = None) -> 'web.StreamResponse'"
+)

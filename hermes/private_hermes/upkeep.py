@@ -1,0 +1,61 @@
+"""Keeps what Hermes stores of chats and jobs from growing for ever.
+
+Hermes 0.19.0 deletes old sessions if it is told to (`sessions.auto_prune`), but only when it starts, and only those that have ended:
+the chats of the page never do, for each message of theirs may be the last. Here those that nobody went on with for SESSION_DAYS are
+ended first, and it is done every day. Open WebUI keeps its own copy of each chat; one that goes on later begins a session anew,
+with all that the page sends of it. What the agent remembers, its skills and its jobs are elsewhere, and stay.
+"""
+
+import logging
+import os
+import threading
+import time
+
+from hermes_state import SessionDB
+
+from . import expected
+
+DAYS = int(os.environ.get("SESSION_DAYS", "90"))
+DAY = 24 * 60 * 60  # seconds
+
+END_OLD = """
+UPDATE sessions SET ended_at = :now, end_reason = 'old'
+WHERE ended_at IS NULL AND source = 'api_server'
+AND COALESCE((SELECT MAX(timestamp) FROM messages WHERE session_id = sessions.id), started_at) < :before
+"""
+
+logger = logging.getLogger(__name__)
+
+
+def forget_old(db):
+    """Deletes the sessions of the page and of jobs that are older than DAYS."""
+    now = time.time()
+    db._execute_write(lambda connection: connection.execute(END_OLD, {"now": now, "before": now - DAYS * DAY}))
+    db.maybe_auto_prune_and_vacuum(retention_days=DAYS, min_interval_hours=0)
+
+
+def keep_up():
+    """Never ends."""
+    while True:
+        # Not at once: a start has enough to do.
+        time.sleep(60)
+        try:
+            forget_old(SessionDB())
+        except Exception as error:
+            logger.warning("old sessions can't be deleted for now: %s", error)
+        time.sleep(DAY)
+
+
+def install():
+    for name, signature in STANDS_ON.items():
+        expected(SessionDB, name, signature)
+    threading.Thread(target=keep_up, daemon=True, name="upkeep").start()
+
+
+STANDS_ON = {
+    "_execute_write": "(self, fn: Callable[[pysqlite3.dbapi2.Connection], ~T]) -> ~T",
+    "maybe_auto_prune_and_vacuum": (
+        "(self, retention_days: int = 90, min_interval_hours: int = 24, vacuum: bool = True, "
+        "sessions_dir: Optional[pathlib.Path] = None) -> Dict[str, Any]"
+    ),
+}
