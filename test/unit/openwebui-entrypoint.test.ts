@@ -120,6 +120,7 @@ class Box {
             cwd: this.folder,
             env: { PATH: `${this.path("bin")}:${process.env.PATH ?? ""}`, DATA_DIR: this.path("data"), ...environment, ...overrides },
             stdio: ["ignore", log, log],
+            detached: true, // a group of its own, so that its end takes along what watches the login
         });
         this.process = child;
         return new Promise((done) => {
@@ -155,7 +156,11 @@ class Box {
     }
 
     destroy(): void {
-        this.process?.kill("SIGKILL");
+        try {
+            if (this.process?.pid) process.kill(-this.process.pid, "SIGKILL");
+        } catch {
+            // everything has ended
+        }
         for (const name of ["tailscaled", "app"]) {
             const pid = Number(this.read(`${name}.pid`));
             if (pid && existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
