@@ -13,11 +13,11 @@ Elsewhere, as on Telegram, the bytes go through a file of a folder from which al
 
 import asyncio
 import base64
+import logging
 import os
 import re
 import shutil
 import tempfile
-import threading
 import time
 import uuid
 from pathlib import Path
@@ -35,8 +35,6 @@ from .sandbox import HOME, SandboxError, explained, sandbox_of
 LIMIT = int(os.environ.get("FILE_LIMIT_MB", "2")) << 20
 # In one answer, lest one fills the disk.
 MAX_FILES = 20
-# Each is held five times over on its way, here and in Open WebUI.
-at_once = threading.Semaphore(2)
 
 # Not on the disk: what lies here is on its way, and may go after so many seconds.
 OUTBOX = Path(os.path.realpath(tempfile.gettempdir())) / "hermes-outbox"
@@ -65,9 +63,14 @@ NOT_STREAMED = "files come with streamed answers only, so switch streaming on in
 # What openwebui/files.py makes of a place.
 LINK = re.compile(r"!?\[([^\[\]\n]*)\]\(/api/v1/files/[\w-]+/content[^\s)#]*#(MEDIA|sandbox):([^\s)]+)\)")
 
+log = logging.getLogger(__name__)
+
 
 class Answer:
-    """An answer that comes in pieces, in which each file's place is filled; `fill` makes a text of a path and how it was written."""
+    """An answer that comes in pieces, in which each file's place is filled.
+
+    `fill` makes a text of a path and how it was written, and raises SandboxError with the reason why not.
+    """
 
     def __init__(self, fill):
         self._fill, self._line, self._passed, self._code, self._files = fill, "", 0, False, 0
@@ -101,7 +104,14 @@ class Answer:
         path = found["path"] or unquote(found["link"])
         if self._files > MAX_FILES:
             return missing(path, f"this answer has more than {MAX_FILES} files")
-        return self._fill(re.sub("^~", HOME, path), "MEDIA" if found["path"] else "sandbox")
+        try:
+            return self._fill(re.sub("^~", HOME, path), "MEDIA" if found["path"] else "sandbox")
+        except SandboxError as error:
+            return missing(path, str(error))
+        except Exception:
+            # As of a full disk; the rest of the answer comes.
+            log.exception("A file of an answer can't be sent")
+            return missing(path, "it can't be sent, and the log of the service hermes tells why")
 
 
 def filled(text, fill):
@@ -134,15 +144,11 @@ def for_page(person):
     """Fills the place of a file with its bytes, as openwebui/files.py takes them."""
 
     def fill(path, written):
-        with at_once:
-            try:
-                content = read(person, path)
-            except SandboxError as error:
-                return missing(path, str(error))
-            kind = next((kind for start, kind in PICTURES if re.match(start, content, re.DOTALL)), None)
-            name, source = name_of(path), f"{written}:{quote(path)}"
-            url = f"data:{kind or 'application/octet-stream'};name={quote(name, safe='')};source={source};base64,{base64.b64encode(content).decode()}"
-            return f"{'!' if kind else ''}[{name}]({url})"
+        content = read(person, path)
+        kind = next((kind for start, kind in PICTURES if re.match(start, content, re.DOTALL)), None)
+        name, source = name_of(path), f"{written}:{quote(path)}"
+        url = f"data:{kind or 'application/octet-stream'};name={quote(name, safe='')};source={source};base64,{base64.b64encode(content).decode()}"
+        return f"{'!' if kind else ''}[{name}]({url})"
 
     return fill
 
@@ -151,20 +157,16 @@ def for_chat(person):
     """Fills the place of a file with the path of one in the outbox, as Hermes' adapters take it."""
 
     def fill(path, written):
-        with at_once:
-            try:
-                content = read(person, path)
-            except SandboxError as error:
-                return missing(path, str(error))
-            OUTBOX.mkdir(mode=0o700, exist_ok=True)
-            for folder in OUTBOX.iterdir():
-                if time.time() - folder.stat().st_mtime > ON_ITS_WAY:
-                    shutil.rmtree(folder, ignore_errors=True)
-            # Nobody else's answer can name it. Without what would end the path for Hermes (_normalize_media_tag_path in base.py).
-            file = OUTBOX / uuid.uuid4().hex / (re.sub(r"[\s']", "_", name_of(path)).rstrip(",;)") or "file")
-            file.parent.mkdir(mode=0o700)
-            file.write_bytes(content)
-            return f"MEDIA:{file}"
+        content = read(person, path)
+        OUTBOX.mkdir(mode=0o700, exist_ok=True)
+        for folder in OUTBOX.glob("*"):
+            if folder.stat().st_mtime < time.time() - ON_ITS_WAY:
+                shutil.rmtree(folder, ignore_errors=True)
+        # Nobody else's answer can name it. Without what would end the path for Hermes (_normalize_media_tag_path in base.py).
+        file = OUTBOX / uuid.uuid4().hex / (re.sub(r"[\s']", "_", name_of(path)).rstrip(",;)") or "file")
+        file.parent.mkdir(mode=0o700)
+        file.write_bytes(content)
+        return f"MEDIA:{file}"
 
     return fill
 

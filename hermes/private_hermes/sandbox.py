@@ -471,7 +471,8 @@ class PersonSandbox(BaseEnvironment):
     def read_file(self, path, limit):
         """The bytes of a file, at most so many. Raises SandboxError with the reason why not, and what Modal's client raises."""
         self._wait_until_ready()
-        content, code = self._run(uuid.uuid4().hex, READ.format(file=shlex.quote(path), limit=limit), CALL, limit, 0, "")
+        with reading:
+            content, code = self._run(uuid.uuid4().hex, READ.format(file=shlex.quote(path), limit=limit), CALL, limit, 0, "")
         if len(content) > limit:
             code = 74
         if code or not content:
@@ -617,6 +618,8 @@ class PersonSandbox(BaseEnvironment):
 
 
 sandboxes = {}
+# A file is in memory several times while it comes, in Open WebUI as well.
+reading = threading.Semaphore(2)
 sandboxes_lock = threading.Lock()
 stopping = threading.Event()
 

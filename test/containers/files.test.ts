@@ -140,6 +140,10 @@ os.symlink('/opt/data/state.db', '/root/to-the-gateway')
         expect(await answerTo(naming(...prose))).toBe(`${first}${prose.join("\n")}`);
     });
 
+    test("comes with no answer that isn't streamed, for nobody would store it", async () => {
+        expect(await testbed.ask("It\nMEDIA:/root/whole.bin")).toMatch(/^Echo: It\n\[whole\.bin isn't here: files come with streamed answers only[^\n]*\.\]$/);
+    });
+
     test("what was in a sandbox that has ended is said to be gone, and the next command has a new one", async () => {
         await answerTo(writing({ "/root/lost.txt": "lost" }) + "print('done')");
         for (const { id } of await testbed.modal.running()) await testbed.modal.end(id);

@@ -102,6 +102,23 @@ describe("The way in", () => {
 describe("In a browser", () => {
     const question = "Run Python in your sandbox: the sum of i*i for i from 1 to 1000";
     const picture = "https://pictures.example/of-what-was-said.png";
+    /** Of a chart with two bars: width, height, and the colours of its pixels. */
+    const chart = [3, 2, ...[200, 30, 30], ...[255, 255, 255], ...[30, 30, 200], ...[200, 30, 30], ...[30, 30, 200], ...[30, 30, 200]];
+    const table = "bar;height\nä;2\nb;1\n";
+    /** Python that writes both into files, without a library, for the sandbox of the stand-in has none. */
+    const drawing = `
+import struct, zlib
+def part(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+colours = bytes(${JSON.stringify(chart.slice(2))})
+lines = b"".join(b"\\0" + colours[at : at + 9] for at in (0, 9))
+header = struct.pack(">IIBBBBB", 3, 2, 8, 2, 0, 0, 0)
+with open("/root/chart.png", "wb") as file:
+    file.write(b"\\x89PNG\\r\\n\\x1a\\n" + part(b"IHDR", header) + part(b"IDAT", zlib.compress(lines)) + part(b"IEND", b""))
+with open("/root/Zahlen 1.csv", "w") as file:
+    file.write(${JSON.stringify(table)})
+print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
+    const draw = `Draw in your sandbox: ${drawing.trim()}`;
     let visited: Visited | undefined;
 
     function seen(): Visited {
@@ -117,6 +134,7 @@ describe("In a browser", () => {
             email,
             password,
             message: question,
+            files: realServices ? undefined : draw,
             // The provider's words are in the answer, and ask for a picture.
             temporary: realServices ? undefined : `FAIL 402 Insufficient credits ![](${picture})`,
         });
@@ -141,8 +159,14 @@ describe("In a browser", () => {
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
         expect(await testbed.asked(question)).toHaveLength(1);
-        // The last two are those of the temporary chat.
-        expect(await testbed.calls()).toHaveLength(4);
+        // The others are those of the two chats with files and of the temporary chat.
+        expect(await testbed.calls()).toHaveLength(2 + 2 * 2 + 2);
+    });
+
+    test("a chart made in the sandbox is seen, and a table downloaded byte for byte: at once, after a reload, in a temporary chat", ({ skip }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter draws what it is told to");
+        const arrived = { picture: chart, name: "Zahlen 1.csv", content: Buffer.from(table).toString("base64") };
+        expect(seen().files).toEqual([arrived, arrived, arrived]);
     });
 
     test("a model that fails says why in the answer's place, in a temporary chat, too, and when it is asked again", ({ skip }) => {

@@ -1,11 +1,12 @@
 """Uses Open WebUI as a person does, in Chromium and over the tailnet, for `docker exec`.
 
 Signs in with a fresh profile, sends one message in a new chat, waits for the whole answer, reloads the page and looks
-for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a second message in a
-temporary chat, which the page alone keeps, and has its answer made again.
+for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a message whose answer has
+a picture and a download, in a new chat that is reloaded then, and in a temporary one; and another in a temporary chat, which the
+page alone keeps, and has its answer made again.
 
-Standard input, as JSON: {"url", "email", "password", "message", "temporary": the second message, optional, "screenshot": path
-of a PNG, optional}
+Standard input, as JSON: {"url", "email", "password", "message", "files": the message about files, optional, "temporary": the last
+message, optional, "screenshot": path of a PNG, optional}
 Prints as JSON:
   answer       what stands in the answer's place, as text
   websocket    whether the answer came over a websocket: one to /ws/socket.io that carried frames both ways, events of
@@ -13,6 +14,8 @@ Prints as JSON:
   hosts        every host that the pages asked for something, the URL's own left out; what the page's policy blocks asks nobody
   errors       what the pages wrote to the console as errors, and exceptions that nobody caught
   notice       what the page puts above these settings
+  files        of the new chat, of that after the reload, and of the temporary one: {"picture": its width and its height, and red,
+               green and blue of each of its pixels, as the browser shows it; "name", "content": of the download, in base64}
   temporary    what stands in the place of the second message's answer, at first and when it was made again
   certificate  {"issuer", "subject", "validTo"} of the page's certificate, which Chromium has verified; times in s
                since 1970
@@ -20,8 +23,10 @@ The screenshot shows the answer. When a step fails it shows that moment, the exi
 {"error": one sentence, "screenshot": its path or null}. The password is never printed.
 """
 
+import base64
 import json
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Error, Page, expect, sync_playwright
@@ -100,9 +105,10 @@ class Visit:
         self.write(message)
         return self.answer()
 
-    def write(self, message: str) -> None:
+    def write(self, message: str, typed: bool = True) -> None:
         self.page.locator("#chat-input").click()
-        self.page.keyboard.type(message)
+        # While code is typed, the page makes typographic signs of quotation marks, and of an x behind a number.
+        (self.page.keyboard.type if typed else self.page.keyboard.insert_text)(message)
         self.page.locator("#send-message-button").click()
         self.step = "Waiting for the answer"
         self.page.locator(".copy-response-button").wait_for()  # the page offers to copy an answer once it is complete
@@ -128,6 +134,38 @@ class Visit:
         panel = self.page.locator("#tab-admin-general")
         panel.wait_for()
         return panel.evaluate("panel => getComputedStyle(panel.parentElement, '::before').content.slice(1, -1)")
+
+    def files(self, message: str) -> list[dict]:
+        seen = []
+        for place in ("/", "/?temporary-chat=true"):
+            self.step = "Opening a new chat"
+            self.page.goto(f"{self.url}{place}")
+            self.write(message, typed=False)
+            seen.append(self.arrived())
+            if place == "/":
+                self.step = "Reloading the chat with files"
+                self.page.reload()
+                seen.append(self.arrived())
+        return seen
+
+    def arrived(self) -> dict:
+        self.step = "Looking at the picture"
+        picture = self.page.locator(".chat-assistant img[src*='/api/v1/files/']")
+        picture.wait_for()
+        shown = picture.evaluate("""async picture => {
+            await picture.decode();
+            const canvas = Object.assign(document.createElement("canvas"), { width: picture.naturalWidth, height: picture.naturalHeight });
+            const context = canvas.getContext("2d");
+            context.drawImage(picture, 0, 0);
+            const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data.filter((_, index) => index % 4 < 3);
+            return [canvas.width, canvas.height, ...pixels];
+        }""")
+        self.step = "Downloading the file"
+        link = self.page.locator(".chat-assistant a[href*='/api/v1/files/']")
+        with self.page.expect_download() as download:
+            link.click()
+        content = Path(download.value.path()).read_bytes()
+        return {"picture": shown, "name": download.value.suggested_filename, "content": base64.b64encode(content).decode()}
 
     def temporary(self, message: str) -> list[str]:
         self.step = "Opening a temporary chat"
@@ -172,6 +210,7 @@ def main() -> int:
                 visit.photograph(order["screenshot"])
             visit.reload(order["message"], answer)
             notice = visit.notice()
+            files = visit.files(order["files"]) if order.get("files") else []
             temporary = visit.temporary(order["temporary"]) if order.get("temporary") else []
         except (Error, AssertionError) as error:
             print(json.dumps(fail(visit, error, order)))
@@ -184,6 +223,7 @@ def main() -> int:
         "hosts": sorted(visit.hosts - {urlsplit(order["url"]).netloc}),
         "errors": visit.errors,
         "notice": notice,
+        "files": files,
         "temporary": temporary,
         "certificate": certificate,
     }))
