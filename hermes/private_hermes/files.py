@@ -173,10 +173,8 @@ def for_chat(person):
 
 def of_outbox(path):
     """The path of a file that may be sent, or None."""
-    try:
-        file = Path(str(path).strip()).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):
-        return None
+    file = Path(os.path.normpath(str(path).strip()))
+    # In this order, so that nothing else on the disk is even looked for.
     return str(file) if file.parent.parent == OUTBOX and file.is_file() else None
 
 

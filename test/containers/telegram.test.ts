@@ -169,6 +169,7 @@ describe("a file that the agent names", () => {
     const [photo, csv] = [png, table].map((content) => createHash("sha256").update(content).digest("hex"));
 
     test("arrives as a photo or as a document, from a chat and from a job", async () => {
+        await catchUp(); // the very first message comes to the model with a note behind it
         const encoded = (content: string | Buffer) => Buffer.from(content).toString("base64");
         const code = `import base64
 open('/root/chart.png', 'wb').write(base64.b64decode('${encoded(png)}'))
