@@ -6,7 +6,8 @@
 # The order is join, serve, app: a mistake in the settings ends the container
 # within seconds, before a port is bound, so that the platform never takes the
 # deploy for live. From then on the container lives exactly as long as
-# tailscaled, the app and the machine's login do.
+# tailscaled, the app, what reads documents for it (extractor.py) and the
+# machine's login do.
 #
 # Environment
 #   Required, and handed on to the app, which documents them at
@@ -38,11 +39,12 @@
 #
 # Exit code: 0 after SIGTERM or SIGINT, once the app and then tailscaled have
 # stopped; otherwise never 0, whether the start was refused (one sentence on
-# stderr says why), one of the two processes ended, or the login did.
+# stderr says why), one of the three processes ended, or the login did.
 
 set -euo pipefail
 
 readonly APP_ID=10001 # user and group of the app, the same as in the Dockerfile
+readonly EXTRACTOR_ID=10002 # user and group of what reads documents, the same as there
 readonly PORT=${PORT:-8080}
 readonly DATA_DIR=${DATA_DIR:-/app/backend/data}
 readonly STATE_DIR=$DATA_DIR/tailscale
@@ -56,6 +58,7 @@ readonly ADMIN=https://login.tailscale.com/admin
 
 tailscaled_pid=
 app_pid=
+extractor_pid=
 watcher_pid=
 
 log() { printf 'entrypoint: %s\n' "$*" >&2; }
@@ -256,6 +259,13 @@ start_app() {
   app_pid=$!
 }
 
+# A user of its own and an empty environment, for it reads foreign files with large libraries.
+start_extractor() {
+  setpriv --reuid="$EXTRACTOR_ID" --regid="$EXTRACTOR_ID" --clear-groups --no-new-privs \
+    env -i PATH="$PATH" MALLOC_ARENA_MAX=1 python3 -I -S -W ignore /usr/local/lib/extractor.py /var/lib/extractor/socket &
+  extractor_pid=$!
+}
+
 # stop PID SECONDS: SIGTERM, and SIGKILL when that isn't heeded in time.
 stop() {
   [[ -n $1 ]] && kill -TERM "$1" 2>/dev/null || return 0
@@ -267,6 +277,7 @@ stop_all() {
   trap '' TERM INT
   [[ -z $watcher_pid ]] || kill "$watcher_pid" 2>/dev/null || true
   stop "$app_pid" "$APP_GRACE"
+  stop "$extractor_pid" 1
   stop "$tailscaled_pid" 5
 }
 
@@ -283,10 +294,11 @@ supervise() {
   watcher_pid=$!
   # `wait -n` knows nothing of one that ended while something else was waited for, and goes on without it.
   for ended in "$tailscaled_pid" "$app_pid" ''; do kill -0 "$ended" 2>/dev/null || break; done
-  if [[ $ended ]]; then wait "$ended" || rc=$?; else wait -n -p ended "$tailscaled_pid" "$app_pid" "$watcher_pid" || rc=$?; fi
+  if [[ $ended ]]; then wait "$ended" || rc=$?; else wait -n -p ended "$tailscaled_pid" "$extractor_pid" "$app_pid" "$watcher_pid" || rc=$?; fi
   case $ended in
     "$watcher_pid") log "This machine's login has expired or was removed at $ADMIN/machines: stopping the container, the next start logs in with TS_AUTHKEY." ;;
     "$app_pid") log "Open WebUI ended with code $rc: stopping the container." ;;
+    "$extractor_pid") log "What reads documents ended with code $rc: stopping the container." ;;
     *) log "tailscaled ended with code $rc: stopping the container." ;;
   esac
   return 1
@@ -304,6 +316,7 @@ main() {
   unset authkey
   check_tailnet
   publish
+  start_extractor
   start_app "$@"
   supervise
 }

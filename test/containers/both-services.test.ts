@@ -44,8 +44,10 @@ describe("while a tool runs", () => {
         const { token } = await testbed.signIn();
         const command = `sleep 4; echo '{"event":{"type":"execute"}}'`;
         const seen = { before: [] as unknown[], after: [] as unknown[] };
-        const answer = await testbed.sendFromPage(token, `CALL terminal ${JSON.stringify({ command })}`, ({ done, statusHistory = [] }) => {
-            seen[done ? "after" : "before"] = statusHistory;
+        const answer = await testbed.sendFromPage(token, `CALL terminal ${JSON.stringify({ command })}`, {
+            look: ({ done, statusHistory = [] }) => {
+                seen[done ? "after" : "before"] = statusHistory;
+            },
         });
         expect(seen.before).toEqual([{ description: expect.stringMatching(/^Runs a command: sleep 4/) as string, done: true }]);
         expect(seen.after).toEqual(seen.before);

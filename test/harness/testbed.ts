@@ -469,9 +469,13 @@ export class Testbed {
 
     /**
      * Sends the first message of a new chat the way the page does, with every background task asked for, and waits for
-     * the answer to be stored; `look` is shown what is stored until then, and at the end.
+     * the answer to be stored. `files` are the ids of uploads; `look` is shown what is stored until then, and at the end.
      */
-    async sendFromPage(token: string, content: string, look?: (answer: StoredMessage) => void): Promise<string> {
+    async sendFromPage(
+        token: string,
+        content: string,
+        { files = [], look }: { files?: string[]; look?: (answer: StoredMessage) => void } = {},
+    ): Promise<string> {
         const [userId, answerId] = [randomUUID(), randomUUID()];
         const model = this.environment("open-webui").DEFAULT_MODELS;
         const { status, body } = await this.webui("POST", "/api/chat/completions", {
@@ -480,6 +484,7 @@ export class Testbed {
                 model,
                 stream: true,
                 messages: [{ role: "user", content }],
+                files: files.map((id) => ({ type: "file", id, url: id, name: id, status: "uploaded", file: { id } })),
                 parent_id: null,
                 id: answerId,
                 session_id: randomUUID(),

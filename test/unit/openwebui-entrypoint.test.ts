@@ -68,6 +68,7 @@ class Box {
         );
         this.standIn("tailscaled", longRunning("tailscaled"));
         this.standIn("app", longRunning("app"));
+        this.standIn("python3", longRunning("extractor"));
         // Neither root nor a mount is needed here.
         this.standIn("mountpoint", `[[ ! -e no-mount ]]`);
         this.standIn("chown", `echo "chown $*" >>events`);
@@ -108,7 +109,7 @@ class Box {
     }
 
     /** The environment in which a stand-in was started. */
-    variables(of: "app" | "tailscaled"): Record<string, string> {
+    variables(of: "app" | "extractor" | "tailscaled"): Record<string, string> {
         const lines = this.read(`${of}.environ`).split("\0").slice(0, -1);
         return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
     }
@@ -161,7 +162,7 @@ class Box {
         } catch {
             // everything has ended
         }
-        for (const name of ["tailscaled", "app"]) {
+        for (const name of ["tailscaled", "app", "extractor"]) {
             const pid = Number(this.read(`${name}.pid`));
             if (pid && existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
         }
@@ -184,7 +185,8 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             const exit = box.start();
             await box.until("app started");
             expect(box.read("sent-key")).toBe(authKey);
-            expect(box.events().map((event) => event.replace(/ --(statedir|auth-key)=\S+/g, ""))).toEqual([
+            const events = box.events().filter((event) => !event.includes("extractor"));
+            expect(events.map((event) => event.replace(/ --(statedir|auth-key)=\S+/g, ""))).toEqual([
                 expect.stringMatching(/^chown -hR 0:0 /),
                 "tailscaled started --tun=userspace-networking --no-logs-no-support",
                 "tailscale up --reset --hostname=open-webui --accept-dns=false --accept-routes=false",
@@ -461,7 +463,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         beforeAll(async () => {
             box.write("data/webui.db", "restored as root");
             void box.start({ SSL_CERT_FILE: "/ca.crt", TS_EXTRA_ARGS: "--ssh=false" });
-            await box.until("app started");
+            for (const name of ["app", "extractor"]) await box.until(`${name} started`);
         }, 60_000);
         afterAll(() => {
             box.destroy();
@@ -490,8 +492,15 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             for (const name of Object.keys(environment)) expect(box.variables("tailscaled")).not.toHaveProperty(name);
         });
 
-        test("the app runs without root and can't regain it", () => {
-            expect(box.events("setpriv")).toEqual(["setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs app serve"]);
+        test("what reads documents gets nothing of anybody's", () => {
+            expect(Object.keys(box.variables("extractor")).sort()).toEqual(["MALLOC_ARENA_MAX", "PATH"]);
+        });
+
+        test("the app and what reads documents run without root, as users of their own, and can't regain it", () => {
+            expect(box.events("setpriv").map((event) => event.replace(/ env .*/, ""))).toEqual([
+                "setpriv --reuid=10002 --regid=10002 --clear-groups --no-new-privs",
+                "setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs app serve",
+            ]);
         });
 
         test("the disk becomes the app's, but for the node's state", () => {
@@ -514,9 +523,10 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test.for<[string, string]>([
             ["tailscaled", "app"],
             ["app", "tailscaled"],
+            ["extractor", "app"],
         ])("when %s dies the container ends with an error, and %s with it", async ([victim, other], { box }) => {
             const exit = box.start();
-            await box.until("app started");
+            for (const name of ["app", "extractor"]) await box.until(`${name} started`);
             process.kill(Number(box.read(`${victim}.pid`)), "SIGKILL");
             expect(await exit).toBe(1);
             expect(box.events()).toContain(`${other} stopped`);
@@ -543,7 +553,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             box.write("status.json", needsLogin);
             expect(await exit).toBe(1);
             expect(box.output).toMatch(/login has expired or was removed .* next start logs in with TS_AUTHKEY/);
-            expect(box.events().slice(-2)).toEqual(["app stopped", "tailscaled stopped"]);
+            expect(box.events().slice(-3)).toEqual(["app stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("a control plane out of reach doesn't, for it may be back any time", async ({ box }) => {
@@ -563,7 +573,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             await box.until("app started");
             box.process?.kill(signal);
             expect(await exit).toBe(0);
-            expect(box.events().slice(-2)).toEqual(["app stopped", "tailscaled stopped"]);
+            expect(box.events().slice(-3)).toEqual(["app stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("the app gets more time to stop than its answers have, and less than the platform gives both", async ({ box }) => {
@@ -586,7 +596,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             await box.until("app started");
             box.process?.kill("SIGTERM");
             expect(await exit).toBe(0);
-            expect(box.events().slice(-2)).toEqual(["app stopped", "tailscaled stopped"]);
+            expect(box.events().slice(-3)).toEqual(["app stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("a stop while joining ends cleanly", async ({ box }) => {

@@ -1,0 +1,133 @@
+/** Documents that people upload: as text they reach the model, and what can't be read is told. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { output, outputOf, withPid } from "../harness/docker.ts";
+import { Testbed, words } from "../harness/testbed.ts";
+import { Uploads } from "../harness/uploads.ts";
+
+let testbed: Testbed;
+let token: string;
+let uploads: Uploads;
+
+beforeAll(async () => {
+    testbed = await Testbed.create();
+    await testbed.start("hermes");
+    await testbed.start("open-webui");
+    ({ token } = await testbed.signIn());
+    uploads = await Uploads.create(testbed, token);
+});
+afterAll(() => testbed.remove());
+
+const problems: [name: string, says: RegExp][] = [
+    ["scan.pdf", /^scan\.pdf has no text, only pictures of its pages.*photos or screenshots/],
+    ["locked.pdf", /^locked\.pdf is protected by a password\. Save a copy without/],
+    ["broken.docx", /^broken\.docx can't be read: it is damaged.*save it anew/],
+    ["bomb.docx", /^bomb\.docx takes too much memory.*part that matters/],
+    ["tree.html", /^tree\.html takes too much memory.*part that matters/],
+    ["pages.pdf", /^pages\.pdf has 500 pages, and at most 300 can be read.*part that matters/],
+    ["long.txt", /^long\.txt has 880,000 characters.*part that matters/],
+    ["program.exe", /^program\.exe is of a kind that can't be read.*PDF, DOCX/],
+];
+
+describe("the text of a document", () => {
+    beforeEach(() => testbed.forgetCalls());
+
+    test.for(["pdf", "docx", "xlsx", "pptx", "odt", "rtf", "epub", "csv", "html", "txt"])("reaches the model (%s)", async (kind) => {
+        const { id, error } = await uploads.upload(`a.${kind}`);
+        expect(error).toBeUndefined();
+        const question = words(`What is the word in the ${kind}?`);
+        await testbed.sendFromPage(token, question, { files: [id] });
+        const [{ messages }] = await testbed.asked(question);
+        expect(JSON.stringify(messages.at(-1))).toContain(kind === "txt" ? "Größe: The word is txt" : `The word is ${kind}`);
+    });
+
+    test("is Markdown, without what isn't shown", async () => {
+        expect((await uploads.upload("a.html")).content).toMatch(/^# Title\n\n\| Key \|\n\| --- \|\n\| The word is html \|$/);
+        expect((await uploads.upload("a.csv")).content).toBe("| Key | Größe |\n| --- | --- |\n| The word is csv | 2 |");
+        expect((await uploads.upload("a.pdf")).content).toMatch(
+            /^\*\*Page 1\*\*\n\nThe word is pdf\n\n\*\*Page 2\*\*\n\n\(This page is blank or a picture\.\)$/,
+        );
+    });
+
+    test("is whole, with 200 columns", async () => {
+        const { content } = await uploads.upload("wide.xlsx");
+        expect(content.match(/\bcolumn \d+\b/g)).toHaveLength(400);
+    });
+});
+
+describe("what can't be read", () => {
+    test.for(problems)("is told in the page, and to the model (%s)", async ([name, says]) => {
+        const { error, content } = await uploads.upload(name);
+        expect(error).toMatch(says);
+        expect(content).toBe(`[${error}]`);
+    });
+
+    test("does no harm to the next one", async () => {
+        const results = await Promise.all(["tree.html", "bomb.docx", "a.docx"].map((name) => uploads.upload(name)));
+        expect(results.map(({ error }) => error !== undefined)).toEqual([true, true, false]);
+    });
+
+    test("is told in an answer, for the model hears of it", async () => {
+        await testbed.forgetCalls();
+        const [question, { id, error }] = [words("What does the scan say?"), await uploads.upload("scan.pdf")];
+        await testbed.sendFromPage(token, question, { files: [id] });
+        const [{ messages }] = await testbed.asked(question);
+        expect(JSON.stringify(messages.at(-1))).toContain(error);
+    });
+});
+
+describe("what reads them", () => {
+    const pattern = "extractor.py";
+    // Root may not read these of another user's process: the containers have no SYS_PTRACE.
+    const read = (file: string) => `setpriv --reuid=10002 --regid=10002 --clear-groups cat /proc/$pid/${file}`;
+
+    test("is a user of its own, who sees nothing of the app's", async () => {
+        const container = testbed.running("open-webui");
+        expect(await withPid(container, pattern, "cat /proc/$pid/status")).toMatch(/^Uid:\t10002\t10002\t10002\t10002$/m);
+        const asExtractor = (command: string) => container.exec(["sh", "-c", command], { user: "10002:10002" });
+        expect((await asExtractor("ls /app/backend/data")).exitCode).not.toBe(0);
+        expect((await withPid(container, pattern, `${read("environ")} | tr '\\0' '\\n'`)).match(/^[A-Z_]+(?==)/gm)?.sort()).toEqual([
+            "MALLOC_ARENA_MAX",
+            "PATH",
+        ]);
+        const asNobody = await container.exec(["python3", "-ISc", "import socket; socket.socket(socket.AF_UNIX).connect('/var/lib/extractor/socket')"], {
+            user: "65534:65534",
+        });
+        expect(asNobody.output).toContain("PermissionError");
+    });
+
+    test("takes 8 MB while there is nothing to read", async () => {
+        const rollup = await withPid(testbed.running("open-webui"), pattern, read("smaps_rollup"));
+        const private_ = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB/gm)].map(([, kb]) => Number(kb));
+        expect(private_.reduce((sum, kb) => sum + kb)).toBeLessThanOrEqual(8 * 1024);
+    });
+
+    test("gives up what never ends, and goes on", async () => {
+        const client = `
+import json, os, socket
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("/var/lib/extractor/socket")
+reading, writing = os.pipe()
+socket.send_fds(connection, [json.dumps({"name": "endless.txt", "type": None}).encode()], [reading])
+print(connection.makefile().read())`;
+        expect(await outputOf(testbed.running("open-webui"), ["python3", "-IS", "-"], client)).toContain("takes too long to read");
+        expect((await uploads.upload("a.txt")).error).toBeUndefined();
+    });
+
+    test("has the limits that it sets itself, and is what the kernel ends first", async () => {
+        // Held by an open file that gives nothing.
+        const client = `
+import json, os, socket, time
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("/var/lib/extractor/socket")
+socket.send_fds(connection, [json.dumps({"name": "a.txt", "type": None}).encode()], [os.pipe()[0]])
+time.sleep(2)
+parent = next(pid for pid in os.listdir("/proc") if pid.isdigit() and b"extractor.py" in open(f"/proc/{pid}/cmdline", "rb").read())
+child = open(f"/proc/{parent}/task/{parent}/children").read().split()[0]
+print(open(f"/proc/{child}/limits").read(), open(f"/proc/{child}/oom_score_adj").read())`;
+        const limits = await output(testbed.running("open-webui"), "python3", "-ISc", client);
+        expect(limits).toMatch(/^Max data size\s+134217728\s+134217728/m);
+        expect(limits).toMatch(/^Max processes\s+0\s+0/m);
+        expect(limits).toMatch(/^Max file size\s+0\s+0/m);
+        expect(limits).toMatch(/^ ?1000$/m);
+    });
+});

@@ -1,0 +1,45 @@
+/** Uploads of documents to Open WebUI, as its page makes them. */
+import { readFile } from "node:fs/promises";
+import type { StartedTestContainer } from "testcontainers";
+import { outputOf } from "./docker.ts";
+import type { Testbed } from "./testbed.ts";
+
+const folder = "/tmp/documents";
+
+interface Upload {
+    id: string;
+    /** What the page shows when the file can't be read. */
+    error?: string;
+    /** What the model gets. */
+    content: string;
+}
+
+/** Documents that documents.py has written into the container of Open WebUI. */
+export class Uploads {
+    private readonly testbed: Testbed;
+    private readonly container: StartedTestContainer;
+    private readonly token: string;
+
+    private constructor(testbed: Testbed, container: StartedTestContainer, token: string) {
+        this.testbed = testbed;
+        this.container = container;
+        this.token = token;
+    }
+
+    static async create(testbed: Testbed, token: string): Promise<Uploads> {
+        const container = testbed.running("open-webui");
+        await outputOf(container, ["python3", "-", folder], await readFile(new URL("documents.py", import.meta.url), "utf8"));
+        return new Uploads(testbed, container, token);
+    }
+
+    /** Uploads one and waits until it has been read, as far as it can be. */
+    async upload(name: string): Promise<Upload> {
+        const headers = `header = "Authorization: Bearer ${this.token}"\n`;
+        const said = await outputOf(this.container, ["curl", "-sSK-", "-F", `file=@${folder}/${name}`, "http://127.0.0.1:8080/api/v1/files/"], headers);
+        const { id } = JSON.parse(said) as { id: string };
+        const events = await outputOf(this.container, ["curl", "-sSK-", `http://127.0.0.1:8080/api/v1/files/${id}/process/status?stream=true`], headers);
+        const last = JSON.parse(events.trim().split("data: ").at(-1) ?? "") as { error?: string };
+        const { body } = await this.testbed.webui("GET", `/api/v1/files/${id}/data/content`, { bearer: this.token });
+        return { id, error: last.error, content: (body as { content: string }).content };
+    }
+}
