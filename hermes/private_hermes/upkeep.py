@@ -6,6 +6,7 @@ ended first, and it is done every day. Open WebUI keeps its own copy of each cha
 with all that the page sends of it. What the agent remembers, its skills and its jobs are elsewhere, and stay.
 """
 
+import contextlib
 import logging
 import os
 import threading
@@ -31,7 +32,8 @@ def forget_old(db):
     """Deletes the sessions of the page and of jobs that are older than DAYS."""
     now = time.time()
     db._execute_write(lambda connection: connection.execute(END_OLD, {"now": now, "before": now - DAYS * DAY}))
-    db.maybe_auto_prune_and_vacuum(retention_days=DAYS, min_interval_hours=0)
+    # Chats run meanwhile, and a vacuum would stop them: SQLite uses the freed pages again.
+    db.maybe_auto_prune_and_vacuum(retention_days=DAYS, min_interval_hours=0, vacuum=False)
 
 
 def keep_up():
@@ -40,7 +42,8 @@ def keep_up():
         # Not at once: a start has enough to do.
         time.sleep(60)
         try:
-            forget_old(SessionDB())
+            with contextlib.closing(SessionDB()) as db:
+                forget_old(db)
         except Exception as error:
             logger.warning("old sessions can't be deleted for now: %s", error)
         time.sleep(DAY)
