@@ -281,7 +281,7 @@ stop_all() {
   stop "$tailscaled_pid" 5
 }
 
-# Returns when the machine's login is over. The page is out of reach then, and both processes run on as if nothing was.
+# Returns when the machine's login is over. The page is out of reach then, and all processes run on as if nothing was.
 watch_login() {
   while sleep "$LOGIN_CHECK"; do
     [[ $(status .BackendState) == NeedsLogin ]] && return
@@ -289,12 +289,12 @@ watch_login() {
 }
 
 supervise() {
-  local rc=0 ended
+  local rc=0 ended processes=("$tailscaled_pid" "$extractor_pid" "$app_pid")
   watch_login >/dev/null 2>&1 &
   watcher_pid=$!
   # `wait -n` knows nothing of one that ended while something else was waited for, and goes on without it.
-  for ended in "$tailscaled_pid" "$app_pid" ''; do kill -0 "$ended" 2>/dev/null || break; done
-  if [[ $ended ]]; then wait "$ended" || rc=$?; else wait -n -p ended "$tailscaled_pid" "$extractor_pid" "$app_pid" "$watcher_pid" || rc=$?; fi
+  for ended in "${processes[@]}" ''; do kill -0 "$ended" 2>/dev/null || break; done
+  if [[ $ended ]]; then wait "$ended" || rc=$?; else wait -n -p ended "${processes[@]}" "$watcher_pid" || rc=$?; fi
   case $ended in
     "$watcher_pid") log "This machine's login has expired or was removed at $ADMIN/machines: stopping the container, the next start logs in with TS_AUTHKEY." ;;
     "$app_pid") log "Open WebUI ended with code $rc: stopping the container." ;;

@@ -540,6 +540,12 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             expect(box.output).toMatch(/tailscaled ended with code 137/);
         });
 
+        test("so does what reads documents", async ({ box }) => {
+            box.standIn("find", "until [[ -s extractor.pid ]]; do sleep 0.05; done; kill -KILL $(cat extractor.pid); sleep 0.3");
+            expect(await box.start()).toBe(1);
+            expect(box.output).toMatch(/What reads documents ended with code 137/);
+        });
+
         test("an app that ends without an error is an error too", async ({ box }) => {
             box.standIn("app", "exit 0");
             expect(await box.start()).toBe(1);
