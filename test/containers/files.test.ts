@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { output, outputOf } from "../harness/docker.ts";
 import { png } from "../harness/picture.ts";
 import { type Session, Testbed, words } from "../harness/testbed.ts";
+import { Uploads } from "../harness/uploads.ts";
 
 let testbed: Testbed;
 let owner: Session;
@@ -204,21 +205,6 @@ describe("a file from the sandbox runs no script in the page's origin", () => {
 });
 
 describe("a file on the disk", () => {
-    /** Makes an upload, as the page does; gives its id. */
-    async function upload(): Promise<string> {
-        const program = `
-import json, sys, urllib.request
-call = json.load(sys.stdin)
-body = b'--x\\r\\nContent-Disposition: form-data; name="file"; filename="note.txt"\\r\\nContent-Type: text/plain\\r\\n\\r\\nnote\\r\\n--x--\\r\\n'
-headers = {"Authorization": f"Bearer {call['token']}", "Content-Type": "multipart/form-data; boundary=x"}
-print(urllib.request.urlopen(urllib.request.Request(call["url"], body, headers)).read().decode())`;
-        const url = `http://${testbed.address("open-webui")}/api/v1/files/`;
-        const { id } = JSON.parse(await outputOf(testbed.openRouter, ["python3", "-c", program], JSON.stringify({ url, token: owner.token }))) as {
-            id: string;
-        };
-        return id;
-    }
-
     const onDatabase = (statement: string) =>
         output(
             testbed.running("open-webui"),
@@ -228,6 +214,8 @@ print(urllib.request.urlopen(urllib.request.Request(call["url"], body, headers))
         );
 
     test("goes a week after it was made if no chat shows it, and stays as long as one does", async () => {
+        const uploads = await Uploads.create(testbed, owner.token);
+        const upload = async () => (await uploads.upload("a.txt")).id;
         const code = writing({ "/root/report.csv": csv }) + naming("MEDIA:/root/report.csv");
         const kept = linksIn(await answerTo(code))[0].link;
         const dropped = linksIn(await answerTo(code))[0].link;
