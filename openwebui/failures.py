@@ -4,15 +4,14 @@ Open WebUI 0.12.4 shows an error of its HTTP client under an answer that Hermes 
 completed: <TransferEncodingError: …>"), and "Server Connection Error" where Hermes doesn't run at all. Here both become a
 sentence with the way out. It begins as those of hermes/private_hermes/failures.py do, so that Hermes takes it out of the history.
 
-The Dockerfile adds a call of `install` to the end of open_webui/routers/openai.py, and imports it to see that it is still what
-this was written for.
+Hooked into open_webui/routers/openai.py by hooks.py.
 """
 
-import inspect
 import json
 import logging
 
 from aiohttp import ClientError
+from open_webui.private.hooks import expected
 from starlette.responses import StreamingResponse
 
 MARK = "⚠️ **No answer from the model.**"
@@ -38,10 +37,7 @@ def chunks(said):
 
 def install(router):
     """Replaces two functions of open_webui/routers/openai.py, given as its namespace; raises when they aren't what they were."""
-    stream, complete = router["stream_wrapper"], router["generate_chat_completion"]
-    for function, written_for in ((stream, STREAM), (complete, COMPLETION)):
-        if list(inspect.signature(function).parameters) != written_for:
-            raise RuntimeError(f"{function.__name__} has other parameters than {written_for}")
+    stream, complete = expected(router["stream_wrapper"], STREAM), expected(router["generate_chat_completion"], COMPLETION)
 
     async def stream_wrapper(response, session=None, passthrough=False):
         lines = stream(response, session, passthrough)

@@ -7,12 +7,11 @@ link takes its place. What is behind the number sign tells Hermes, in later requ
 On the disk the file has no name, and nothing but a picture has a type: whatever a page or a drawing from the sandbox holds, Open WebUI
 serves it as bytes to keep or as plain text, and no browser runs it as a part of the page.
 
-The Dockerfile adds a call of `install` to the end of open_webui/utils/files.py, and sees that it is used.
+Hooked into open_webui/utils/files.py by hooks.py.
 """
 
 import asyncio
 import base64
-import inspect
 import io
 import logging
 import re
@@ -21,6 +20,7 @@ from urllib.parse import unquote
 
 from open_webui.models.chats import Chats
 from open_webui.models.files import FileForm, Files
+from open_webui.private.hooks import expected
 from open_webui.storage.provider import Storage
 
 FILE = re.compile(
@@ -62,6 +62,5 @@ async def with_links(request, content, metadata, user):
 
 def install(utils):
     """Replaces a function of open_webui/utils/files.py, given as its namespace; raises when it isn't what it was."""
-    if list(inspect.signature(utils["convert_markdown_base64_images"]).parameters) != CONVERT:
-        raise RuntimeError(f"convert_markdown_base64_images has other parameters than {CONVERT}")
+    expected(utils["convert_markdown_base64_images"], CONVERT)
     utils["convert_markdown_base64_images"] = with_links

@@ -4,6 +4,8 @@ Open WebUI 0.12.4 keeps a file when its chat is deleted, and those of temporary 
 that is older than a week, if its id stands in no row of any table, whichever parts of Open WebUI they belong to: a chat that
 still shows a file has its id. What is in chats that people keep stays, for as long as they keep them.
 
+Hooked into open_webui/main.py by hooks.py.
+
 Environment, for the tests: LEFTOVERS_EVERY, seconds from the start to the first look, and from one to the next.
 """
 
@@ -57,5 +59,5 @@ def watch():
             log.exception("Old files aren't deleted")
 
 
-def install():
+def install(_app):
     threading.Thread(target=watch, daemon=True, name="leftovers").start()

@@ -5,16 +5,15 @@ an open file over a Unix socket: it costs this process no memory but for the tex
 shows it once, and keeps the file in the chat; so the sentence stands in the place of the file's text, too, and the model can
 say in its answer what the person overlooked.
 
-The Dockerfile adds a call of `install` to the end of open_webui/routers/files.py, and imports it to see that it is still what
-this was written for.
+Hooked into open_webui/routers/files.py by hooks.py.
 """
 
-import inspect
 import json
 import socket
 
 from langchain_core.documents import Document
 from open_webui.models.files import Files
+from open_webui.private.hooks import expected
 from open_webui.retrieval.loaders.main import Loader
 
 SOCKET = "/var/lib/extractor/socket"
@@ -53,10 +52,8 @@ def load(self, filename, file_content_type, file_path):
 
 def install(router):
     """Replaces what reads a file and what calls that, in open_webui/routers/files.py, given as its namespace; raises when they aren't what they were."""
-    index = router["index_file"]
-    for function, written_for in ((Loader.load, LOAD), (index, INDEX)):
-        if list(inspect.signature(function).parameters) != written_for:
-            raise RuntimeError(f"{function.__name__} has other parameters than {written_for}")
+    expected(Loader.load, LOAD)
+    index = expected(router["index_file"], INDEX)
 
     async def index_file(request, form_data, user, db):
         try:

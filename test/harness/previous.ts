@@ -17,13 +17,6 @@ function exchange(text: string, image: string, tag: string): string {
     return text.replace(pattern, tag);
 }
 
-/** Takes out what hooks uploads.py in: it replaces a function that an Open WebUI before 0.12 doesn't have. */
-function withoutUploads(text: string): string {
-    const pattern = /(?<=^RUN )printf '\\nfrom open_webui import private_uploads[^]*?&& rm -r \/tmp\/data \\\n && /m;
-    if (!pattern.test(text)) throw new Error("the Dockerfile hooks no uploads.py in");
-    return text.replace(pattern, "");
-}
-
 /** Builds both, on base images that are pulled or imitated as those of the pinned versions are. */
 export async function buildPrevious(): Promise<Record<ServiceName, ContainerSpec["image"]>> {
     const folder = await mkdtemp(join(tmpdir(), "private-hermes-previous-"));
@@ -31,14 +24,12 @@ export async function buildPrevious(): Promise<Record<ServiceName, ContainerSpec
         await cp(`${repository}openwebui`, folder, { recursive: true });
         const dockerfiles = [`${repository}test/harness/previous-hermes/Dockerfile`, join(folder, "Dockerfile")];
         const pinned = await readFile(dockerfiles[1], "utf8");
-        await writeFile(
-            dockerfiles[1],
-            exchange(exchange(withoutUploads(pinned), "tailscale", `v${previous.tailscale}`), "open-webui", `v${previous["open-webui"]}-slim`),
-        );
+        await writeFile(dockerfiles[1], exchange(exchange(pinned, "tailscale", `v${previous.tailscale}`), "open-webui", `v${previous["open-webui"]}-slim`));
         await ensureBases(...dockerfiles);
         const images = { hermes: imageOfRun("previous-hermes"), "open-webui": imageOfRun("previous-open-webui") };
         await buildFrom(`${repository}test/harness/previous-hermes`, images.hermes, "test/harness/previous-hermes", { VERSION: previous["hermes-agent"] });
-        await buildFrom(folder, images["open-webui"]);
+        // uploads.py replaces a function that an Open WebUI before 0.12 doesn't have.
+        await buildFrom(folder, images["open-webui"], folder, { MODULES: "failures files leftovers" });
         return { hermes: { reference: images.hermes }, "open-webui": { reference: images["open-webui"] } };
     } finally {
         await rm(folder, { recursive: true });
