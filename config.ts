@@ -51,6 +51,13 @@ const registryToken = (value: string) => {
     return kind && kind[0] !== "ghp_" ? `is ${kind[1]}` : undefined;
 };
 
+/** Exa says nothing of the form of its keys; those that are seen in public are UUIDs. */
+const exaKey = (value: string) => {
+    const kind = kindOf(value);
+    if (kind) return `is ${kind[1]}`;
+    return value.length < 20 ? "is cut off" : undefined;
+};
+
 const tailnetName = (value: string) => {
     const said = JSON.stringify(value);
     if (value.includes("://")) return `${said} carries a scheme`;
@@ -228,6 +235,12 @@ const rules = {
     keyRotation: { hint: "any word will do, a date for example" },
     protectData: { hint: "write true or false", wrong: boolean },
     replaceData: { optional: true, hint: "write the renderRegion that the services are to move to", wrong: oneOf(regions) },
+    exaApiKey: {
+        secret: true,
+        optional: true,
+        hint: "make an Exa key, with a budget, at dashboard.exa.ai/api-keys",
+        wrong: exaKey,
+    },
     telegramBotToken: {
         secret: true,
         optional: true,

@@ -107,6 +107,7 @@ const hermes = new render.PrivateService(
             SANDBOX_NETWORK: settings.sandboxNetwork,
             FILE_LIMIT_MB: settings.uploadLimitMb,
             SESSION_DAYS: settings.sessionDays,
+            ...(settings.exaApiKey && { EXA_API_KEY: pulumi.secret(settings.exaApiKey) }),
             ...(settings.telegram && {
                 TELEGRAM_BOT_TOKEN: pulumi.secret(settings.telegram.botToken),
                 TELEGRAM_ALLOWED_USERS: settings.telegram.allowedUsers,

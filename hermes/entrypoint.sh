@@ -14,6 +14,7 @@
 #   SANDBOX_MEMORY_MB       512-4096  MiB of its memory, requested and at most
 #   SANDBOX_IDLE_MINUTES    4         minutes without a command after which it is saved and ended
 #   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
+#   EXA_API_KEY             -         switches web search and page reading on
 #   FILE_LIMIT_MB           2         size of a file that an answer may carry
 #   SESSION_DAYS            90        days after which a session that nobody went on with is deleted
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
@@ -61,7 +62,7 @@ problems=()
 # A value pasted with a line break fails later, in ways that don't name it.
 check_one_line() {
   local name
-  for name in API_SERVER_KEY OPENROUTER_API_KEY HERMES_MODEL MODAL_TOKEN_ID MODAL_TOKEN_SECRET \
+  for name in API_SERVER_KEY OPENROUTER_API_KEY HERMES_MODEL MODAL_TOKEN_ID MODAL_TOKEN_SECRET EXA_API_KEY \
     TELEGRAM_BOT_TOKEN TELEGRAM_ALLOWED_USERS TELEGRAM_HOME_CHANNEL; do
     if [[ ${!name:-} == *[$'\n\r']* ]]; then
       problems+=("$name contains a line break; set it again as a single line.")

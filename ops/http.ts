@@ -34,17 +34,18 @@ export function parsed(text: string): unknown {
 }
 
 /**
- * Asks a service and changes nothing there. Rejects with `Unchecked` when it can't be reached, and for 429 and 5xx, which
+ * Asks a service and changes nothing there; a question that has a body goes by POST. Rejects with `Unchecked` when it can't be reached, and for 429 and 5xx, which
  * say nothing about what was asked.
  */
-export async function ask(url: string, { bearer, basic }: Credentials = {}, headers: Record<string, string> = {}): Promise<Answer> {
+export async function ask(url: string, { bearer, basic }: Credentials = {}, headers: Record<string, string> = {}, body?: object): Promise<Answer> {
     const authorization = basic ? `Basic ${Buffer.from(`${basic.user}:${basic.password}`).toString("base64")}` : bearer && `Bearer ${bearer}`;
     const { host } = new URL(url);
     let response: Response;
     let text: string;
     try {
         response = await fetch(url, {
-            headers: { accept: "application/json", ...headers, ...(authorization && { authorization }) },
+            headers: { accept: "application/json", ...headers, ...(authorization && { authorization }), ...(body && { "content-type": "application/json" }) },
+            ...(body && { method: "POST", body: JSON.stringify(body) }),
             redirect: "manual", // credentials go where they belong and no further
             signal: AbortSignal.timeout(timeoutMs),
         });

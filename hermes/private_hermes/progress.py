@@ -29,6 +29,8 @@ TOOLS = {
     "skill_view": "Reads a skill",
     "skill_manage": "Changes a skill",
     "cronjob": "Looks after scheduled jobs",
+    "web_search": "Searches the web",
+    "web_extract": "Reads on the web",
 }
 
 

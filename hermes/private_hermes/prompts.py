@@ -1,18 +1,44 @@
-"""Has a chat that goes on after an upgrade learn what has changed for it.
+"""Tells the model what it has of the web, and has a chat that goes on after an upgrade learn what has changed for it.
 
-Hermes 0.19.0 stores the prompt that a chat begins with and takes it as long as the model is the same
-(`_stored_prompt_matches_runtime` in agent/conversation_loop.py). So an old chat would never hear what config.yaml says of the place
-where answers are shown (`platform_hints`). Here such a prompt is made anew, once.
+The web: what the model may ask depends on EXA_API_KEY, and what its code may reach on SANDBOX_NETWORK. Hermes 0.19.0 says neither, and
+tells some models to look facts up with web_search, whether or not they have it (agent/prompt_builder.py). The sentences go where
+Hermes takes a description of the environment from (`HERMES_ENVIRONMENT_HINT`).
+
+Old chats: Hermes stores the prompt that a chat begins with and takes it as long as the model is the same
+(`_stored_prompt_matches_runtime` in agent/conversation_loop.py). So an old chat would never hear of the above, nor what config.yaml
+says of the place where answers are shown (`platform_hints`). Here such a prompt is made anew, once.
 """
+
+import os
 
 from agent import conversation_loop
 
 from . import replace
+from .sandbox import network
+from .web import key
+
+
+def reach():
+    """What the model is told of its way to the web."""
+    allowed = network()
+    if allowed.get("block_network"):
+        sandbox = "Your sandbox has no network: nothing can be fetched or installed there."
+    elif networks := allowed.get("cidr_allowlist"):
+        sandbox = f"From the sandbox only these networks can be reached: {', '.join(networks)}."
+    else:
+        sandbox = "Your sandbox reaches the internet: code there can fetch and download, and pip and apt-get can install what is missing, curl for example."
+    if key():
+        return f"The web: look things up with web_search, and read pages with web_extract. {sandbox}"
+    if allowed:
+        return f"The web: you have none, no web_search either. {sandbox} Say so when a question needs the web, in the place of a guess."
+    return f"The web: you have no web_search. {sandbox} Read a page of which you know the address there, with Python's urllib.request or with curl."
 
 
 def install():
+    web = os.environ["HERMES_ENVIRONMENT_HINT"] = reach()
+
     def matches(agent, prompt):
         hint = (agent._platform_hint_overrides.get(agent.platform or "") or {}).get("replace", "").strip()
-        return hint in prompt and matched(agent, prompt)
+        return hint in prompt and web in prompt and matched(agent, prompt)
 
     matched = replace(conversation_loop, "_stored_prompt_matches_runtime", matches, "(agent, prompt: 'str') -> 'bool'")

@@ -58,8 +58,13 @@ const project = parse(readFileSync(new URL("../../Pulumi.yaml", import.meta.url)
 /** The settings that Pulumi.yaml declares; `pulumi new` adds `pulumi:tags` to them. */
 export const declaredSettings = Object.fromEntries(Object.entries(project.config).filter(([key]) => !key.includes(":")));
 
-/** Secret settings: the ones that Pulumi.yaml declares so, and the two optional ones that it can't declare. */
-export const secretSettings = [...Object.keys(declaredSettings).filter((key) => declaredSettings[key].secret), "ghcrPullToken", "telegramBotToken"];
+/** Secret settings: the ones that Pulumi.yaml declares so, and the optional ones that it can't declare. */
+export const secretSettings = [
+    ...Object.keys(declaredSettings).filter((key) => declaredSettings[key].secret),
+    "ghcrPullToken",
+    "exaApiKey",
+    "telegramBotToken",
+];
 
 const random = (bytes = 20) => randomBytes(bytes).toString("hex");
 

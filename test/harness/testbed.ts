@@ -195,7 +195,7 @@ export class Testbed {
         for (const network of [testbed.network, testbed.home]) await createNetwork(network);
         if (realServices) await createOpenNetwork(testbed.wayOut);
         await createVolume(testbed.volume("ca"));
-        await testbed.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org ${modalHosts.join(" ")} ${testbed.host}`);
+        await testbed.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org api.exa.ai ${modalHosts.join(" ")} ${testbed.host}`);
         for (const name of serviceNames) await testbed.newDisk(name, testbed.declarations[name].disk.name);
         testbed.openRouter = await start({
             image: "internet",

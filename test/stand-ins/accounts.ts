@@ -1,6 +1,6 @@
 /**
  * Plays the services that `npm run preflight` and `npm run verify` ask, Render apart (test/stand-ins/render/api.ts): GitHub, registries
- * that hand out tokens as Docker Hub and GitLab do, a kind that doesn't, OpenRouter, Telegram, a public DNS resolver, and Modal.
+ * that hand out tokens as Docker Hub and GitLab do, a kind that doesn't, OpenRouter, Exa, Telegram, a public DNS resolver, and Modal.
  * While it runs, `fetch` reaches these hosts here; every other host of the internet is unknown.
  *
  * Failures that they play: a credential that isn't known, has too few scopes or the wrong ones, a limit that is reached, a bot
@@ -26,6 +26,8 @@ export interface World {
     openRouter: Record<string, Record<string, unknown>>;
     /** Answer to the question for credits; without one it takes management keys only. */
     credits?: { total_credits: number; total_usage: number };
+    /** Status that Exa answers with, by key; 401 for any other. */
+    exa: Record<string, number>;
     models: { id: string; supported_parameters: string[] }[];
     /** Token secret by token id. */
     modal: Record<string, string>;
@@ -86,6 +88,10 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
         if (pathname === "/api/v1/key") return json({ data: key });
         if (pathname === "/api/v1/credits") return credits ? json({ data: credits }) : { status: 403, body: {} };
         return undefined;
+    },
+    "api.exa.ai": ({ exa }, { method, headers }, { pathname }) => {
+        if (method !== "POST" || pathname !== "/contents") return undefined;
+        return { status: (exa as Partial<World["exa"]>)[String(headers["x-api-key"])] ?? 401, body: { results: [], statuses: [] } };
     },
     "api.telegram.org": ({ telegram }, _, { pathname, searchParams }) => {
         const [, token, method] = /^\/bot([^/]+)\/(\w+)$/.exec(pathname) ?? [];
@@ -150,7 +156,9 @@ export class Accounts {
                 ? { status: failing, headers: { location: "https://elsewhere.example/" } }
                 : hosts[host](world, request, new URL(`https://${host}/${path.join("/")}`));
             const { status: code, headers, body }: Reply = reply ?? { status: 404 };
-            response.writeHead(request.method === "GET" ? code : 405, { "content-type": "application/json", ...headers });
+            // The one question that isn't asked by GET.
+            const allowed = request.method === (host === "api.exa.ai" ? "POST" : "GET");
+            response.writeHead(allowed ? code : 405, { "content-type": "application/json", ...headers });
             response.end(JSON.stringify(body ?? {}));
         });
         const raw = (bytes: Buffer) => bytes;

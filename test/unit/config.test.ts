@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
@@ -48,6 +49,9 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["ghcrToken", otherCredentials.renderApiKey, /is a Render API key/],
         ["ghcrToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: make a classic token/],
         ["ghcrPullToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: .*read:packages/],
+        ["exaApiKey", otherCredentials.openrouterApiKey, /is an OpenRouter API key: .*dashboard\.exa\.ai/],
+        ["exaApiKey", "0a1b2c3d-4e5f", /is cut off/],
+        ["exaApiKey", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", /is a placeholder/],
         ["ghcrUser", "octo/cat", /user name alone/],
         ["ghcrUser", "octo@example.com", /user name alone/],
         ["ghcrUser", "@octo", /user name alone/],
@@ -141,6 +145,7 @@ describe("a bad value is refused with a sentence that names it", () => {
     test.for(secretSettings)("%s is refused in plain text", async (setting) => {
         const settings = {
             ghcrPullToken: requiredSettings().ghcrToken,
+            exaApiKey: randomUUID(),
             telegramBotToken: `123456789:${"A".repeat(35)}`,
             telegramAllowedUsers: "42",
         };

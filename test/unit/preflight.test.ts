@@ -41,6 +41,7 @@ const tailnet = (changes = {}) =>
     });
 
 const day = 24 * 60 * 60 * 1000;
+const exaKey = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 const botToken = `123456789:${"Ab1-".repeat(9)}`;
 
 let settings: Record<string, string> & { ghcrPullToken: string };
@@ -80,6 +81,7 @@ beforeEach(async () => {
             { id: "openai/no-tools", supported_parameters: [] },
         ],
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
+        exa: { [exaKey]: 200 },
         telegram: { [botToken]: { username: "my_hermes_bot", users: ["1001", "1002"] } },
         dns: {},
         failing: {},
@@ -112,7 +114,7 @@ async function output(json: boolean): Promise<{ code: number; printed: string }>
     const code = await preflight({ json });
     const printed = log.mock.calls.map(([line]) => line as string).join("\n");
     log.mockRestore();
-    expect(printed).not.toContain(botToken);
+    for (const secret of [botToken, exaKey]) expect(printed).not.toContain(secret);
     const secrets = ["ghcrToken", "ghcrPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map(
         (key) => settings[key],
     );
@@ -956,6 +958,66 @@ describe("credentials", () => {
             "Modal",
             "unchecked",
             /INTERNAL/,
+        ],
+
+        [
+            "a key of Exa",
+            () => {
+                set({ exaApiKey: exaKey });
+            },
+            "Exa",
+            "ok",
+            /exaApiKey is valid.*\$0\.001/,
+        ],
+        [
+            "one that Exa doesn't know",
+            () => {
+                set({ exaApiKey: exaKey });
+                world.exa = {};
+            },
+            "Exa",
+            "failure",
+            /doesn't take exaApiKey.*dashboard\.exa\.ai\/api-keys/,
+        ],
+        [
+            "one without credit",
+            () => {
+                set({ exaApiKey: exaKey });
+                world.exa[exaKey] = 402;
+            },
+            "Exa",
+            "failure",
+            /used up, or the budget of exaApiKey.*dashboard\.exa\.ai/,
+        ],
+        [
+            "one that may not read pages",
+            () => {
+                set({ exaApiKey: exaKey });
+                world.exa[exaKey] = 403;
+            },
+            "Exa",
+            "failure",
+            /may not read pages.*plan/,
+        ],
+        [
+            "Exa with too much to do",
+            () => {
+                set({ exaApiKey: exaKey });
+                world.exa[exaKey] = 429;
+            },
+            "Exa",
+            "unchecked",
+            /api\.exa\.ai answers 429, try again later/,
+        ],
+        [
+            "Exa out of reach",
+            () => {
+                set({ exaApiKey: exaKey });
+                world.failing["api.exa.ai"] = 0;
+            },
+            "Exa",
+            "unchecked",
+            /api\.exa\.ai doesn't answer/,
         ],
 
         [

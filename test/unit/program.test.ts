@@ -241,6 +241,16 @@ describe("the environments", () => {
         });
     });
 
+    test("a key for the web reaches Hermes alone", async () => {
+        const settings = requiredSettings();
+        const program = await evaluate({ ...settings, exaApiKey: "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9" });
+        expect(environment(program, "hermes")).toEqual({
+            ...environment(await evaluate(settings), "hermes"),
+            EXA_API_KEY: "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
+        });
+        expect(JSON.stringify(environment(program, "open-webui"))).not.toContain("0a1b2c3d");
+    });
+
     test("Open WebUI gets these variables and no others", async () => {
         const settings = requiredSettings();
         const program = await evaluate(settings);
@@ -293,13 +303,14 @@ describe("the environments", () => {
 describe("secrets", () => {
     const withOptionalOnes = () => ({
         ghcrPullToken: requiredSettings().ghcrToken,
+        exaApiKey: requiredSettings().ghcrToken.slice(4),
         telegramBotToken: `123456789:${requiredSettings().ghcrToken.slice(4)}`,
         telegramAllowedUsers: "42",
     });
 
     test("no input of any resource shows a credential", async () => {
         const { resources, secrets } = await evaluate(withOptionalOnes());
-        expect(secrets).toHaveLength(11);
+        expect(secrets).toHaveLength(12);
         for (const { name, inputs, plainInputs } of resources) {
             const readable = [...plainStrings(inputs), ...plainInputs];
             for (const secret of secrets)

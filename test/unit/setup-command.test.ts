@@ -68,6 +68,7 @@ beforeEach(async () => {
         openRouter: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, is_free_tier: false } },
         models: [{ id: "openai/gpt-5.5", supported_parameters: ["tools"] }],
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
+        exa: {},
         telegram: {},
         dns: {},
         failing: {},

@@ -84,6 +84,7 @@ beforeEach(async () => {
         openRouter: {},
         models: [],
         modal: {},
+        exa: {},
         telegram: {},
         dns: {},
         failing: {},
