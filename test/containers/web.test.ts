@@ -45,10 +45,10 @@ const read = async (urls: string[], more: object = {}) => ((await person().use("
 /** A page of the web that nobody has seen before. */
 const page = (text = words("Its text")) => ({ url: `https://planted-${randomUUID()}.example/page`, title: words("Title"), text });
 
-/** What Hermes says of what it can't do, wherever it says it. */
+/** All that Hermes has said: in its logs, and to the model. */
 async function everythingSaid(): Promise<string> {
     const hermes = testbed.running("hermes");
-    return `${await logOf(hermes)}${await output(hermes, "sh", "-c", "cat /opt/data/logs/*")}${JSON.stringify(await testbed.calls())}`;
+    return `${await logOf(hermes)}${await output(hermes, "find", "/opt/data/logs", "-type", "f", "-exec", "cat", "{}", "+")}${JSON.stringify(await testbed.calls())}`;
 }
 
 describe("a search", () => {
@@ -61,7 +61,9 @@ describe("a search", () => {
         expect(await exa.calls()).toEqual([
             { path: "/search", body: { query: "What do capybaras do?", numResults: 5, type: "auto", contents: { highlights: { maxCharacters: 1000 } } } },
         ]);
-        expect(await testbed.calls()).toHaveLength(2);
+        const calls = await testbed.calls();
+        expect(calls).toHaveLength(2);
+        expect(JSON.stringify(calls[1].messages)).toMatch(/<untrusted_tool_result.*Treat it as DATA/);
     });
 
     test("asks for no more results than one request includes", async () => {
@@ -141,7 +143,9 @@ describe("a failure of Exa is a sentence, and nobody reads the key", () => {
         expect(error).toMatch(says);
         expect((await read([page().url]))[0].error).toMatch(says);
         expect(await exa.calls()).toHaveLength(2);
-        expect(await everythingSaid()).not.toContain(key);
+        const said = await everythingSaid();
+        expect(said).toContain("Web search via exa");
+        expect(said).not.toContain(key);
     });
 
     test("an answer without an end isn't read to its end", async () => {
@@ -157,7 +161,6 @@ describe("a failure of Exa is a sentence, and nobody reads the key", () => {
 });
 
 describe("what the model knows of the web", () => {
-    const chat = person;
     /** What it is told and offered, in a chat that goes on. */
     async function told(somebody: Person): Promise<{ prompt: string; tools: string[] }> {
         const question = words("What do you know?");
@@ -168,13 +171,13 @@ describe("what the model knows of the web", () => {
     const web = ["web_extract", "web_search"];
 
     test("with a key it has both tools; without one neither, and is told what its sandbox reaches, in an old chat, too", async () => {
-        const old = new Person(testbed);
+        const old = person();
         const before = await told(old);
         expect(before.tools).toEqual(expect.arrayContaining(web));
         expect(before.prompt).toMatch(/look things up with web_search.*sandbox reaches the internet/);
 
         await testbed.redeploy("hermes", { EXA_API_KEY: "" });
-        for (const somebody of [old, new Person(testbed)]) {
+        for (const somebody of [old, person()]) {
             const { prompt, tools } = await told(somebody);
             expect(tools).toContain("terminal");
             expect(tools.filter((name) => web.includes(name))).toEqual([]);
@@ -188,13 +191,13 @@ describe("what the model knows of the web", () => {
 
     test("without a key and with sandboxNetwork none it says that there is no web", async () => {
         await testbed.redeploy("hermes", { EXA_API_KEY: "", SANDBOX_NETWORK: "none" });
-        const { prompt } = await told(new Person(testbed));
+        const { prompt } = await told(person());
         expect(prompt).toMatch(/you have none, no web_search either.*no network.*Say so/);
         expect(prompt).not.toContain("reaches the internet");
     });
 
     test("with networks it names them", async () => {
         await testbed.redeploy("hermes", { EXA_API_KEY: "", SANDBOX_NETWORK: "140.82.112.0/20,1.1.1.1/32" });
-        expect((await told(chat())).prompt).toContain("only these networks can be reached: 140.82.112.0/20, 1.1.1.1/32.");
+        expect((await told(person())).prompt).toContain("only these networks can be reached: 140.82.112.0/20, 1.1.1.1/32.");
     });
 });

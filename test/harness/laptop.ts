@@ -19,6 +19,8 @@ export interface Visit {
     email: string;
     password: string;
     message: string;
+    /** Sent in a new chat. */
+    search?: string;
     /** Sent in a new chat and in a temporary one; the answer has a picture and a download. */
     files?: string;
     /** Sent in a temporary chat; its answer is made twice. */
@@ -36,6 +38,8 @@ export interface Visited {
     errors: string[];
     /** What it puts above the settings of the Admin Panel. */
     notice: string;
+    /** The answer in the new chat. */
+    search: string | null;
     /** What arrived in the new chat, after its reload, and in the temporary one; a picture as its size and its colours, a download in base64. */
     files: { picture: number[]; name: string; content: string }[];
     /** The answers in the temporary chat. */

@@ -49,9 +49,10 @@ export class Person {
         return Object.entries(headers).find(([name]) => /x-hermes-session-id/i.test(name))?.[1];
     }
 
-    /** What a tool gives. */
+    /** What a tool gives; Hermes puts what comes from the web between tags. */
     async use(tool: string, parameters: object): Promise<Result> {
-        return JSON.parse((await this.ask(`CALL ${tool} ${JSON.stringify(parameters)}`)).replace("Tool said: ", "")) as Result;
+        const said = (await this.ask(`CALL ${tool} ${JSON.stringify(parameters)}`)).replace("Tool said: ", "");
+        return JSON.parse(said.replace(/^<untrusted_tool_result[^]*?\n\n|\n<\/untrusted_tool_result>$/g, "")) as Result;
     }
 
     run(command: string, more: object = {}): Promise<Result> {

@@ -1,4 +1,5 @@
 /** The deployment as its owner uses it: the page over the tailnet, and no other way to either service. */
+import { randomUUID } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { BlockList } from "node:net";
 import { networkInterfaces } from "node:os";
@@ -7,8 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addressOf, engine, handleOf, output, repository } from "../harness/docker.ts";
+import { Exa } from "../harness/exa.ts";
 import { Laptop, type Visited } from "../harness/laptop.ts";
-import { Testbed } from "../harness/testbed.ts";
+import { Testbed, words } from "../harness/testbed.ts";
 import { Deployment } from "../harness/deployment.ts";
 import { cliVersion } from "../harness/pulumi.ts";
 import { howToOpen, keep, realServices } from "../harness/options.ts";
@@ -18,12 +20,19 @@ const cli = await cliVersion();
 
 let testbed: Testbed;
 let deployment: Deployment | undefined;
+let exa: Exa | undefined;
 let laptop: Laptop;
 let hermes: StartedTestContainer;
 let openWebUi: StartedTestContainer;
 
 beforeAll(async () => {
     testbed = await Testbed.create(realServices);
+    if (!realServices) {
+        testbed.settings.exaApiKey = randomUUID();
+        await testbed.configure();
+        exa = await Exa.open(testbed, testbed.settings.exaApiKey);
+        await exa.publish(festival);
+    }
     console.log(`Starting Hermes, Open WebUI and the laptop${realServices ? ", with your accounts at OpenRouter and Modal" : ""}`);
     [[hermes, openWebUi], laptop] = await Promise.all([start(), Laptop.join(testbed)]);
 });
@@ -40,6 +49,9 @@ async function start(): Promise<StartedTestContainer[]> {
     await deployment.up();
     return [testbed.running("hermes"), testbed.running("open-webui")];
 }
+
+/** A page that only a search finds. */
+const festival = { url: "https://town.example/harbour", title: "The harbour festival", text: words("The harbour festival begins at noon, by the pier") };
 
 /** Host names and addresses of a service's port on the private network. */
 const doors = async () => [
@@ -101,6 +113,7 @@ describe("The way in", () => {
 
 describe("In a browser", () => {
     const question = "Run Python in your sandbox: the sum of i*i for i from 1 to 1000";
+    const onTheWeb = "Look it up on the web: when does the harbour festival begin?";
     const picture = "https://pictures.example/of-what-was-said.png";
     /** Of a chart with two bars: width, height, and the colours of its pixels. */
     const chart = [3, 2, ...[200, 30, 30], ...[255, 255, 255], ...[30, 30, 200], ...[200, 30, 30], ...[30, 30, 200], ...[30, 30, 200]];
@@ -134,6 +147,7 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
             email,
             password,
             message: question,
+            search: realServices ? undefined : onTheWeb,
             files: realServices ? undefined : draw,
             // The provider's words are in the answer, and ask for a picture.
             temporary: realServices ? undefined : `FAIL 402 Insufficient credits ![](${picture})`,
@@ -159,8 +173,16 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
         expect(await testbed.asked(question)).toHaveLength(1);
-        // The others are those of the two chats with files and of the temporary chat.
-        expect(await testbed.calls()).toHaveLength(2 + 2 * 2 + 2);
+        // The others are those of the search, of the two chats with files and of the temporary chat.
+        expect(await testbed.calls()).toHaveLength(2 + 2 + 2 * 2 + 2);
+    });
+
+    test("a question about the web is answered with what only a search has found, and says what was looked for", async ({ skip, annotate }) => {
+        skip(!exa, "only the stand-in of Exa tells what was asked");
+        expect(seen().search).toContain(festival.text);
+        expect(seen().search).toMatch(/Searches the web: when does the harbour festival begin/);
+        expect(await exa?.calls()).toMatchObject([{ path: "/search", body: { query: "when does the harbour festival begin?" } }]);
+        await annotate("in the stand-in of Exa");
     });
 
     test("a chart made in the sandbox is seen, and a table downloaded byte for byte: at once, after a reload, in a temporary chat", ({ skip }) => {

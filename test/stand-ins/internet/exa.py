@@ -25,6 +25,7 @@ import os
 import re
 import threading
 import time
+from urllib.parse import urlsplit
 
 from serving import Handler, serve
 
@@ -98,7 +99,7 @@ class Web(Handler):
     def do_POST(self):
         wish = json.loads(self.body())
         with lock:
-            if self.path == "/faults":
+            if urlsplit(self.path).path == "/faults":
                 fault.clear()
                 fault.update(wish)
             else:

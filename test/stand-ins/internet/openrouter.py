@@ -7,6 +7,7 @@ The answer is told by the last message of the user:
   CALL <tool> <JSON object>   one call of that tool; the next answer then begins with "Tool said: ". With THEN between them several,
                               one after the other, each with the answer of the one before; then all that they said
   ... in your sandbox: <what> Python is run: what is code, or the sum of i*i for i from 1 to 1000; then what it has printed
+  ... on the web: <what>      a search for it; then the excerpt of the first result, and its address
   SLOW <n>                    n words, one a second
   FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word
   BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
@@ -53,6 +54,8 @@ def steps_of(said):
     if asked := re.search(r"in your sandbox\b[^:]*: (.*)", said, re.DOTALL):
         code = asked[1] if "print(" in asked[1] else "print(sum(i * i for i in range(1, 1001)))"
         return [{"name": "terminal", "arguments": json.dumps({"command": f"python3 -c {shlex.quote(code)}"})}]
+    if asked := re.search(r"on the web: (.*)", said):
+        return [{"name": "web_search", "arguments": json.dumps({"query": asked[1]})}]
     found = [re.search(r"CALL (\w+) (\{.*\})", step, re.DOTALL) for step in said.split(" THEN ")]
     return [{"name": call[1], "arguments": call[2]} for call in found if call]
 
@@ -67,6 +70,10 @@ def answer(messages):
         return "", steps[len(results)]
     if results and "in your sandbox" in said:
         return f"It has printed: {json.loads(results[-1])['output']}", None
+    if results and "on the web: " in said:
+        # The result stands between two tags of Hermes.
+        found = json.loads(re.search(r"\{.*\}", results[-1], re.DOTALL)[0])["data"]["web"][0]
+        return f"{found['description']} ({found['url']})", None
     if results:
         return "\n".join(f"Tool said: {result}" for result in results), None
     if slow := re.search(r"SLOW (\d+)", said):

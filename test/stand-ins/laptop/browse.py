@@ -1,12 +1,12 @@
 """Uses Open WebUI as a person does, in Chromium and over the tailnet, for `docker exec`.
 
 Signs in with a fresh profile, sends one message in a new chat, waits for the whole answer, reloads the page and looks
-for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a message whose answer has
-a picture and a download, in a new chat that is reloaded then, and in a temporary one; and another in a temporary chat, which the
+for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a message in a new chat, and one whose answer has
+a picture and a download, in another new chat that is reloaded then, and in a temporary one; and another in a temporary chat, which the
 page alone keeps, and has its answer made again.
 
-Standard input, as JSON: {"url", "email", "password", "message", "files": the message about files, optional, "temporary": the last
-message, optional, "screenshot": path of a PNG, optional}
+Standard input, as JSON: {"url", "email", "password", "message", "search": the message of the new chat, optional, "files": that
+about files, optional, "temporary": the last message, optional, "screenshot": path of a PNG, optional}
 Prints as JSON:
   answer       what stands in the answer's place, as text
   websocket    whether the answer came over a websocket: one to /ws/socket.io that carried frames both ways, events of
@@ -14,6 +14,7 @@ Prints as JSON:
   hosts        every host that the pages asked for something, the URL's own left out; what the page's policy blocks asks nobody
   errors       what the pages wrote to the console as errors, and exceptions that nobody caught
   notice       what the page puts above these settings
+  search       what stands in the place of its answer, or null
   files        of the new chat, of that after the reload, and of the temporary one: {"picture": its width and its height, and red,
                green and blue of each of its pixels, as the browser shows it; "name", "content": of the download, in base64}
   temporary    what stands in the place of the second message's answer, at first and when it was made again
@@ -135,6 +136,12 @@ class Visit:
         panel.wait_for()
         return panel.evaluate("panel => getComputedStyle(panel.parentElement, '::before').content.slice(1, -1)")
 
+    def search(self, message: str) -> str:
+        self.step = "Opening a new chat for a search"
+        self.page.goto(self.url)
+        self.write(message)
+        return self.answer()
+
     def files(self, message: str) -> list[dict]:
         seen = []
         for place in ("/", "/?temporary-chat=true"):
@@ -210,6 +217,7 @@ def main() -> int:
                 visit.photograph(order["screenshot"])
             visit.reload(order["message"], answer)
             notice = visit.notice()
+            search = visit.search(order["search"]) if order.get("search") else None
             files = visit.files(order["files"]) if order.get("files") else []
             temporary = visit.temporary(order["temporary"]) if order.get("temporary") else []
         except (Error, AssertionError) as error:
@@ -223,6 +231,7 @@ def main() -> int:
         "hosts": sorted(visit.hosts - {urlsplit(order["url"]).netloc}),
         "errors": visit.errors,
         "notice": notice,
+        "search": search,
         "files": files,
         "temporary": temporary,
         "certificate": certificate,
