@@ -66,6 +66,13 @@ describe("a search", () => {
         expect(JSON.stringify(calls[1].messages)).toMatch(/<untrusted_tool_result.*Treat it as DATA/);
     });
 
+    test("is there for the agent's scripts, too", async () => {
+        const found = page(words("Otters hold hands."));
+        await exa.publish(found);
+        const code = "from hermes_tools import web_search\nprint(web_search('What do otters hold?')['data']['web'][0]['description'])";
+        expect(await person().use("execute_code", { code })).toMatchObject({ status: "success", output: `${found.text}\n` });
+    });
+
     test("asks for no more results than one request includes", async () => {
         await search("everything", { limit: 100 });
         expect(await exa.calls()).toMatchObject([{ body: { numResults: 10 } }]);
