@@ -130,6 +130,12 @@ const sandboxNetwork = (value: string) => {
     return wrong === undefined ? undefined : `has ${JSON.stringify(wrong)} in it, which isn't a network`;
 };
 
+/** The same in hermes/entrypoint.sh; "none" looks like a package, and Hermes takes it for no package. */
+const sandboxPackages = (value: string) => {
+    const wrong = value.split(",").find((name) => !/^(apt:[a-z0-9][a-z0-9+.-]+|[A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.!+]+)?)$/.test(name));
+    return wrong === undefined ? undefined : `has ${JSON.stringify(wrong)} in it, which isn't a package`;
+};
+
 function isCidr(text: string): boolean {
     const [address, prefix, ...more] = text.split("/");
     return isIPv4(address) && /^\d{1,2}$/.test(prefix) && Number(prefix) <= 32 && more.length === 0;
@@ -217,6 +223,10 @@ const rules = {
     sandboxMemoryMb: { hint: "write what is requested, and so paid for, and the limit, in MiB, such as 512-4096", wrong: range(128, 65_536) },
     sandboxIdleMinutes: { hint: "Modal ends a sandbox by itself after 15", wrong: wholeNumber(1, 12) },
     sandboxNetwork: { hint: "write open, none, or the networks that may be reached, such as 140.82.112.0/20,1.1.1.1/32", wrong: sandboxNetwork },
+    sandboxPackages: {
+        hint: "write none, or packages with commas between them: Debian's with apt: in front, Python's as pip takes them, such as apt:git,pandas==2.3.3",
+        wrong: sandboxPackages,
+    },
     sessionDays: { hint: "give the number of days, such as 90", wrong: wholeNumber(7, 3650) },
     timezone: { hint: "write an IANA name such as Europe/Zurich, or UTC", wrong: zone },
     imageRegistry: {

@@ -105,6 +105,7 @@ const hermes = new render.PrivateService(
             SANDBOX_MEMORY_MB: settings.sandboxMemoryMb,
             SANDBOX_IDLE_MINUTES: settings.sandboxIdleMinutes,
             SANDBOX_NETWORK: settings.sandboxNetwork,
+            SANDBOX_PACKAGES: settings.sandboxPackages,
             FILE_LIMIT_MB: settings.uploadLimitMb,
             SESSION_DAYS: settings.sessionDays,
             ...(settings.exaApiKey && { EXA_API_KEY: pulumi.secret(settings.exaApiKey) }),

@@ -15,6 +15,7 @@
 #   SANDBOX_IDLE_MINUTES    4         minutes without a command after which it is saved and ended
 #   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
 #   EXA_API_KEY             -         switches web search and page reading on
+#   SANDBOX_PACKAGES        none      what its image has besides Python: apt:NAME and pip's NAME or NAME==VERSION, with commas
 #   FILE_LIMIT_MB           2         size of a file that an answer may carry
 #   SESSION_DAYS            90        days after which a session that nobody went on with is deleted
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
@@ -104,6 +105,7 @@ check_telegram() {
 
 # config.ts says more about each; here only what Modal's client would refuse at the first command.
 check_sandbox() {
+  local name='(apt:[a-z0-9][a-z0-9+.-]+|[A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.!+]+)?)'
   local range='^[0-9]+(\.[0-9]+)?-[0-9]+(\.[0-9]+)?$' cidr='[0-9]+(\.[0-9]+){3}/[0-9]+'
   if [[ ! ${SANDBOX_CPU:-0.25-2} =~ $range ]]; then
     problems+=("SANDBOX_CPU must be the cores that a sandbox requests and its limit, e.g. 0.25-2.")
@@ -116,6 +118,9 @@ check_sandbox() {
   fi
   if [[ ! ${SANDBOX_NETWORK:-open} =~ ^(open|none|$cidr(,$cidr)*)$ ]]; then
     problems+=("SANDBOX_NETWORK must be open, none or networks with commas between them, e.g. 1.1.1.1/32.")
+  fi
+  if [[ ! ${SANDBOX_PACKAGES:-none} =~ ^$name(,$name)*$ ]]; then
+    problems+=("SANDBOX_PACKAGES must be none or packages with commas between them, e.g. apt:git,pandas.")
   fi
 }
 

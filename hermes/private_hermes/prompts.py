@@ -1,7 +1,8 @@
 """Tells the model what it has of the web, and has a chat that goes on after an upgrade learn what has changed for it.
 
 The web: what the model may ask depends on EXA_API_KEY, and what its code may reach on SANDBOX_NETWORK. Hermes 0.19.0 says neither, and
-tells some models to look facts up with web_search, whether or not they have it (agent/prompt_builder.py). The sentences go where
+tells some models to look facts up with web_search, whether or not they have it (agent/prompt_builder.py). What a sandbox has besides
+Python depends on SANDBOX_PACKAGES. The sentences go where
 Hermes takes a description of the environment from (`HERMES_ENVIRONMENT_HINT`).
 
 Old chats: Hermes stores the prompt that a chat begins with and takes it as long as the model is the same
@@ -14,7 +15,7 @@ import os
 from agent import conversation_loop
 
 from . import replace
-from .sandbox import network
+from .sandbox import network, packages
 from .web import key
 
 
@@ -26,16 +27,24 @@ def reach():
     elif networks := allowed.get("cidr_allowlist"):
         sandbox = f"From the sandbox only these networks can be reached: {', '.join(networks)}."
     else:
-        sandbox = "Your sandbox reaches the internet: code there can fetch and download, and pip and apt-get can install what is missing, curl for example."
+        sandbox = "Your sandbox reaches the internet: code there can fetch and download, and pip and apt-get can install what is missing."
     if key():
         return f"The web: look things up with web_search, and read pages with web_extract. {sandbox}"
     if allowed:
         return f"The web: you have none, no web_search either. {sandbox} Say so when a question needs the web, in the place of a guess."
-    return f"The web: you have no web_search. {sandbox} Read a page of which you know the address there, with Python's urllib.request or with curl."
+    return f"The web: you have no web_search. {sandbox} Read a page of which you know the address there, with curl, or with Python's urllib.request where that is missing."
+
+
+def tools():
+    """What the model is told of the programs in its sandbox."""
+    debian, python = packages()
+    if not debian + python:
+        return "It has Python, and none of its packages."
+    return f"Beside Python it has, unless it is an old one: {', '.join(debian + python)}."
 
 
 def install():
-    web = os.environ["HERMES_ENVIRONMENT_HINT"] = reach()
+    web = os.environ["HERMES_ENVIRONMENT_HINT"] = f"{reach()} {tools()}"
 
     def matches(agent, prompt):
         hint = (agent._platform_hint_overrides.get(agent.platform or "") or {}).get("replace", "").strip()

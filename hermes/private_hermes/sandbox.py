@@ -177,6 +177,24 @@ def network():
     return {"cidr_allowlist": [cidr.strip() for cidr in chosen.split(",")]}
 
 
+def packages():
+    """SANDBOX_PACKAGES: the names of Debian's packages, and of Python's."""
+    named = os.environ.get("SANDBOX_PACKAGES", "none").strip()
+    names = [] if named == "none" else named.split(",")
+    return [name.removeprefix("apt:") for name in names if name.startswith("apt:")], [name for name in names if not name.startswith("apt:")]
+
+
+def with_packages(image):
+    """An image with them, which Modal builds once and keeps. What it builds reaches the internet, whatever SANDBOX_NETWORK says."""
+    debian, python = packages()
+    commands = []
+    if debian:
+        commands.append(f"apt-get update && apt-get install -y --no-install-recommends {shlex.join(debian)} && rm -rf /var/lib/apt/lists/*")
+    if python:
+        commands.append(f"python -m pip install --no-cache-dir --root-user-action=ignore {shlex.join(python)}")
+    return image.run_commands(*commands) if commands else image
+
+
 def idle_seconds():
     return 60 * float(os.environ.get("SANDBOX_IDLE_MINUTES", "4"))
 
@@ -201,12 +219,16 @@ class Client:
             future.cancel()
             raise
 
-    async def create(self, image):
-        """A sandbox of an image's id, or of the image of the configuration without one."""
+    async def create(self, image, bare=False):
+        """A sandbox of an image's id, or of the image of the configuration without one; a bare one has no packages."""
         if self._app is None:
             # The name that Hermes gives it, under which existing deployments find theirs at Modal.
             self._app = await modal.App.lookup.aio("hermes-agent", create_if_missing=True)
-        chosen = modal.Image.from_id(image) if image else hermes_modal._resolve_modal_image(terminal_tool._get_env_config()["modal_image"])
+        if image:
+            chosen = modal.Image.from_id(image)
+        else:
+            chosen = hermes_modal._resolve_modal_image(terminal_tool._get_env_config()["modal_image"])
+            chosen = chosen if bare else with_packages(chosen)
         sandbox = await modal.Sandbox.create.aio(
             # A shell as the first process, because it takes up the ends of processes whose parents have gone.
             "bash", "-c", "sleep infinity & wait",
@@ -319,11 +341,18 @@ class PersonSandbox(BaseEnvironment):
             if self._take_up(record["running"]):
                 return
             self._tell_of_new(record)
-        saved = record["saved"]
+        saved, bare = record["saved"], False
         while True:
             try:
-                made = client.run(client.create(saved[0] if saved else None), START)
+                made = client.run(client.create(saved[0] if saved else None, bare), START)
                 break
+            except modal.exception.RemoteError as error:
+                # An image that can't be built; better code without packages than none.
+                if saved or bare or not any(packages()):
+                    raise
+                logger.warning("the packages of SANDBOX_PACKAGES can't be installed: %s", error)
+                bare = True
+                self._note = "[The packages of this sandbox couldn't be installed, so it has Python alone. Its owner looks at the setting sandboxPackages, and at modal.com for the log of the build.]"
             except modal.exception.NotFoundError:
                 if not saved:
                     raise

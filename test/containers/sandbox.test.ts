@@ -31,6 +31,30 @@ describe("a chat without code", () => {
     });
 });
 
+describe("what a sandbox has besides Python", () => {
+    test("is installed when its image is built, and the model knows of it", async () => {
+        const person = somebody();
+        await testbed.forgetCalls();
+        await person.run("true");
+        expect(await testbed.modal.builds()).toContainEqual([
+            "FROM base",
+            "RUN apt-get update && apt-get install -y --no-install-recommends curl git poppler-utils && rm -rf /var/lib/apt/lists/*",
+            "RUN python -m pip install --no-cache-dir --root-user-action=ignore pandas matplotlib openpyxl",
+        ]);
+        const [{ messages }] = await testbed.calls();
+        expect(JSON.stringify(messages[0])).toContain("curl, git, poppler-utils, pandas, matplotlib, openpyxl");
+    });
+
+    test("is missing where it can't be installed: code runs all the same, and the model is told once", async () => {
+        await testbed.modal.play({ build: "E: Unable to locate package" });
+        const person = somebody();
+        const { output: first } = await person.run("echo here");
+        expect(first).toContain("here");
+        expect(first).toMatch(/packages of this sandbox couldn't be installed.*sandboxPackages/);
+        expect((await person.run("echo again")).output).toBe("again");
+    });
+});
+
 describe("the tools that work in the sandbox", () => {
     let person: Person;
 

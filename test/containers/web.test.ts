@@ -190,7 +190,7 @@ describe("what the model knows of the web", () => {
             const { prompt, tools } = await told(somebody);
             expect(tools).toContain("terminal");
             expect(tools.filter((name) => web.includes(name))).toEqual([]);
-            expect(prompt).toMatch(/you have no web_search.*sandbox reaches the internet.*Python's urllib/);
+            expect(prompt).toMatch(/you have no web_search.*sandbox reaches the internet.*with curl.*Beside Python it has.*curl, git/);
             expect(prompt).not.toContain("look things up with web_search");
         }
         await old.ask('CALL web_search {"query": "anything"}');

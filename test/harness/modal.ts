@@ -30,6 +30,8 @@ export interface Faults {
     token?: number;
     /** gRPC status and message by the name of a call, or * for each. */
     calls?: Record<string, [status: string, message: string]>;
+    /** What the build of an image on another one fails with. */
+    build?: string;
 }
 
 export const hosts = ["api.modal.com", "command-router.modal.com"];
@@ -61,6 +63,11 @@ export class Modal {
     /** The saved disks that there are, by their ids. */
     async saved(): Promise<string[]> {
         return (await this.ask("GET", "/images")) as string[];
+    }
+
+    /** The commands of each image that was asked for. */
+    async builds(): Promise<string[][]> {
+        return (await this.ask("GET", "/builds")) as string[][];
     }
 
     /** How often each call was made since the last `forgetCalls`. */

@@ -115,6 +115,7 @@ describe("refusals", () => {
         ["SANDBOX_MEMORY_MB", "0.5-4"],
         ["SANDBOX_IDLE_MINUTES", "soon"],
         ["SANDBOX_NETWORK", "github.com"],
+        ["SANDBOX_PACKAGES", "apt:git,$(reboot)"],
         ["TELEGRAM_HOME_CHANNEL", "1\n2"],
         ["TELEGRAM_BOT_TOKEN", "1:token\n"],
     ])("%s=%j", (name, value) => {

@@ -222,6 +222,7 @@ describe("the environments", () => {
             SANDBOX_MEMORY_MB: "512-4096",
             SANDBOX_IDLE_MINUTES: "4",
             SANDBOX_NETWORK: "open",
+            SANDBOX_PACKAGES: "apt:curl,apt:git,apt:poppler-utils,pandas,matplotlib,openpyxl",
             FILE_LIMIT_MB: "2",
             SESSION_DAYS: "90",
             OPENROUTER_API_KEY: settings.openrouterApiKey,

@@ -11,14 +11,16 @@ On port 8000 of the loopback, for `docker exec`, in JSON:
   GET    /sandboxes          each sandbox so far: parameters, when and why it ended, commands
   POST   /sandboxes/ID/end   {"why"}: ends it as the provider does
   GET    /images             the snapshots that there are
+  GET    /builds             the commands of each image that was asked for
   GET    /calls              how often each call was made; DELETE forgets
   PUT    /faults             {"latency": seconds for each call, "token": seconds for which a router's token is taken,
-                             "calls": {name of a call or *: [gRPC status, message]}}; what is left out is over
+                             "calls": {name of a call or *: [gRPC status, message]}, "build": what the build of an image on another one
+                             fails with}; what is left out is over
 
 Failures that it plays: each gRPC status on each call, a sandbox that ends (killed, idle, at its time limit), a snapshot that is
-gone, expired tokens of the router, a token pair that isn't one, latency.
+gone, an image that can't be built, expired tokens of the router, a token pair that isn't one, latency.
 
-What it does not imitate: the scheduler, cold starts and image builds (every image is the same), prices, budgets and quotas other
+What it does not imitate: the scheduler, cold starts and image builds (their commands are recorded and not run: every image is the same), prices, budgets and quotas other
 than by a fault, gVisor, several workers, volumes, tunnels, domains. Memory is limited for each process and not for all together,
 and the CPU to whole cores. It is no jail for hostile code. A snapshot's layers stay when a snapshot below is deleted, as docs of Modal promise nothing else. Whether
 the real ones end an output when the process ends or when its last child does is unknown: here it is the latter.
@@ -53,6 +55,7 @@ NETWORK = api_pb2.NetworkAccess
 sandboxes = {}
 images = {"im-base": ["/image"]}
 calls = {}
+builds = []
 faults = {}
 numbers = itertools.count(1)
 
@@ -269,8 +272,11 @@ class Api(Service):
         await stream.send_message(api_pb2.EnvironmentGetOrCreateResponse(environment_id="en-main", metadata=metadata))
 
     async def ImageGetOrCreate(self, stream):
-        await stream.recv_message()
+        image = (await stream.recv_message()).image
+        builds.append(list(image.dockerfile_commands))
         result = RESULT(status=RESULT.GENERIC_STATUS_SUCCESS)
+        if image.base_images and "build" in faults:
+            result = RESULT(status=RESULT.GENERIC_STATUS_FAILURE, exception=faults["build"])
         await stream.send_message(api_pb2.ImageGetOrCreateResponse(image_id="im-base", result=result))
 
     async def ImageFromId(self, stream):
@@ -397,7 +403,7 @@ def ending(code):
 
 class Records(Handler):
     def do_GET(self):
-        tables = {"/calls": calls, "/images": sorted(set(images) - {"im-base"}), "/sandboxes": [box.record() for box in sandboxes.values()]}
+        tables = {"/builds": builds, "/calls": calls, "/images": sorted(set(images) - {"im-base"}), "/sandboxes": [box.record() for box in sandboxes.values()]}
         path = urlsplit(self.path).path
         self.send_json(200, tables[path]) if path in tables else self.send_json(404, {})
 
