@@ -214,6 +214,10 @@ const rules = {
             "isn't an OpenRouter id of the form vendor/model",
         ),
     },
+    agentName: {
+        hint: "use one word of up to 30 letters and digits, such as Hermes",
+        wrong: matches(/^[\p{L}\p{N}][\p{L}\p{M}\p{N}._'-]{0,29}$/u, "isn't a name that the page can show"),
+    },
     hermesPlan: { hint: planHint, wrong: plan },
     webuiPlan: { hint: planHint, wrong: plan },
     hermesDiskGb: diskGb,

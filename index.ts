@@ -138,6 +138,7 @@ const openWebUi = new render.PrivateService(
             OPENAI_API_BASE_URL: pulumi.interpolate`${hermesInternalUrl}/v1`,
             OPENAI_API_KEY: sharedKey,
             DEFAULT_MODELS: modelId,
+            AGENT_NAME: settings.agentName,
             // The tailnet.
             TS_AUTHKEY: pulumi.secret(settings.tailscaleAuthKey),
             TS_HOSTNAME: settings.webuiHostname,

@@ -52,6 +52,7 @@ readonly JOIN_TIMEOUT=${TS_JOIN_TIMEOUT:-300}
 readonly APP_GRACE=50       # seconds; below the platform's own limit of 60
 readonly COMMAND_TIMEOUT=20 # seconds for one call of the tailscale CLI, within JOIN_TIMEOUT
 readonly LOGIN_CHECK=30     # seconds between two looks at the login
+readonly SUGGESTIONS=${BASH_SOURCE[0]%/*}/suggestions.json # what the first screen offers
 readonly FREE_MB=16         # what the disk must have room for
 readonly TAG=tag:hermes     # what the tailnet's policy grants port 443 of; tailnetTag in config.ts
 readonly ADMIN=https://login.tailscale.com/admin
@@ -252,6 +253,8 @@ publish() {
 start_app() {
   local name
   for name in "${!TS_@}"; do unset "$name"; done
+  DEFAULT_PROMPT_SUGGESTIONS=$(<"$SUGGESTIONS")
+  export DEFAULT_PROMPT_SUGGESTIONS
   chown "root:$APP_ID" "$DATA_DIR"
   chmod 1770 "$DATA_DIR"
   find "$DATA_DIR" -mindepth 1 -path "$STATE_DIR" -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +

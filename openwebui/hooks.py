@@ -17,6 +17,7 @@ HOOKS = {
     "files": ("utils/files.py", "open_webui.utils.middleware", "convert_markdown_base64_images"),
     # It replaces nothing.
     "leftovers": ("main.py", None, None),
+    "names": ("routers/openai.py", "open_webui.routers.openai", "get_all_models_responses"),
     "uploads": ("routers/files.py", "open_webui.routers.files", "index_file"),
 }
 

@@ -56,6 +56,9 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["ghcrUser", "octo@example.com", /user name alone/],
         ["ghcrUser", "@octo", /user name alone/],
         ["tailnetDnsName", "-.ts.net", /mistyped/],
+        ["agentName", "Hermes ", /white space.*one word/],
+        ["agentName", "Hermes!", /name that the page can show: use one word/],
+        ["agentName", "J".repeat(31), /up to 30/],
         ["hermesPlan", "..c-1g", /instance type/],
         ["hermesPlan", "1.c-1g", /instance type/],
         ["hermesPlan", "free", /instance type/],
@@ -128,6 +131,7 @@ describe("a bad value is refused with a sentence that names it", () => {
             ghcrUser: "exchangemedia",
             webuiAdminEmail: "bob@exchangemedia.com",
             webuiHostname: "your-agent",
+            agentName: "Zoë",
             hermesPlan: "0.5c-512mb",
             imageRegistry: "registry.gitlab.com/family/agent",
         };
@@ -208,6 +212,7 @@ test("the defaults are the documented ones", () => {
     expect(Object.fromEntries(defaults.map(([key, { default: value }]) => [key, value]))).toEqual({
         renderRegion: "oregon",
         modelDefault: "openai/gpt-5.5",
+        agentName: "Hermes",
         hermesPlan: "starter",
         webuiPlan: "starter",
         hermesDiskGb: 5,

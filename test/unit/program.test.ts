@@ -264,6 +264,7 @@ describe("the environments", () => {
             PORT: "8080",
             OPENAI_API_BASE_URL: "http://hermes-test-x7k2:8642/v1",
             DEFAULT_MODELS: environment(program, "hermes").API_SERVER_MODEL_NAME,
+            AGENT_NAME: "Hermes",
             TS_AUTHKEY: settings.tailscaleAuthKey,
             TS_HOSTNAME: "open-webui",
             WEBUI_URL: "https://open-webui.tail1234.ts.net",
