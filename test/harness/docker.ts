@@ -147,9 +147,10 @@ async function labelsOf(image: string): Promise<Record<string, string> | undefin
  * A private network: its members reach each other, and neither they nor this machine reach across. Without the option
  * a Linux host has an address in each of Docker's networks, the internal ones too, and with it a way to every port.
  */
-export async function createNetwork(name: string): Promise<void> {
+export async function createNetwork(name: string, subnet?: string): Promise<void> {
     const Options = { "com.docker.network.bridge.inhibit_ipv4": "true" };
-    await (await engine()).createNetwork({ Name: name, Internal: true, Options, Labels: labels });
+    const IPAM = subnet ? { Config: [{ Subnet: subnet }] } : undefined;
+    await (await engine()).createNetwork({ Name: name, Internal: true, Options, IPAM, Labels: labels });
 }
 
 /** A network that isn't private: its members reach the internet, and this machine reaches them. Never put two into it. */

@@ -48,6 +48,28 @@ export interface Visited {
     certificate: { issuer: string; subject: string };
 }
 
+/** Somebody's way through the whole page, see test/stand-ins/laptop/controls.py. */
+export interface Walk {
+    url: string;
+    email: string;
+    password: string;
+    /** Of the window, in pixels. */
+    width: number;
+    suggestions: { title: string[]; content: string }[];
+    /** Paths that are opened. */
+    addresses: string[];
+}
+
+/** What came into sight. */
+export interface Walked {
+    /** Names by place; under Addresses, those that lead to another. */
+    controls: Record<string, string[]>;
+    /** What is answered when each suggestion is pressed. */
+    suggested: string[];
+    /** Of a chat with a wide table, in pixels: widths, how far the table scrolls, and where the input ends. */
+    measures: { page: number; table: number; shown: number; scrolled: number; input: number };
+}
+
 export interface Fetched {
     /** 0 when there was no answer that can be trusted. */
     status: number;
@@ -147,6 +169,11 @@ export class Laptop {
     /** Signs in with a browser, sends a message and reads the answer. */
     async browse(visit: Visit): Promise<Visited> {
         return JSON.parse(await outputOf(this.container, ["python3", "/browse.py"], JSON.stringify({ ...visit, screenshot }))) as Visited;
+    }
+
+    /** Lists what a person can press. */
+    async walk(walk: Walk): Promise<Walked> {
+        return JSON.parse(await outputOf(this.container, ["python3", "/controls.py"], JSON.stringify(walk))) as Walked;
     }
 
     /** Holds chats, all at once; gives for each whether its answer was complete, and the seconds until its first word. */
