@@ -13,6 +13,7 @@ from pathlib import Path
 
 # By module: the file that is added to; who uses what is replaced there, and under which name.
 HOOKS = {
+    "answers": ("utils/middleware.py", "open_webui.utils.middleware", "save_response_stream"),
     "failures": ("routers/openai.py", "open_webui.utils.chat", "generate_openai_chat_completion"),
     "files": ("utils/files.py", "open_webui.utils.middleware", "convert_markdown_base64_images"),
     # It replaces nothing.

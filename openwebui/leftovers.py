@@ -1,4 +1,5 @@
-"""Deletes, once a day, the files on the disk that nothing in the database names any more.
+"""Clears up what Open WebUI leaves behind: files that nothing in the database names any more, once a day, and unfinished answers
+(answers.py), at the start and at the stop.
 
 Open WebUI 0.12.4 keeps a file when its chat is deleted, and those of temporary chats, so that the disk only grows. Here a file goes
 that is older than a week, if its id stands in no row of any table, whichever parts of Open WebUI they belong to: a chat that
@@ -15,10 +16,11 @@ import re
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from open_webui.env import DATA_DIR
+from open_webui.private import answers
 
 # In seconds. An upload that isn't sent yet, and a temporary chat in an open tab, are in no table.
 KEPT = 7 * 24 * 3600
@@ -59,5 +61,17 @@ def watch():
             log.exception("Old files aren't deleted")
 
 
-def install(_app):
+def install(main):
+    """Begins with it, in the app of open_webui/main.py, given as its namespace."""
     threading.Thread(target=watch, daemon=True, name="leftovers").start()
+    router = main["app"].router
+    lifespan = router.lifespan_context
+
+    @asynccontextmanager
+    async def with_answers_ended(app):
+        async with lifespan(app) as state:
+            await answers.end_unfinished()
+            yield state
+            await answers.end_running()
+
+    router.lifespan_context = with_answers_ended

@@ -160,6 +160,39 @@ describe("a lost connection to the agent", () => {
     });
 });
 
+describe("an answer that is being written while Open WebUI", () => {
+    const mark = /\n\n[^\n]*No answer from the model[^\n]*stopped in the middle of the answer.*Wait a minute[^\n]*$/;
+    let token: string;
+    beforeAll(async () => {
+        ({ token } = await testbed.signIn());
+    });
+
+    test("is updated, is waited for; a long one keeps what it had, and says so", async () => {
+        const [short, long] = [words("SLOW 12"), words("SLOW 90")];
+        const asked = await Promise.all([short, long].map((question) => testbed.askFromPage(token, question)));
+        for (const question of [short, long]) while ((await testbed.asked(question)).length === 0) await sleep(200);
+        await testbed.redeploy("open-webui");
+        const [whole, cut] = await Promise.all(asked.map((message) => testbed.answerTo(token, message)));
+        expect(whole).toMatchObject({ done: true, content: expect.stringMatching(/^1 .* 12\s*$/s) as string });
+        expect(cut).toMatchObject({ done: true, content: expect.stringMatching(/^1 .* 15 /s) as string });
+        expect(cut.content).toMatch(mark);
+    });
+
+    test("crashes, keeps what it had, and says so, also where it had nothing but a running command", async () => {
+        const [long, command] = [words("SLOW 90"), `CALL terminal ${JSON.stringify({ command: "sleep 60" })}`];
+        const asked = await Promise.all([long, command].map((question) => testbed.askFromPage(token, question)));
+        while (!(await testbed.answerTo(token, asked[0])).content.includes(" 8 ")) await sleep(200);
+        await testbed.kill("open-webui");
+        await testbed.start("open-webui");
+        const [cut, silent] = await Promise.all(asked.map((message) => testbed.answerTo(token, message)));
+        expect(cut).toMatchObject({ done: true, content: expect.stringMatching(/^1 2 3 /) as string });
+        expect(cut.content).toMatch(mark);
+        expect(silent.done).toBe(true);
+        expect(`\n\n${silent.content}`).toMatch(mark);
+        expect(silent.statusHistory).toHaveLength(1);
+    });
+});
+
 describe("a slow model", () => {
     const silence = 5;
     let token: string;

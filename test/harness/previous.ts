@@ -29,7 +29,7 @@ export async function buildPrevious(): Promise<Record<ServiceName, ContainerSpec
         const images = { hermes: imageOfRun("previous-hermes"), "open-webui": imageOfRun("previous-open-webui") };
         await buildFrom(`${repository}test/harness/previous-hermes`, images.hermes, "test/harness/previous-hermes", { VERSION: previous["hermes-agent"] });
         // uploads.py replaces a function that an Open WebUI before 0.12 doesn't have.
-        await buildFrom(folder, images["open-webui"], folder, { MODULES: "failures files leftovers" });
+        await buildFrom(folder, images["open-webui"], folder, { MODULES: "failures files" });
         return { hermes: { reference: images.hermes }, "open-webui": { reference: images["open-webui"] } };
     } finally {
         await rm(folder, { recursive: true });

@@ -137,6 +137,12 @@ interface StoredMessage {
     statusHistory?: { description: string; done: boolean }[];
 }
 
+/** A message that was sent from the page: where its answer will stand. */
+interface Asked {
+    chatId: string;
+    answerId: string;
+}
+
 interface Chat {
     chat: { history: { messages: Record<string, StoredMessage> } };
 }
@@ -471,11 +477,18 @@ export class Testbed {
      * Sends the first message of a new chat the way the page does, with every background task asked for, and waits for
      * the answer to be stored. `files` are the ids of uploads; `look` is shown what is stored until then, and at the end.
      */
-    async sendFromPage(
-        token: string,
-        content: string,
-        { files = [], look }: { files?: string[]; look?: (answer: StoredMessage) => void } = {},
-    ): Promise<string> {
+    async sendFromPage(token: string, content: string, options: { files?: string[]; look?: (answer: StoredMessage) => void } = {}): Promise<string> {
+        const asked = await this.askFromPage(token, content, options.files);
+        for (;;) {
+            const answer = await this.answerTo(token, asked);
+            options.look?.(answer);
+            if (answer.done) return answer.content;
+            await sleep(500);
+        }
+    }
+
+    /** The first half of `sendFromPage`: the message is on its way. */
+    async askFromPage(token: string, content: string, files: string[] = []): Promise<Asked> {
         const [userId, answerId] = [randomUUID(), randomUUID()];
         const model = this.environment("open-webui").DEFAULT_MODELS;
         const { status, body } = await this.webui("POST", "/api/chat/completions", {
@@ -493,14 +506,13 @@ export class Testbed {
             },
         });
         if (status !== 200) throw new Error(`Open WebUI answered ${status}: ${JSON.stringify(body)}`);
-        const { chat_id } = body as { chat_id: string };
-        for (;;) {
-            const { body: chat } = await this.webui("GET", `/api/v1/chats/${chat_id}`, { bearer: token });
-            const answer = (chat as Chat).chat.history.messages[answerId];
-            look?.(answer);
-            if (answer.done) return answer.content;
-            await sleep(500);
-        }
+        return { chatId: (body as { chat_id: string }).chat_id, answerId };
+    }
+
+    /** The answer to such a message, as the page shows it when the chat is opened. */
+    async answerTo(token: string, { chatId, answerId }: Asked): Promise<StoredMessage> {
+        const { body } = await this.webui("GET", `/api/v1/chats/${chatId}`, { bearer: token });
+        return (body as Chat).chat.history.messages[answerId];
     }
 
     /** The chat requests that reached the model server since the last `forgetCalls`. */
