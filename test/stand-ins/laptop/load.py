@@ -75,15 +75,20 @@ class Chat:
         socket = socketio.AsyncClient(http_session=session, reconnection=False)
         socket.on("events", self.receive)
         socket.on("disconnect", lambda *_: self.fail("the websocket was closed"))
-        await socket.connect(url, socketio_path="/ws/socket.io", transports=["websocket"], auth={"token": token},
-                             wait_timeout=PATIENCE)
+        # As a browser does, which tries again until it is connected.
+        while not socket.connected:
+            try:
+                await socket.connect(url, socketio_path="/ws/socket.io", transports=["websocket"], auth={"token": token},
+                                     wait_timeout=PATIENCE)
+            except FAILURES:
+                await asyncio.sleep(1)
         try:
             # The page doesn't wait for the answer to this, but no event comes before it.
             await socket.call("user-join", {"auth": {"token": token}})
             self.start = time.monotonic()
             async with session.post("/api/chat/completions", json={**body, "id": self.id, "session_id": socket.sid}) as response:
                 if response.status != 200:
-                    return self.fail(f"HTTP status {response.status} for the message")
+                    return self.fail(f"HTTP status {response.status} for the message: {await response.text()}")
             await self.ended.wait()
         finally:
             await socket.disconnect()
