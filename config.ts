@@ -94,23 +94,6 @@ const wholeNumber = (low: number, high: number) => (value: string) =>
 /** Render takes disks of 1 to 1000 GB; it never makes one smaller. */
 const diskGb = { hint: "give the size in GB, such as 10; a disk grows and never shrinks", wrong: wholeNumber(1, 1000) };
 
-/** Hermes takes messages of up to 10 MB (its `MAX_REQUEST_BYTES`), and a photo of 7 MB is 9.8 in one. */
-const maxUploadMb = 7;
-
-/** Memory by the names of plans that don't tell it, in MB (render.com/pricing). */
-const memoryOf: Record<string, number> = { starter: 512, standard: 2048, pro: 4096, pro_plus: 8192, pro_max: 16384, pro_ultra: 32768 };
-
-function memory(ofPlan: string): number {
-    const [, amount, unit] = /-(\d+)(mb|g)$/.exec(ofPlan) ?? [];
-    return amount ? Number(amount) * (unit === "g" ? 1024 : 1) : (memoryOf[ofPlan] ?? 0);
-}
-
-/**
- * MB that Open WebUI can take in one file: three such files at once leave 30 % of its memory. Measured on 512 MB, it takes
- * 268 MB and 44 for each MB of the limit (docs/figures.md, "Figures").
- */
-const uploadMb = (ofPlan: string) => Math.floor((0.7 * memory(ofPlan) - 268) / 44);
-
 /** Two numbers, what is requested of Modal and the limit, written as 0.25-2; undefined when they aren't that. */
 export function requestAndLimit(value: string): [number, number] | undefined {
     const [, request, limit] = /^(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)$/.exec(value) ?? [];
@@ -222,7 +205,7 @@ const rules = {
     webuiPlan: { hint: planHint, wrong: plan },
     hermesDiskGb: diskGb,
     webuiDiskGb: diskGb,
-    uploadLimitMb: { hint: "give the size in MB, such as 2; Hermes takes no larger message", wrong: wholeNumber(1, maxUploadMb) },
+    uploadLimitMb: { hint: "give the size in MB; neither service was measured with more than 10 (docs/figures.md)", wrong: wholeNumber(1, 10) },
     sandboxCpu: { hint: "write what is requested, and so paid for, and the limit, in cores, such as 0.25-2", wrong: range(0.125, 16) },
     sandboxMemoryMb: { hint: "write what is requested, and so paid for, and the limit, in MiB, such as 512-4096", wrong: range(128, 65_536) },
     sandboxIdleMinutes: { hint: "Modal ends a sandbox by itself after 15", wrong: wholeNumber(1, 12) },
@@ -323,14 +306,6 @@ export function inspectSettings(config: pulumi.Config) {
         complaints.push({
             key: "telegramBotToken",
             sentence: `telegramBotToken is not set, so telegramAllowedUsers has no effect: ${rules.telegramBotToken.hint}.`,
-        });
-    }
-    const uploadLimit = Number(config.get("uploadLimitMb"));
-    const webuiPlan = config.get("webuiPlan") ?? "";
-    if (complaints.every(({ key }) => key !== "uploadLimitMb" && key !== "webuiPlan") && uploadLimit > uploadMb(webuiPlan)) {
-        complaints.push({
-            key: "uploadLimitMb",
-            sentence: `uploadLimitMb ${uploadLimit} is more than Open WebUI has memory for: webuiPlan "${webuiPlan}" can hold ${uploadMb(webuiPlan)}, so lower it, or set webuiPlan to a larger one such as standard.`,
         });
     }
 

@@ -16,7 +16,7 @@
 #   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
 #   EXA_API_KEY             -         switches web search and page reading on
 #   SANDBOX_PACKAGES        none      what its image has besides Python: apt:NAME and pip's NAME or NAME==VERSION, with commas
-#   FILE_LIMIT_MB           2         size of a file that an answer may carry
+#   FILE_LIMIT_MB           10        size of a file that an answer may carry
 #   SESSION_DAYS            90        days after which a session that nobody went on with is deleted
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
 #   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored

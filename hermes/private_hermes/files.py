@@ -4,9 +4,10 @@ The agent writes `MEDIA:/path` at the end of a line, as Hermes' own hints have i
 elsewhere. Hermes 0.19.0 looks for such a path on the gateway's own disk, where none of the agent's files are but everybody's chats,
 and in the page only where an answer isn't streamed. All of that is replaced.
 
-In the page the file's bytes take the place of its name, as a data URL in one piece of the stream. Open WebUI stores them as a file of
-the person who chats, with a link to it (openwebui/files.py); the place is told along, so that in the history of later requests, and
-in Hermes' own, stands what the model wrote. A file that can't be had leaves a sentence, which the model reads, too.
+In the page the file's bytes take the place of its name, as data URLs, each with a part of it and in a piece of the stream of its own.
+Open WebUI stores them as a file of the person who chats, with a link to it (openwebui/files.py); the place is told along, so that in
+the history of later requests, and in Hermes' own, stands what the model wrote. A file that can't be had leaves a sentence, which the
+model reads, too.
 
 Elsewhere, as on Telegram, the bytes go through a file of a folder from which alone Hermes' adapters may send.
 """
@@ -20,6 +21,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -29,10 +31,13 @@ from hermes_cli import plugins
 
 from . import replace
 from .people import asks, person_of_task
+from .progress import Changed
 from .sandbox import HOME, SandboxError, explained, sandbox_of
 
-# Bytes of one file, the same as of an upload. What a data URL of this size costs is in docs/figures.md.
-LIMIT = int(os.environ.get("FILE_LIMIT_MB", "2")) << 20
+# Bytes of one file, the same as of an upload. What a file of this size costs is in docs/figures.md.
+LIMIT = int(os.environ.get("FILE_LIMIT_MB", "10")) << 20
+# Bytes of a part, a multiple of 3: Open WebUI copies a piece of the stream several times.
+PART = 48 << 10
 # In one answer, lest one fills the disk.
 MAX_FILES = 20
 
@@ -69,14 +74,14 @@ log = logging.getLogger(__name__)
 class Answer:
     """An answer that comes in pieces, in which each file's place is filled.
 
-    `fill` makes a text of a path and how it was written, and raises SandboxError with the reason why not.
+    `fill` makes pieces of a path and how it was written, texts or what makes them; it raises SandboxError with the reason why not.
     """
 
     def __init__(self, fill):
         self._fill, self._line, self._passed, self._code, self._files = fill, "", 0, False, 0
 
     def add(self, text):
-        """Takes a piece; gives those that are ready, each file in one of its own."""
+        """Takes a piece; gives those that are ready, those of a file apart."""
         for piece in re.findall(r"[^\n]*\n|[^\n]+", text):
             self._line += piece
             if piece.endswith("\n"):
@@ -95,7 +100,7 @@ class Answer:
             if found.start():
                 yield rest[: found.start()]
             rest = rest[found.end() :]
-            yield self._filled(found)
+            yield from self._filled(found)
         if rest:
             yield rest
 
@@ -103,15 +108,15 @@ class Answer:
         self._files += 1
         path = found["path"] or unquote(found["link"])
         if self._files > MAX_FILES:
-            return missing(path, f"this answer has more than {MAX_FILES} files")
+            return [missing(path, f"this answer has more than {MAX_FILES} files")]
         try:
             return self._fill(re.sub("^~", HOME, path), "MEDIA" if found["path"] else "sandbox")
         except SandboxError as error:
-            return missing(path, str(error))
+            return [missing(path, str(error))]
         except Exception:
             # As of a full disk; the rest of the answer comes.
             log.exception("A file of an answer can't be sent")
-            return missing(path, "it can't be sent, and the log of the service hermes tells why")
+            return [missing(path, "it can't be sent, and the log of the service hermes tells why")]
 
 
 def filled(text, fill):
@@ -141,14 +146,23 @@ def read(person, path):
 
 
 def for_page(person):
-    """Fills the place of a file with its bytes, as openwebui/files.py takes them."""
+    """Fills the place of a file with its bytes in parts, as openwebui/files.py takes them; each is made when it is sent."""
 
     def fill(path, written):
         content = read(person, path)
         kind = next((kind for start, kind in PICTURES if re.match(start, content, re.DOTALL)), None)
-        name, source = name_of(path), f"{written}:{quote(path)}"
-        url = f"data:{kind or 'application/octet-stream'};name={quote(name, safe='')};source={source};base64,{base64.b64encode(content).decode()}"
-        return f"{'!' if kind else ''}[{name}]({url})"
+        name, source, id, parts = name_of(path), f"{written}:{quote(path)}", uuid.uuid4(), -(-len(content) // PART)
+        about = f"{kind or 'application/octet-stream'};name={quote(name, safe='')};source={source};file={id}"
+        # It waits on the disk, for as long as a part of it isn't sent.
+        file = tempfile.TemporaryFile()
+        file.write(content)
+        file.flush()
+
+        def part(number):
+            encoded = base64.b64encode(os.pread(file.fileno(), PART, number * PART)).decode()
+            return f"{'!' if kind else ''}[{name}](data:{about};part={number + 1}/{parts};base64,{encoded})"
+
+        return [partial(part, number) for number in range(parts)]
 
     return fill
 
@@ -166,7 +180,7 @@ def for_chat(person):
         file = OUTBOX / uuid.uuid4().hex / (re.sub(r"[\s']", "_", name_of(path)).rstrip(",;)") or "file")
         file.parent.mkdir(mode=0o700)
         file.write_bytes(content)
-        return f"MEDIA:{file}"
+        return [f"MEDIA:{file}"]
 
     return fill
 
@@ -192,7 +206,7 @@ def install():
         if not stream_delta_callback:
             result, usage = await run(self, *arguments, **more)
             # Not the bytes, for nobody would take them out of the text again.
-            said = filled(result.get("final_response") or "", lambda path, written: missing(path, NOT_STREAMED))
+            said = filled(result.get("final_response") or "", lambda path, written: [missing(path, NOT_STREAMED)])
             return {**result, "final_response": said}, usage
 
         answer, late = Answer(for_page(asks.get()[0])), []
@@ -220,8 +234,19 @@ def install():
         await asyncio.to_thread(finish)
         return result
 
-    # failures.py and messages.py have proven their signatures.
+    def made(piece):
+        return piece() if callable(piece) else piece
+
+    async def write_chat(self, request, completion_id, model, created, stream_q, *arguments, **more):
+        return await chat(self, request, completion_id, model, created, Changed(stream_q, made), *arguments, **more)
+
+    async def write_responses(self, *, stream_q, **more):
+        return await responses(self, stream_q=Changed(stream_q, made), **more)
+
+    # failures.py, progress.py and messages.py have proven the signatures of those without one.
     run = replace(APIServerAdapter, "_run_agent", run_agent)
+    chat = replace(APIServerAdapter, "_write_sse_chat_completion", write_chat)
+    responses = replace(APIServerAdapter, "_write_sse_responses", write_responses, RESPONSES)
     normalize = replace(api_server, "_normalize_multimodal_content", lambda content: normalize(as_written(content)))
     # It would read them on the gateway.
     replace(api_server, "_resolve_media_to_data_urls", lambda text: text, "(text: str) -> str")
@@ -235,3 +260,10 @@ def install():
 
     invoke = replace(plugins, "invoke_hook", invoke_hook, "(hook_name: 'str', **kwargs: 'Any') -> 'List[Any]'")
     replace(base, "validate_media_delivery_path", of_outbox, "(path: str) -> Optional[str]")
+
+
+RESPONSES = (
+    "(self, request: 'web.Request', response_id: str, model: str, created_at: int, stream_q, agent_task, agent_ref, "
+    "conversation_history: List[Dict[str, str]], user_message: str, instructions: Optional[str], conversation: Optional[str], store: bool, "
+    "session_id: str, gateway_session_key: Optional[str] = None) -> 'web.StreamResponse'"
+)

@@ -40,29 +40,30 @@ def line(tool, label):
     return said if label in ("", tool) else f"{said}: {label}"
 
 
-class WithLines:
-    """The queue of an answer's pieces, in which the news of a tool carry a line for the page."""
+class Changed:
+    """The queue of an answer's pieces, in which each is changed as it is taken out."""
 
-    def __init__(self, queue):
-        self._queue = queue
+    def __init__(self, queue, change):
+        self._queue, self._change = queue, change
 
     def get(self, *arguments, **more):
-        return self._told(self._queue.get(*arguments, **more))
+        return self._change(self._queue.get(*arguments, **more))
 
     def get_nowait(self):
-        return self._told(self._queue.get_nowait())
+        return self._change(self._queue.get_nowait())
 
-    @staticmethod
-    def _told(piece):
-        match piece:
-            case ("__tool_progress__", {"status": "running", "tool": tool, "label": label} as news):
-                return piece[0], {**news, "event": {"type": "status", "data": {"description": line(tool, label), "done": True}}}
-        return piece
+
+def with_line(piece):
+    """A piece; the news of a tool carry a line for the page."""
+    match piece:
+        case ("__tool_progress__", {"status": "running", "tool": tool, "label": label} as news):
+            return piece[0], {**news, "event": {"type": "status", "data": {"description": line(tool, label), "done": True}}}
+    return piece
 
 
 def install():
     async def write(self, request, completion_id, model, created, stream_q, *arguments, **more):
-        return await written(self, request, completion_id, model, created, WithLines(stream_q), *arguments, **more)
+        return await written(self, request, completion_id, model, created, Changed(stream_q, with_line), *arguments, **more)
 
     written = replace(APIServerAdapter, "_write_sse_chat_completion", write, WRITE)
 

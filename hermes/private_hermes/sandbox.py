@@ -508,7 +508,7 @@ class PersonSandbox(BaseEnvironment):
             reason = NOT_READ.get(code, "it can't be read") if code else "it is empty"
             # The next command tells of a new sandbox, too.
             raise SandboxError(". ".join(filter(None, [reason.format(limit=limit >> 20), (self._note or "").strip("[]")])))
-        return bytes(content)
+        return content
 
     def _wait_until_ready(self):
         """Has a sandbox run before a command's time begins. A Stop ends the waiting, and not what is waited for."""
@@ -647,8 +647,8 @@ class PersonSandbox(BaseEnvironment):
 
 
 sandboxes = {}
-# A file is in memory several times while it comes, in Open WebUI as well.
-reading = threading.Semaphore(2)
+# A file is in memory several times while it comes.
+reading = threading.Lock()
 sandboxes_lock = threading.Lock()
 stopping = threading.Event()
 

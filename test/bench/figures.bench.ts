@@ -131,10 +131,6 @@ test("memory under chats over the tailnet, each service on its plan", async () =
             record(`${name} on ${testbed.plan(name)}, ${chats} chats at once`, needed[index], Math.floor((memoryMb * 2) / 3), "MB");
         }
     }
-    const megabytes = Number(testbed.environment("hermes").FILE_LIMIT_MB);
-    const code = `print('MEDIA:/root/file'); open('/root/file', 'wb').write(bytes(${megabytes << 20}))`;
-    const giving = peaks([hermes, openWebUi], Promise.all(Array.from({ length: 8 }, () => testbed.sendFromPage(token, `Give it in your sandbox: ${code}`))));
-    for (const [index, peak] of (await giving).entries()) record(`${serviceNames[index]}, 8 answers at once with a file of ${megabytes} MB`, peak, 341, "MB");
 });
 
 test("npm test", () => {

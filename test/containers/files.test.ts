@@ -115,7 +115,7 @@ describe("what isn't given", () => {
             ["/root/none.png", "there is no such file in the sandbox"],
             ["/root/folder", "it is a folder; put it into an archive"],
             ["/dev/zero", "it is no regular file"],
-            ["/root/large.bin", "it is larger than 2 MB"],
+            ["/root/large.bin", `it is larger than ${limit >> 20} MB`],
             ["/root/empty.txt", "it is empty"],
             ["/etc/hermes/.env", "there is no such file in the sandbox"],
             ["/opt/data/state.db", "there is no such file in the sandbox"],

@@ -23,6 +23,8 @@ export interface Visit {
     search?: string;
     /** Sent in a new chat and in a temporary one; the answer has a picture and a download. */
     files?: string;
+    /** Sent with a PDF that Chromium prints of some HTML, further documents and a photo. */
+    uploads?: { message: string; printed: string; paths: string[] };
     /** Sent in a temporary chat; its answer is made twice. */
     temporary?: string;
 }
@@ -42,6 +44,8 @@ export interface Visited {
     search: string | null;
     /** What arrived in the new chat, after its reload, and in the temporary one; a picture as its size and its colours, a download in base64. */
     files: { picture: number[]; name: string; content: string }[];
+    /** The answer to the message with uploads: its text, the cells of each row of its tables, and the photo's size before, in bytes. */
+    uploads: { answer: string; tables: string[][]; photo: number } | null;
     /** The answers in the temporary chat. */
     temporary: string[];
     /** As the browser verified it. */

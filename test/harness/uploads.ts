@@ -6,6 +6,12 @@ import type { Testbed } from "./testbed.ts";
 
 const folder = "/tmp/documents";
 
+/** Writes the documents of documents.py into a container that has Python; gives the folder. */
+export async function writeDocuments(container: StartedTestContainer): Promise<string> {
+    await outputOf(container, ["python3", "-", folder], await readFile(new URL("documents.py", import.meta.url), "utf8"));
+    return folder;
+}
+
 interface Upload {
     id: string;
     /** What the page shows when the file can't be read. */
@@ -28,7 +34,7 @@ export class Uploads {
 
     static async create(testbed: Testbed, token: string): Promise<Uploads> {
         const container = testbed.running("open-webui");
-        await outputOf(container, ["python3", "-", folder], await readFile(new URL("documents.py", import.meta.url), "utf8"));
+        await writeDocuments(container);
         return new Uploads(testbed, container, token);
     }
 

@@ -11,6 +11,7 @@ import { addressOf, engine, handleOf, output, repository } from "../harness/dock
 import { Exa } from "../harness/exa.ts";
 import { Laptop, type Visited } from "../harness/laptop.ts";
 import { Testbed, words } from "../harness/testbed.ts";
+import { writeDocuments } from "../harness/uploads.ts";
 import { Deployment } from "../harness/deployment.ts";
 import { cliVersion } from "../harness/pulumi.ts";
 import { howToOpen, keep, realServices } from "../harness/options.ts";
@@ -132,6 +133,8 @@ with open("/root/Zahlen 1.csv", "w") as file:
     file.write(${JSON.stringify(table)})
 print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
     const draw = `Draw in your sandbox: ${drawing.trim()}`;
+    const printed = "<h1>Minutes</h1><p>The colour of the boat is turquoise.</p>";
+    const about = "Which words are in these documents, and what is on the photo?\n\n| Person | Boats |\n| --- | --- |\n| Ada | 2 |\n";
     let visited: Visited | undefined;
 
     function seen(): Visited {
@@ -149,6 +152,7 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
             message: question,
             search: realServices ? undefined : onTheWeb,
             files: realServices ? undefined : draw,
+            uploads: realServices ? undefined : { message: about, printed, paths: [`${await writeDocuments(laptop.container)}/a.docx`] },
             // The provider's words are in the answer, and ask for a picture.
             temporary: realServices ? undefined : `FAIL 402 Insufficient credits ![](${picture})`,
         });
@@ -173,8 +177,8 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
         expect(await testbed.asked(question)).toHaveLength(1);
-        // The others are those of the search, of the two chats with files and of the temporary chat.
-        expect(await testbed.calls()).toHaveLength(2 + 2 + 2 * 2 + 2);
+        // The others are those of the search, of the two chats with files, of the uploads and of the temporary chat.
+        expect(await testbed.calls()).toHaveLength(2 + 2 + 2 * 2 + 1 + 2);
     });
 
     test("a question about the web is answered with what only a search has found, and says what was looked for", async ({ skip, annotate }) => {
@@ -189,6 +193,30 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
         skip(realServices !== undefined, "only the stand-in of OpenRouter draws what it is told to");
         const arrived = { picture: chart, name: "Zahlen 1.csv", content: Buffer.from(table).toString("base64") };
         expect(seen().files).toEqual([arrived, arrived, arrived]);
+    });
+
+    test("a PDF and a DOCX reach the model as text, and a photo of 12 megapixels as one that the browser has made smaller", async ({ skip, annotate }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter shows what it is sent");
+        const [{ messages }] = await testbed.asked("Which words are in these documents");
+        const parts = messages.at(-1)?.content as { text?: string; image_url?: { url: string } }[];
+        const text = parts.map((part) => part.text ?? "").join();
+        expect(text).toContain("The colour of the boat is turquoise.");
+        expect(text).toContain("The word is docx");
+        const photo = Buffer.from(parts.find((part) => part.image_url)?.image_url?.url.split(";base64,")[1] ?? "", "base64");
+        // Height and width stand behind the marker of a JPEG's frame.
+        const frame = photo.findIndex((byte, at) => byte === 0xff && [0xc0, 0xc2].includes(photo[at + 1]));
+        expect([photo.readUInt16BE(frame + 7), photo.readUInt16BE(frame + 5)]).toEqual([1568, 1176]);
+        const before = seen().uploads?.photo ?? NaN;
+        expect(photo.length).toBeLessThan(before / 2);
+        await annotate(`the photo: ${(before / 1e6).toFixed(1)} MB before, ${(photo.length / 1e6).toFixed(1)} MB after`);
+    });
+
+    test("a table of the answer is shown as a table", ({ skip }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter answers with a table that it was sent");
+        expect(seen().uploads?.tables).toEqual([
+            ["Person", "Boats"],
+            ["Ada", "2"],
+        ]);
     });
 
     test("a model that fails says why in the answer's place, in a temporary chat, too, and when it is asked again", ({ skip }) => {

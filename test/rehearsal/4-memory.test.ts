@@ -65,8 +65,18 @@ describe("Memory, under load over the tailnet", () => {
         expect((await commands).map(({ exit_code }) => exit_code)).toEqual(Array(8).fill(0));
     });
 
-    test("three files of 10 MB at once are refused, and nothing is killed", async ({ annotate }) => {
-        const load = laptop.uploads({ url: testbed.url, tokens: [token], uploads: 3, megabytes: 10 });
+    test("eight answers at once, each with a file as large as is allowed, leave a third of the memory to spare", async ({ annotate }) => {
+        const megabytes = Number(testbed.environment("hermes").FILE_LIMIT_MB);
+        const code = `print('MEDIA:/root/file'); open('/root/file', 'wb').write(bytes(${megabytes << 20}))`;
+        const answers = Promise.all(Array.from({ length: 8 }, () => testbed.sendFromPage(token, `Give it in your sandbox: ${code}`)));
+        const found = await needs(answers);
+        await annotate(told(found));
+        for (const { name, megabytes: needed, limit } of found) expect(needed, name).toBeLessThanOrEqual((limit * 2) / 3);
+        expect(await answers).toEqual(Array(8).fill(expect.stringContaining("](/api/v1/files/")));
+    });
+
+    test("three files of 20 MB at once are refused, and nothing is killed", async ({ annotate }) => {
+        const load = laptop.uploads({ url: testbed.url, tokens: [token], uploads: 3, megabytes: 20 });
         await annotate(told(await needs(load)));
         expect((await load).map(({ status }) => status)).toEqual([413, 413, 413]);
     });

@@ -223,7 +223,7 @@ describe("the environments", () => {
             SANDBOX_IDLE_MINUTES: "4",
             SANDBOX_NETWORK: "open",
             SANDBOX_PACKAGES: "apt:curl,apt:git,apt:poppler-utils,pandas,matplotlib,openpyxl",
-            FILE_LIMIT_MB: "2",
+            FILE_LIMIT_MB: "10",
             SESSION_DAYS: "90",
             OPENROUTER_API_KEY: settings.openrouterApiKey,
             MODAL_TOKEN_ID: settings.modalTokenId,
@@ -272,7 +272,7 @@ describe("the environments", () => {
             WEBUI_ADMIN_NAME: "Admin",
             WEBUI_ADMIN_EMAIL: "admin@example.com",
             ENABLE_SIGNUP: "false",
-            RAG_FILE_MAX_SIZE: "2",
+            RAG_FILE_MAX_SIZE: "10",
         });
     });
 

@@ -1,12 +1,13 @@
 """Uses Open WebUI as a person does, in Chromium and over the tailnet, for `docker exec`.
 
 Signs in with a fresh profile, sends one message in a new chat, waits for the whole answer, reloads the page and looks
-for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a message in a new chat, and one whose answer has
-a picture and a download, in another new chat that is reloaded then, and in a temporary one; and another in a temporary chat, which the
-page alone keeps, and has its answer made again.
+for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a message in a new chat; one
+whose answer has a picture and a download, in another new chat that is reloaded then, and in a temporary one; one with documents and a
+photo; and another in a temporary chat, which the page alone keeps, and has its answer made again.
 
 Standard input, as JSON: {"url", "email", "password", "message", "search": the message of the new chat, optional, "files": that
-about files, optional, "temporary": the last message, optional, "screenshot": path of a PNG, optional}
+about files, optional, "uploads": optional, {"message", "printed": HTML that Chromium prints as a PDF, "paths": of further documents},
+"temporary": the last message, optional, "screenshot": path of a PNG, optional}
 Prints as JSON:
   answer       what stands in the answer's place, as text
   websocket    whether the answer came over a websocket: one to /ws/socket.io that carried frames both ways, events of
@@ -17,7 +18,9 @@ Prints as JSON:
   search       what stands in the place of its answer, or null
   files        of the new chat, of that after the reload, and of the temporary one: {"picture": its width and its height, and red,
                green and blue of each of its pixels, as the browser shows it; "name", "content": of the download, in base64}
-  temporary    what stands in the place of the second message's answer, at first and when it was made again
+  uploads      the answer to the message with uploads: {"answer": its text, "tables": the cells of each row of its tables, "photo":
+               bytes of the photo as it was before}, or null
+  temporary    what stands in the place of the last message's answer, at first and when it was made again
   certificate  {"issuer", "subject", "validTo"} of the page's certificate, which Chromium has verified; times in s
                since 1970
 The screenshot shows the answer. When a step fails it shows that moment, the exit code is 1, and what is printed is
@@ -174,6 +177,35 @@ class Visit:
         content = Path(download.value.path()).read_bytes()
         return {"picture": shown, "name": download.value.suggested_filename, "content": base64.b64encode(content).decode()}
 
+    def uploads(self, message: str, printed: str, paths: list[str]) -> dict:
+        """Sends a PDF, further documents and a photo of 12 megapixels with a message in a new chat."""
+        self.step = "Making a PDF and a photo"
+        other = self.page.context.new_page()
+        other.set_content(printed)
+        pdf = other.pdf()
+        photo = base64.b64decode(other.evaluate("""() => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 4000, height: 3000 });
+            const context = canvas.getContext("2d");
+            const image = context.createImageData(4000, 3000);
+            new Uint32Array(image.data.buffer).forEach((_, at, pixels) => (pixels[at] = 0xff000000 | ((at * 2654435761) & 0x3f3f3f)));
+            context.putImageData(image, 0, 0);
+            return canvas.toDataURL("image/jpeg", 0.9).split(",")[1];
+        }"""))
+        other.close()
+        self.step = "Opening a new chat"
+        self.page.goto(self.url)
+        self.page.locator("#chat-input").wait_for()
+        self.step = "Uploading"
+        self.page.locator("input[type=file][multiple]").first.set_input_files([
+            {"name": "printed.pdf", "mimeType": "application/pdf", "buffer": pdf},
+            *({"name": Path(path).name, "mimeType": "", "buffer": Path(path).read_bytes()} for path in paths),
+            {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo},
+        ])
+        self.write(message, typed=False)
+        rows = self.page.locator(".chat-assistant table tr")
+        tables = [row.locator("th, td").all_inner_texts() for row in rows.all()]
+        return {"answer": self.answer(), "tables": tables, "photo": len(photo)}
+
     def temporary(self, message: str) -> list[str]:
         self.step = "Opening a temporary chat"
         self.page.goto(f"{self.url}/?temporary-chat=true")
@@ -219,6 +251,7 @@ def main() -> int:
             notice = visit.notice()
             search = visit.search(order["search"]) if order.get("search") else None
             files = visit.files(order["files"]) if order.get("files") else []
+            uploads = visit.uploads(**order["uploads"]) if order.get("uploads") else None
             temporary = visit.temporary(order["temporary"]) if order.get("temporary") else []
         except (Error, AssertionError) as error:
             print(json.dumps(fail(visit, error, order)))
@@ -233,6 +266,7 @@ def main() -> int:
         "notice": notice,
         "search": search,
         "files": files,
+        "uploads": uploads,
         "temporary": temporary,
         "certificate": certificate,
     }))
