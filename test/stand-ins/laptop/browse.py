@@ -180,7 +180,7 @@ class Visit:
     def uploads(self, message: str, printed: str, paths: list[str]) -> dict:
         """Sends a PDF, further documents and a photo of 12 megapixels with a message in a new chat."""
         self.step = "Making a PDF and a photo"
-        other = self.page.context.new_page()
+        other = self.page.context.browser.new_page()
         other.set_content(printed)
         pdf = other.pdf()
         photo = base64.b64decode(other.evaluate("""() => {
@@ -203,7 +203,7 @@ class Visit:
         ])
         self.write(message, typed=False)
         rows = self.page.locator(".chat-assistant table tr")
-        tables = [row.locator("th, td").all_inner_texts() for row in rows.all()]
+        tables = [[text.strip() for text in row.locator("th, td").all_text_contents()] for row in rows.all()]
         return {"answer": self.answer(), "tables": tables, "photo": len(photo)}
 
     def temporary(self, message: str) -> list[str]:
