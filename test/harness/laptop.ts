@@ -8,6 +8,7 @@ const proxyPort = 1055;
 const tailnet = ["--proxy", `socks5h://127.0.0.1:${proxyPort}`];
 const authorities = "/ca/bundle.pem";
 const screenshot = "/tmp/page.png";
+const phone = "/tmp/phone.png";
 
 interface Delta {
     choices: { delta: { content?: string } }[];
@@ -172,7 +173,7 @@ export class Laptop {
 
     /** Signs in with a browser, sends a message and reads the answer. */
     async browse(visit: Visit): Promise<Visited> {
-        return JSON.parse(await outputOf(this.container, ["python3", "/browse.py"], JSON.stringify({ ...visit, screenshot }))) as Visited;
+        return JSON.parse(await outputOf(this.container, ["python3", "/browse.py"], JSON.stringify({ ...visit, screenshot, phone }))) as Visited;
     }
 
     /** Lists what a person can press. */
@@ -197,9 +198,9 @@ export class Laptop {
         };
     }
 
-    /** What the browser showed at the end, as PNG. */
-    async screenshot(): Promise<Buffer> {
-        return Buffer.from(await output(this.container, "base64", screenshot), "base64");
+    /** What the browser showed at the answer, or at the end of a visit that failed, as PNG; in a window or on a phone. */
+    async screenshot(on: "window" | "phone" = "window"): Promise<Buffer> {
+        return Buffer.from(await output(this.container, "base64", on === "phone" ? phone : screenshot), "base64");
     }
 
     /** The port of this machine's loopback at which the SOCKS proxy is published. */

@@ -160,7 +160,8 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
         const folder = `${repository}test/.reports`;
         mkdirSync(folder, { recursive: true });
         writeFileSync(`${folder}/open-webui.png`, await laptop.screenshot());
-        await annotate(`screenshot: ${relative(process.cwd(), folder)}/open-webui.png`);
+        writeFileSync(`${folder}/phone.png`, await laptop.screenshot("phone"));
+        await annotate(`screenshots: open-webui.png and phone.png in ${relative(process.cwd(), folder)}`);
     });
 
     test("the code ran in the sandbox, which holds nothing of the gateway's", async ({ skip, annotate }) => {
@@ -239,6 +240,18 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
             });
         expect((await socket(testbed.url)).status).toBe(101);
         expect((await socket("https://evil.example")).status).toBe(403);
+    });
+
+    test("a phone can install the page: it has a manifest, and the icons that this names", async () => {
+        const manifest = JSON.parse((await laptop.fetch(`${testbed.url}/manifest.json`)).body) as {
+            name: string;
+            display: string;
+            start_url: string;
+            icons: { src: string; sizes: string }[];
+        };
+        expect(manifest).toMatchObject({ name: "Open WebUI", display: "standalone", start_url: "/" });
+        expect(Number.parseInt(manifest.icons[0].sizes, 10)).toBeGreaterThanOrEqual(192);
+        for (const { src } of manifest.icons) expect((await laptop.fetch(`${testbed.url}${src}`)).status, src).toBe(200);
     });
 
     test("the page asked no other host and complained of nothing", () => {

@@ -7,7 +7,7 @@ photo; and another in a temporary chat, which the page alone keeps, and has its 
 
 Standard input, as JSON: {"url", "email", "password", "message", "search": the message of the new chat, optional, "files": that
 about files, optional, "uploads": optional, {"message", "printed": HTML that Chromium prints as a PDF, "paths": of further documents},
-"temporary": the last message, optional, "screenshot": path of a PNG, optional}
+"temporary": the last message, optional, "screenshot": path of a PNG, optional, "phone": path of another, optional}
 Prints as JSON:
   answer       what stands in the answer's place, as text
   websocket    whether the answer came over a websocket: one to /ws/socket.io that carried frames both ways, events of
@@ -23,8 +23,8 @@ Prints as JSON:
   temporary    what stands in the place of the last message's answer, at first and when it was made again
   certificate  {"issuer", "subject", "validTo"} of the page's certificate, which Chromium has verified; times in s
                since 1970
-The screenshot shows the answer. When a step fails it shows that moment, the exit code is 1, and what is printed is
-{"error": one sentence, "screenshot": its path or null}. The password is never printed.
+The screenshots show the answer, in a window and on a phone. When a step fails the first shows that moment, the exit code is 1, and
+what is printed is {"error": one sentence, "screenshot": its path or null}. The password is never printed.
 """
 
 import base64
@@ -41,6 +41,8 @@ FLAGS = [
     "--gaia-url=http://127.0.0.1:9",
     "--component-updater=url-source=http://127.0.0.1:9",
 ]
+WINDOW = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
 TIMEOUT = 60_000  # ms; for one step. A new browser's first page takes seconds on a slow machine.
 
 
@@ -238,7 +240,7 @@ def main() -> int:
     order = json.load(sys.stdin)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS, proxy={"server": PROXY})
-        page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light", locale="en-US")
+        page = browser.new_page(viewport=WINDOW, color_scheme="light", locale="en-US")
         page.set_default_timeout(TIMEOUT)
         visit = Visit(page, order["url"])
         try:
@@ -247,6 +249,10 @@ def main() -> int:
             answer = visit.send(order["message"])
             if order.get("screenshot"):
                 visit.photograph(order["screenshot"])
+            if order.get("phone"):
+                page.set_viewport_size(PHONE)
+                visit.photograph(order["phone"])
+                page.set_viewport_size(WINDOW)
             visit.reload(order["message"], answer)
             notice = visit.notice()
             search = visit.search(order["search"]) if order.get("search") else None
