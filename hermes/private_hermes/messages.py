@@ -6,7 +6,7 @@ request is the only one.
 
 Pictures: Open WebUI sends all pictures of a chat again with each message, and Hermes refuses a request above 10 MB
 (`MAX_REQUEST_BYTES`), so that a chat with enough of them never answered again. Here the older pictures are left out while the
-request is read, which also bounds the memory that it takes; the model is told so in the picture's place.
+request is read, which also bounds the memory that it takes, and the bill; the model is told so in the picture's place.
 """
 
 from collections import deque
@@ -16,8 +16,9 @@ from gateway.platforms import api_server
 
 from . import Unexpected, replace
 
-# Bytes of pictures, in base64, that one request keeps: four photos of the largest size that an upload has on the smallest plan.
-# One that is larger by itself is left out, too.
+# Pictures that one request keeps, and their bytes, in base64. One that is larger by itself is left out, too. The page sends them with
+# at most 1568 pixels a side (openwebui/Dockerfile), some 2,500 tokens for a photo (width * height / 750, Anthropic's documentation).
+MOST_PICTURES = 8
 KEPT_PICTURES = 8_000_000
 # What a request has besides pictures.
 MAX_TEXT = api_server.MAX_REQUEST_BYTES
@@ -27,7 +28,7 @@ PICTURE = b'"data:image/'
 LEFT_OUT = "data:image/left-out,"
 NOTE = {
     "type": "text",
-    "text": "[A picture stood here and was left out, because the pictures of this chat are too large together. If it is needed, ask for it again.]",
+    "text": "[A picture stood here and was left out, because this chat has too many pictures, or too large ones. If it is needed, ask for it again.]",
 }
 
 
@@ -78,7 +79,7 @@ async def read_without_old_pictures(chunks):
                 kept_bytes += len(picture)
                 segments.append(bytes(picture))
             picture = None
-            while kept_bytes > KEPT_PICTURES:
+            while kept_bytes > KEPT_PICTURES or len(kept) > MOST_PICTURES:
                 oldest = kept.popleft()
                 kept_bytes -= len(segments[oldest])
                 segments[oldest] = LEFT_OUT.encode()

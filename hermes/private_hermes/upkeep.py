@@ -4,6 +4,9 @@ Hermes 0.19.0 deletes old sessions if it is told to (`sessions.auto_prune`), but
 the chats of the page never do, for each message of theirs may be the last. Here those that nobody went on with for SESSION_DAYS are
 ended first, and it is done every day. Open WebUI keeps its own copy of each chat; one that goes on later begins a session anew,
 with all that the page sends of it. What the agent remembers, its skills and its jobs are elsewhere, and stay.
+
+Files that Telegram has brought, as voice messages and videos, lie in `cache/` on the disk. Hermes deletes pictures and documents there
+after a day, and the rest never. Here all go that are older than a week.
 """
 
 import contextlib
@@ -12,12 +15,15 @@ import os
 import threading
 import time
 
+from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
 
 from . import expected
 
 DAYS = int(os.environ.get("SESSION_DAYS", "90"))
 DAY = 24 * 60 * 60  # seconds
+CACHED_DAYS = 7
+CACHES = ("audio", "documents", "images", "screenshots", "videos")
 
 END_OLD = """
 UPDATE sessions SET ended_at = :now, end_reason = 'old'
@@ -36,6 +42,14 @@ def forget_old(db):
     db.maybe_auto_prune_and_vacuum(retention_days=DAYS, min_interval_hours=0, vacuum=False)
 
 
+def empty_caches():
+    """Deletes the files that are older than CACHED_DAYS."""
+    for cache in CACHES:
+        for file in (get_hermes_home() / "cache" / cache).rglob("*"):
+            if file.is_file() and file.lstat().st_mtime < time.time() - CACHED_DAYS * DAY:
+                file.unlink(missing_ok=True)
+
+
 def keep_up():
     """Never ends."""
     while True:
@@ -46,6 +60,10 @@ def keep_up():
                 forget_old(db)
         except Exception as error:
             logger.warning("old sessions can't be deleted for now: %s", error)
+        try:
+            empty_caches()
+        except OSError as error:
+            logger.warning("old files can't be deleted for now: %s", error)
         time.sleep(DAY)
 
 

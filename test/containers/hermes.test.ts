@@ -271,13 +271,16 @@ describe("what the page sends", () => {
         expect((await sentTo(question))[0]).toContain(JSON.stringify({ type: "image_url", image_url: { url } }));
     });
 
-    test("a chat with ten photos still answers: the newest are sent, and the model is told of the others", async () => {
-        const [question, photos] = [words("And on this one?"), Array.from({ length: 10 }, () => photo(2000))];
+    test.for([
+        [2000, 3],
+        [100, 8],
+    ])("a chat with ten photos of %i KB still answers: the newest %i are sent, and the model is told of the others", async ([size, most]) => {
+        const [question, photos] = [words("And on this one?"), Array.from({ length: 10 }, () => photo(size))];
         const history = photos.slice(0, 9).flatMap((url, index) => [message(`Photo ${index}`, url), { role: "assistant", content: "Nice." }]);
         expect(await testbed.chat([...history, message(question, photos[9])])).toContain(question);
         const [sent] = await sentTo(question);
-        expect(photos.map((url) => sent.includes(url))).toEqual([...Array<boolean>(7).fill(false), true, true, true]);
-        expect(sent.match(/picture stood here and was left out/g)).toHaveLength(7);
+        expect(photos.map((url) => sent.includes(url))).toEqual(photos.map((_, index) => index >= 10 - most));
+        expect(sent.match(/picture stood here and was left out/g)).toHaveLength(10 - most);
         for (let index = 0; index < 9; index++) expect(sent).toContain(`Photo ${index}`);
     });
 
@@ -334,6 +337,18 @@ describe("what the page sends", () => {
         const forget = "from private_hermes import upkeep; from hermes_state import SessionDB; upkeep.forget_old(SessionDB())";
         await output(hermes(), "/opt/hermes/bin/python", "-c", forget);
         expect(await sessions()).toEqual(["gone-on-with", "new"]);
+    });
+
+    test("what a chat has brought as a file is deleted after a week, and nothing else is", async () => {
+        const files = ["cache/audio/old.ogg", "cache/videos/old.mp4", "cache/audio/new.ogg", "memories/old.md"];
+        const script = files.map((file) => `mkdir -p $(dirname ${file}); touch ${file.includes("old") ? "-d '8 days ago'" : ""} ${file}`).join("; ");
+        await output(hermes(), "sh", "-c", `cd /opt/data; ${script}`);
+        await output(hermes(), "/opt/hermes/bin/python", "-c", "from private_hermes import upkeep; upkeep.empty_caches()");
+        expect((await output(hermes(), "sh", "-c", `cd /opt/data; ls -d ${files.join(" ")} 2>/dev/null || true`)).split("\n").filter(Boolean)).toEqual([
+            "cache/audio/new.ogg",
+            "memories/old.md",
+        ]);
+        await output(hermes(), "rm", "/opt/data/memories/old.md");
     });
 });
 
