@@ -9,6 +9,7 @@ import { peaks } from "../harness/memory.ts";
 import { Person } from "../harness/person.ts";
 import { serviceNames } from "../harness/program.ts";
 import { Testbed } from "../harness/testbed.ts";
+import { Uploads } from "../harness/uploads.ts";
 
 const MB = 1024 * 1024;
 const rows: { figure: string; measured: string; expected: string; ratio: string }[] = [];
@@ -131,6 +132,30 @@ test("memory under chats over the tailnet, each service on its plan", async () =
             record(`${name} on ${testbed.plan(name)}, ${chats} chats at once`, needed[index], Math.floor((memoryMb * 2) / 3), "MB");
         }
     }
+});
+
+test("the disks after a year of 10,000 messages of 1 KB and 500 documents with 500 KB of text each", async () => {
+    for (const name of serviceNames) await testbed.redeploy(name);
+    const { token } = await testbed.signIn();
+    const folders = { hermes: "/opt/data", "open-webui": "/app/backend/data" };
+    const used = () => Promise.all(serviceNames.map(async (name) => parseInt(await output(testbed.running(name), "du", "-sk", folders[name])) / 1024));
+    const growth = async (work: () => Promise<unknown>) => {
+        const before = await used();
+        await work();
+        return (await used()).map((after, index) => after - before[index]);
+    };
+    const together = (count: number, work: () => Promise<unknown>) => Promise.all(Array.from({ length: count }, work));
+    const ofMessages = await growth(async () => {
+        for (let round = 0; round < 20; round++) await together(10, () => testbed.sendFromPage(token, "Some words. ".repeat(85)));
+    });
+    const uploads = await Uploads.create(testbed, token);
+    const ofDocuments = await growth(async () => {
+        for (let round = 0; round < 10; round++) {
+            const { id } = await uploads.upload("half.txt");
+            await testbed.sendFromPage(token, "What is in it?", { files: [id] });
+        }
+    });
+    for (const [index, name] of serviceNames.entries()) record(`disk of ${name} after a year`, ofMessages[index] * 50 + ofDocuments[index] * 50, 5120, "MB");
 });
 
 test("npm test", () => {

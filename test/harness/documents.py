@@ -140,5 +140,6 @@ with zipfile.ZipFile(os.path.join(folder, "bomb.docx"), "w", zipfile.ZIP_DEFLATE
         part.write(b"</w:body></w:document>")
 # No archive, and a tree of some hundred megabytes for what reads it.
 write("tree.html", "<b>x</b>" * 240_000)
+write("half.txt", "All work and no play. " * 23_000)
 write("long.txt", "All work and no play. " * 40_000)
 write("program.exe", b"MZ\0\0" * 100)
