@@ -5,9 +5,9 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const entrypoints = process.platform === "linux" ? [] : ["test/unit/*-entrypoint.test.ts"];
 if (entrypoints.length > 0) console.warn(`Skipped on ${process.platform}: ${entrypoints.join()}, which need Linux.`);
 
-// One Docker engine, and memory that is measured: no file runs beside another.
+// One Docker engine, and in the rehearsal and the bench memory that is measured: there no file runs beside another.
 const containers = {
-    fileParallelism: false,
+    maxWorkers: 1,
     globalSetup: "test/harness/containers-setup.ts",
     hookTimeout: 30 * 60_000,
     testTimeout: 10 * 60_000,
@@ -39,7 +39,7 @@ export default defineConfig({
                     hookTimeout: 60_000,
                 },
             },
-            { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers } },
+            { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers, maxWorkers: 2 } },
             { test: { name: "rehearsal", include: ["test/rehearsal/**/*.test.ts"], ...containers } },
             { test: { name: "bench", include: ["test/bench/**/*.bench.ts"], ...containers } },
         ],
