@@ -26,6 +26,8 @@ export interface Visit {
     files?: string;
     /** Sent with a PDF that Chromium prints of some HTML, further documents and a photo. */
     uploads?: { message: string; printed: string; paths: string[] };
+    /** The page is left in the middle of its answer, and opened again. */
+    long?: string;
     /** Sent in a temporary chat; its answer is made twice. */
     temporary?: string;
 }
@@ -47,6 +49,8 @@ export interface Visited {
     files: { picture: number[]; name: string; content: string }[];
     /** The answer to the message with uploads: its text, the cells of each row of its tables, and the photo's size before, in bytes. */
     uploads: { answer: string; tables: string[][]; photo: number } | null;
+    /** The long answer, when the page was left and at the end. */
+    long: [left: string, whole: string] | null;
     /** The answers in the temporary chat. */
     temporary: string[];
     /** As the browser verified it. */

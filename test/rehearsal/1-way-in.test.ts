@@ -153,6 +153,7 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
             search: realServices ? undefined : onTheWeb,
             files: realServices ? undefined : draw,
             uploads: realServices ? undefined : { message: about, printed, paths: [`${await writeDocuments(laptop.container)}/a.docx`] },
+            long: realServices ? undefined : "SLOW 12",
             // The provider's words are in the answer, and ask for a picture.
             temporary: realServices ? undefined : `FAIL 402 Insufficient credits ![](${picture})`,
         });
@@ -178,8 +179,8 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
         expect(await testbed.asked(question)).toHaveLength(1);
-        // The others are those of the search, of the two chats with files, of the uploads and of the temporary chat.
-        expect(await testbed.calls()).toHaveLength(2 + 2 + 2 * 2 + 1 + 2);
+        // The others are those of the search, of the two chats with files, of the uploads, of the long answer and of the temporary chat.
+        expect(await testbed.calls()).toHaveLength(2 + 2 + 2 * 2 + 1 + 1 + 2);
     });
 
     test("a question about the web is answered with what only a search has found, and says what was looked for", async ({ skip, annotate }) => {
@@ -218,6 +219,13 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
             ["Person", "Boats"],
             ["Ada", "2"],
         ]);
+    });
+
+    test("an answer goes on while the page is closed, and is there when it is opened again", ({ skip }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter answers as slowly as it is told to");
+        const [left, whole] = seen().long ?? [];
+        expect(left).not.toContain("12");
+        expect(whole).toBe(Array.from({ length: 12 }, (_, index) => index + 1).join(" "));
     });
 
     test("a model that fails says why in the answer's place, in a temporary chat, too, and when it is asked again", ({ skip }) => {

@@ -3,11 +3,13 @@
 Signs in with a fresh profile, sends one message in a new chat, waits for the whole answer, reloads the page and looks
 for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a message in a new chat; one
 whose answer has a picture and a download, in another new chat that is reloaded then, and in a temporary one; one with documents and a
-photo; and another in a temporary chat, which the page alone keeps, and has its answer made again.
+photo; one with a long answer, in the middle of which the page is left, and opened again; and another in a temporary chat, which the
+page alone keeps, and has its answer made again.
 
 Standard input, as JSON: {"url", "email", "password", "message", "search": the message of the new chat, optional, "files": that
 about files, optional, "uploads": optional, {"message", "printed": HTML that Chromium prints as a PDF, "paths": of further documents},
-"temporary": the last message, optional, "screenshot": path of a PNG, optional, "phone": path of another, optional}
+"long": the message with a long answer, optional, "temporary": the last message, optional, "screenshot": path of a PNG, optional,
+"phone": path of another, optional}
 Prints as JSON:
   answer       what stands in the answer's place, as text
   websocket    whether the answer came over a websocket: one to /ws/socket.io that carried frames both ways, events of
@@ -20,6 +22,7 @@ Prints as JSON:
                green and blue of each of its pixels, as the browser shows it; "name", "content": of the download, in base64}
   uploads      the answer to the message with uploads: {"answer": its text, "tables": the cells of each row of its tables, "photo":
                bytes of the photo as it was before}, or null
+  long         the long answer: what stood there when the page was left, and at the end; or null
   temporary    what stands in the place of the last message's answer, at first and when it was made again
   certificate  {"issuer", "subject", "validTo"} of the page's certificate, which Chromium has verified; times in s
                since 1970
@@ -208,6 +211,22 @@ class Visit:
         tables = [[text.strip() for text in row.locator("th, td").all_text_contents()] for row in rows.all()]
         return {"answer": self.answer(), "tables": tables, "photo": len(photo)}
 
+    def long(self, message: str) -> list[str]:
+        self.step = "Opening a new chat"
+        self.page.goto(self.url)
+        self.page.locator("#chat-input").click()
+        self.page.keyboard.type(message)
+        self.page.locator("#send-message-button").click()
+        self.step = "Waiting for the beginning of a long answer"
+        expect(self.page.locator(".chat-assistant")).to_contain_text("2", timeout=TIMEOUT)
+        left, chat = self.answer(), self.page.url
+        self.page.goto("about:blank")
+        self.page.wait_for_timeout(5000)
+        self.step = "Waiting for the end of a long answer"
+        self.page.goto(chat)
+        self.page.locator(".copy-response-button").wait_for()
+        return [left, self.answer()]
+
     def temporary(self, message: str) -> list[str]:
         self.step = "Opening a temporary chat"
         self.page.goto(f"{self.url}/?temporary-chat=true")
@@ -258,6 +277,7 @@ def main() -> int:
             search = visit.search(order["search"]) if order.get("search") else None
             files = visit.files(order["files"]) if order.get("files") else []
             uploads = visit.uploads(**order["uploads"]) if order.get("uploads") else None
+            long = visit.long(order["long"]) if order.get("long") else None
             temporary = visit.temporary(order["temporary"]) if order.get("temporary") else []
         except (Error, AssertionError) as error:
             print(json.dumps(fail(visit, error, order)))
@@ -273,6 +293,7 @@ def main() -> int:
         "search": search,
         "files": files,
         "uploads": uploads,
+        "long": long,
         "temporary": temporary,
         "certificate": certificate,
     }))
