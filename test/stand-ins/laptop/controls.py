@@ -41,7 +41,7 @@ SEEN = """only => {
     const before = window.seenControls ??= new WeakSet();
     const found = [];
     for (const e of document.querySelectorAll(kinds)) {
-        if (!e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || e.closest("[data-sonner-toast], .cm-content")) continue;
+        if (!e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || e.closest("[data-sonner-toast], .cm-content, [href='#main-content']")) continue;
         if (only === "new" && e.closest("#sidebar")) continue; // It is drawn anew when it likes.
         e.scrollIntoView({ block: "nearest", inline: "nearest" });
         const { x, y, width, height } = e.getBoundingClientRect();
@@ -54,6 +54,9 @@ SEEN = """only => {
     return found;
 }"""
 
+
+# What a place shows only once it has been fetched.
+LATE = {"Search": "[id^=search-result]", "Settings, Usage": "text=Weekly"}
 
 # Whether a wide table and the message fit into the window: widths and heights, in pixels.
 MEASURES = """() => {
@@ -124,8 +127,13 @@ class Walk:
         self.visit.step = f"Opening “{place}”"
         self.seen("mark")
         press()
+        self.wait(place)
         # What is drawn anew when the window changes is no news.
         self.note(place, [name for name in self.seen("new") if name not in self.found["First screen"]])
+
+    def wait(self, place: str) -> None:
+        if place in LATE:
+            self.page.locator(LATE[place]).first.wait_for()
 
     def go(self, path: str = "/") -> None:
         self.page.goto(f"{self.url}{path}")
@@ -202,7 +210,7 @@ class Walk:
 
     def leads_away(self, address: str) -> bool:
         self.visit.step = f"Opening {address}"
-        self.go(address)
+        self.page.goto(f"{self.url}{address}")
         try:
             self.page.wait_for_function("address => location.pathname !== address", arg=address, timeout=10_000)
         except TimeoutError:
@@ -234,6 +242,7 @@ class Walk:
             self.page.evaluate("window.seenControls = new WeakSet()")
             self.visit.step = f"Opening the settings “{name}”"
             tabs.nth(index).click()
+            self.wait(f"Settings, {name}")
             self.note(f"Settings, {name}", [control for control in self.seen() if control not in names])
 
 
