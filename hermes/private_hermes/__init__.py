@@ -8,7 +8,7 @@ import importlib
 import inspect
 
 # In this order: files.py wraps what failures.py and messages.py put in its place.
-MODULES = ["choices", "failures", "inbox", "messages", "people", "progress", "prompts", "sandbox", "files", "upkeep", "web"]
+MODULES = ["choices", "failures", "inbox", "knowledge", "messages", "people", "progress", "prompts", "sandbox", "files", "upkeep", "web"]
 
 
 class Unexpected(Exception):

@@ -1,0 +1,163 @@
+/** The command `knowledge`: what the agent remembers, its skills and its jobs, where each came from, and its removal for good. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { output } from "../harness/docker.ts";
+import { Person } from "../harness/person.ts";
+import { Telegram } from "../harness/telegram.ts";
+import { Testbed, words } from "../harness/testbed.ts";
+
+/** People on Telegram, each for one chat. */
+const users = [1001, 1002, 1003];
+const botToken = `123456789:AA${randomUUID().replaceAll("-", "")}`;
+
+let testbed: Testbed;
+let telegram: Telegram;
+
+beforeAll(async () => {
+    testbed = await Testbed.create();
+    await testbed.configure({ telegramBotToken: botToken, telegramAllowedUsers: users.join() });
+    telegram = await Telegram.open(testbed, botToken);
+    await testbed.start("hermes");
+});
+afterAll(() => testbed.remove());
+beforeEach(() => testbed.forgetCalls());
+
+const hermes = () => testbed.running("hermes");
+const knowledge = (...parameters: string[]) => output(hermes(), "knowledge", ...parameters);
+
+/** The entry in the list that has a text. */
+async function entryWith(text: string): Promise<{ id: string; told: string }> {
+    const found = (await knowledge()).split(/^(?=[0-9a-f]{10} {2})/m).filter((entry) => entry.includes(text));
+    expect(found).toHaveLength(1);
+    return { id: found[0].slice(0, 10), told: found[0] };
+}
+/** What is told of it, as one line. */
+const originOf = async (text: string) => (await entryWith(text)).told.replace(/\s+/g, " ");
+const removeEntry = async (text: string) => knowledge("remove", (await entryWith(text)).id);
+
+/** The prompt that the model got with a message: the first of all that was sent, without what was said in the chat. */
+async function promptOf(question: string): Promise<string> {
+    const [{ messages }] = await testbed.asked(question);
+    return JSON.stringify(messages[0]);
+}
+
+/** An entry of the memory as it stands in a prompt. */
+const line = (text: string) => `\\n${text}\\n`;
+
+/** A chat of the page that goes on; gives what has the next message sent, and gives the prompt that the model got with it. */
+async function pageChat(): Promise<() => Promise<string>> {
+    const headers = { "X-OpenWebUI-User-Id": randomUUID(), "X-OpenWebUI-Chat-Id": randomUUID() };
+    const messages: { role: string; content: string }[] = [];
+    const next = async () => {
+        const question = words("How are you?");
+        messages.push({ role: "user", content: question });
+        messages.push({ role: "assistant", content: await testbed.chat(messages, headers) });
+        return promptOf(question);
+    };
+    await next();
+    return next;
+}
+
+/** The same of a chat on Telegram. */
+async function telegramChat(user: number): Promise<() => Promise<string>> {
+    const next = async () => {
+        const question = words("Are you there?");
+        await telegram.write(user, question);
+        await expect.poll(async () => (await telegram.texts(user)).join().replaceAll("\\", ""), { timeout: 60_000 }).toContain(question);
+        return promptOf(question);
+    };
+    await next();
+    return next;
+}
+
+const skill = (name: string, text: string) => ({ action: "create", name, content: `---\nname: ${name}\ndescription: ${text}\n---\n\nSay meow.\n` });
+
+/** Writes entries to the memory's file as somebody does who found a way to it. */
+const plant = (...entries: string[]) =>
+    hermes().exec(["sh", "-c", `printf '\\n§\\n%s' "$@" >>/opt/data/memories/MEMORY.md`, "sh", ...entries], { user: "10000:10000" });
+
+test("lists what it remembers, its skills and its jobs, each with when it came, from whom and after which words", async () => {
+    const [cat, name, job] = [words("Likes cats."), `greet-${randomUUID().slice(0, 8)}`, words("Feed the cat")];
+    const person = new Person(testbed);
+    expect(await person.use("memory", { action: "add", target: "user", content: cat })).toMatchObject({ success: true });
+    expect(await person.use("skill_manage", skill(name, "Greets the cat"))).toMatchObject({ success: true });
+    expect(await person.use("cronjob", { action: "create", name: "feed", schedule: "1h", prompt: job })).toMatchObject({ success: true });
+    const from = new RegExp(String.raw`from: \d{4}-\d\d-\d\d[^,]+, the page, session api-person-webui-${person.id}-`);
+    for (const text of [cat, name, job]) expect(await originOf(text)).toMatch(from);
+    expect(await originOf(cat)).toContain('after "CALL memory');
+});
+
+test("names Telegram's user, and says so where nobody is found who wrote it", async () => {
+    const [told, planted] = [words("Likes dogs."), words("Nobody has said this.")];
+    await telegram.write(users[0], `CALL memory ${JSON.stringify({ operations: [{ action: "add", content: told }] })}`);
+    // Hermes stores what was said when it has answered.
+    await expect.poll(() => originOf(told), { timeout: 60_000, interval: 1000 }).toContain(`Telegram, user ${users[0]}, session`);
+    await plant(planted);
+    expect(await originOf(planted)).toContain("from: unknown");
+});
+
+test("shows nothing that a terminal would obey, and no text as an entry of its own", async () => {
+    const mark = words("mark");
+    await plant(`${mark} \u001b[2J\u001b]0;title\u0007 \u202e \u009b31m\r\n0123456789  memory of the user\n    from: 2026-01-01`);
+    const list = await knowledge();
+    expect(list.replaceAll("\n", "")).not.toMatch(/\p{C}/u);
+    expect(list).not.toMatch(/^0123456789/m);
+    const { id, told } = await entryWith(mark);
+    expect(told).toContain(String.raw`\x1b[2J`);
+    expect(told).toContain("| 0123456789");
+    expect(await knowledge("show", id)).toBe(told);
+    await removeEntry(mark);
+});
+
+test("what is removed of the memory is gone from chats that go on, in the page and on Telegram, from new ones and after a restart", async () => {
+    const [secret, longer] = [words("The planted rule."), words("Another rule")];
+    const person = new Person(testbed);
+    await person.use("memory", { action: "add", content: secret });
+    // Hermes itself would refuse: the one is part of the other.
+    await person.use("memory", { action: "add", content: `${longer} ${secret}` });
+    const [page, onTelegram] = [await pageChat(), await telegramChat(users[1])];
+    for (const next of [page, onTelegram]) expect(await next()).toContain(line(secret));
+    await removeEntry(`| ${secret}`);
+    for (const [chat, next] of Object.entries({ page, onTelegram, another: await pageChat() })) {
+        const prompt = await next();
+        expect(prompt, chat).not.toContain(line(secret));
+        expect(prompt, chat).toContain(longer);
+    }
+    // The agent can still write there.
+    const later = words("Said later.");
+    expect(await person.use("memory", { action: "add", content: later })).toMatchObject({ success: true });
+    await testbed.redeploy("hermes");
+    const prompt = await (await pageChat())();
+    expect(prompt).not.toContain(line(secret));
+    expect(prompt).toContain(later);
+    expect(await output(hermes(), "find", "/opt/data/memories", "-user", "root")).toBe("");
+});
+
+test("a skill is gone from chats that go on and from new ones, with its folder", async () => {
+    const [name, purpose] = [`greet-${randomUUID().slice(0, 8)}`, words("Greets")];
+    await new Person(testbed).use("skill_manage", skill(name, purpose));
+    const [page, onTelegram] = [await pageChat(), await telegramChat(users[2])];
+    for (const next of [page, onTelegram]) expect(await next()).toContain(name);
+    await removeEntry(name);
+    for (const [chat, next] of Object.entries({ page, onTelegram, another: await pageChat() })) expect(await next(), chat).not.toContain(name);
+    expect(await new Person(testbed).use("skill_view", { name })).toMatchObject({ success: false });
+    expect(await output(hermes(), "find", "/opt/data/skills", "-name", name)).toBe("");
+});
+
+test("a job runs no more", async () => {
+    const job = words("Feed the cat");
+    const person = new Person(testbed);
+    await person.use("cronjob", { action: "create", name: "feed", schedule: "1h", prompt: job });
+    expect(JSON.stringify(await person.use("cronjob", { action: "list" }))).toContain(job);
+    await removeEntry(job);
+    expect(JSON.stringify(await person.use("cronjob", { action: "list" }))).not.toContain(job);
+    expect(await output(hermes(), "cat", "/opt/data/cron/jobs.json")).not.toContain(job);
+    expect(await output(hermes(), "find", "/opt/data/cron", "-user", "root")).toBe("");
+});
+
+test("an id that is none removes nothing and says what to do", async () => {
+    const before = await knowledge();
+    await expect(knowledge("remove", "0123456789")).rejects.toThrow(/Nothing has the id 0123456789; knowledge without more lists what there is\.\n$/);
+    await expect(knowledge("remove")).rejects.toThrow(/knowledge remove ID/);
+    expect(await knowledge()).toBe(before);
+});
