@@ -374,29 +374,16 @@ test("SIGTERM lets a running answer finish", async () => {
     expect((await (await handleOf(hermes())).inspect()).State.ExitCode).toBe(0);
 });
 
+// What it says of each setting is in unit/hermes-entrypoint.test.ts.
 describe("it refuses to start", () => {
-    test.for<[what: string, environment: Record<string, string | undefined>, says: RegExp[]]>([
-        ["without API_SERVER_KEY", { API_SERVER_KEY: undefined }, [/API_SERVER_KEY/]],
-        ["with a weak API_SERVER_KEY", { API_SERVER_KEY: "short" }, [/API_SERVER_KEY.*16/]],
-        ["without OPENROUTER_API_KEY", { OPENROUTER_API_KEY: undefined }, [/OPENROUTER_API_KEY/]],
-        ["without MODAL_TOKEN_ID", { MODAL_TOKEN_ID: "" }, [/MODAL_TOKEN_ID/]],
-        ["without MODAL_TOKEN_SECRET", { MODAL_TOKEN_SECRET: undefined }, [/MODAL_TOKEN_SECRET/]],
-        ["without HERMES_MODEL", { HERMES_MODEL: undefined }, [/HERMES_MODEL/]],
-        ["with a model that names no vendor", { HERMES_MODEL: "gpt-5.5" }, [/HERMES_MODEL.*vendor/]],
-        ["with a Telegram bot open to everybody", { TELEGRAM_BOT_TOKEN: "123456789:AAAA" }, [/TELEGRAM_ALLOWED_USERS/]],
-        ["with a line break in a value", { OPENROUTER_API_KEY: "sk-or-v1-abc\n" }, [/OPENROUTER_API_KEY.*line break/]],
-        [
-            "with several mistakes, all told at once",
-            { API_SERVER_KEY: undefined, OPENROUTER_API_KEY: undefined, MODAL_TOKEN_ID: undefined, MODAL_TOKEN_SECRET: undefined },
-            [/API_SERVER_KEY/, /OPENROUTER_API_KEY/, /MODAL_TOKEN_ID/, /MODAL_TOKEN_SECRET/],
-        ],
-    ])("%s", async ([, changes, says]) => {
+    test("with all of its mistakes told at once, and none of their values", async () => {
+        const changes = { API_SERVER_KEY: "short-of-16", OPENROUTER_API_KEY: "sk-or-v1-abc\n", MODAL_TOKEN_ID: "", MODAL_TOKEN_SECRET: undefined };
         const { code, log } = await runToEnd(testbed.spec("hermes", changes));
         expect(code).toBe(1);
-        const lines = log.trim().split("\n");
-        expect(lines).toHaveLength(says.length);
-        for (const [index, sentence] of says.entries()) expect(lines[index]).toMatch(sentence);
-        for (const value of Object.values(changes)) if (value && value.length > 12) expect(log).not.toContain(value.trim());
+        const sentences = log.trim().split("\n");
+        expect(sentences).toHaveLength(Object.keys(changes).length);
+        for (const name of Object.keys(changes)) expect(sentences.filter((sentence) => sentence.includes(name))).toHaveLength(1);
+        for (const value of ["short-of-16", "sk-or-v1-abc"]) expect(log).not.toContain(value);
     });
 
     test.for<[what: string, changes: Partial<ContainerSpec>, says: RegExp]>([
