@@ -2,8 +2,8 @@
 
 The web: what the model may ask depends on EXA_API_KEY, and what its code may reach on SANDBOX_NETWORK. Hermes 0.19.0 says neither, and
 tells some models to look facts up with web_search, whether or not they have it (agent/prompt_builder.py). What a sandbox has besides
-Python depends on SANDBOX_PACKAGES. The sentences go where
-Hermes takes a description of the environment from (`HERMES_ENVIRONMENT_HINT`).
+Python depends on SANDBOX_PACKAGES. The sentences go where Hermes takes a description of the environment from
+(`HERMES_ENVIRONMENT_HINT`).
 
 Old chats: Hermes stores the prompt that a chat begins with and takes it as long as the model is the same
 (`_stored_prompt_matches_runtime` in agent/conversation_loop.py). So an old chat would never hear of the above, nor what config.yaml
@@ -44,10 +44,10 @@ def tools():
 
 
 def install():
-    web = os.environ["HERMES_ENVIRONMENT_HINT"] = f"{reach()} {tools()}"
+    environment = os.environ["HERMES_ENVIRONMENT_HINT"] = f"{reach()} {tools()}"
 
     def matches(agent, prompt):
         hint = (agent._platform_hint_overrides.get(agent.platform or "") or {}).get("replace", "").strip()
-        return hint in prompt and web in prompt and matched(agent, prompt)
+        return hint in prompt and environment in prompt and matched(agent, prompt)
 
     matched = replace(conversation_loop, "_stored_prompt_matches_runtime", matches, "(agent, prompt: 'str') -> 'bool'")
