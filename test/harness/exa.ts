@@ -1,7 +1,6 @@
 /** Exa and the web that it knows, in a testbed's private network. See test/stand-ins/internet/exa.py. */
-import type { StartedTestContainer } from "testcontainers";
-import { start } from "./docker.ts";
-import { requestFrom, type Testbed } from "./testbed.ts";
+import { PlayedHost } from "./internet.ts";
+import type { Testbed } from "./testbed.ts";
 
 /** What there is on the web: a page, or an address that can't be read, with Exa's tag for the reason. */
 export type Page = { url: string; title: string; text: string } | { url: string; tag: string };
@@ -12,25 +11,12 @@ interface Call {
     body: Record<string, unknown>;
 }
 
-export class Exa {
-    readonly container: StartedTestContainer;
+const host = "api.exa.ai";
 
-    private constructor(container: StartedTestContainer) {
-        this.container = container;
-    }
-
+export class Exa extends PlayedHost {
     /** Starts it with one key. */
     static async open(testbed: Testbed, key: string): Promise<Exa> {
-        const container = await start({
-            image: "internet",
-            network: testbed.network,
-            aliases: ["api.exa.ai"],
-            command: ["python3", "-u", "/exa.py"],
-            environment: { EXA_API_KEY: key },
-            volumes: { [testbed.volume("ca")]: "/ca" },
-            ready: /ready/,
-        });
-        return new Exa(container);
+        return new Exa(await this.play(testbed, host, "/exa.py", { EXA_API_KEY: key }), host);
     }
 
     async publish(...pages: Page[]): Promise<void> {
@@ -49,11 +35,5 @@ export class Exa {
 
     async forgetCalls(): Promise<void> {
         await this.ask("DELETE", "/calls");
-    }
-
-    private async ask(method: string, path: string, body?: unknown): Promise<unknown> {
-        const answer = await requestFrom(this.container, method, `http://127.0.0.1:8000${path}`, { body });
-        if (answer.status !== 200) throw new Error(`Exa's stand-in answers ${answer.status} to ${method} ${path}`);
-        return answer.body;
     }
 }

@@ -1,7 +1,6 @@
 /** Telegram and the people on it, in a testbed's private network. See test/stand-ins/internet/telegram.py. */
-import type { StartedTestContainer } from "testcontainers";
-import { start } from "./docker.ts";
-import { requestFrom, type Testbed } from "./testbed.ts";
+import { PlayedHost } from "./internet.ts";
+import type { Testbed } from "./testbed.ts";
 
 /** A method of the bot API as the bot has called it. */
 interface Call {
@@ -9,25 +8,12 @@ interface Call {
     parameters: Record<string, string>;
 }
 
-export class Telegram {
-    private readonly container: StartedTestContainer;
+const host = "api.telegram.org";
 
-    private constructor(container: StartedTestContainer) {
-        this.container = container;
-    }
-
+export class Telegram extends PlayedHost {
     /** Starts it with one bot. */
     static async open(testbed: Testbed, botToken: string): Promise<Telegram> {
-        const container = await start({
-            image: "internet",
-            network: testbed.network,
-            aliases: ["api.telegram.org"],
-            command: ["python3", "-u", "/telegram.py"],
-            environment: { TELEGRAM_BOT_TOKEN: botToken },
-            volumes: { [testbed.volume("ca")]: "/ca" },
-            ready: /ready/,
-        });
-        return new Telegram(container);
+        return new Telegram(await this.play(testbed, host, "/telegram.py", { TELEGRAM_BOT_TOKEN: botToken }), host);
     }
 
     /** Writes to the bot as a person does, in private or in a group; or has done so many seconds ago. */
@@ -57,11 +43,5 @@ export class Telegram {
     /** How many messages wait for the bot. */
     async pending(): Promise<number> {
         return (await this.ask("GET", "/pending")) as number;
-    }
-
-    private async ask(method: string, path: string, body?: unknown): Promise<unknown> {
-        const answer = await requestFrom(this.container, method, `http://127.0.0.1:8000${path}`, { body });
-        if (answer.status !== 200) throw new Error(`Telegram's stand-in answers ${answer.status} to ${method} ${path}`);
-        return answer.body;
     }
 }

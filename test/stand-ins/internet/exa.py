@@ -27,7 +27,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from serving import Handler, serve
+from serving import Calls, Handler, serve
 
 KEY = os.environ["EXA_API_KEY"]
 # In Exa's own words (exa.ai/docs/admin/error-codes); a 429 has the sentence alone.
@@ -95,7 +95,9 @@ class Exa(Handler):
             self.send_json(200, {"requestId": "request-1", **answers[self.path](question)})
 
 
-class Web(Handler):
+class Web(Calls):
+    calls, lock = calls, lock
+
     def do_POST(self):
         wish = json.loads(self.body())
         with lock:
@@ -104,15 +106,6 @@ class Web(Handler):
                 fault.update(wish)
             else:
                 pages[wish["url"]] = wish
-        self.send_json(200, {})
-
-    def do_GET(self):
-        with lock:
-            self.send_json(200, calls)
-
-    def do_DELETE(self):
-        with lock:
-            calls.clear()
         self.send_json(200, {})
 
 

@@ -36,7 +36,7 @@ import shlex
 import threading
 import time
 
-from serving import Handler, listen, serve
+from serving import Calls, Handler, listen, serve
 
 calls = []
 lock = threading.Lock()
@@ -158,15 +158,8 @@ class OpenRouter(Handler):
         self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
 
 
-class Records(OpenRouter):
-    def do_GET(self):
-        with lock:
-            self.send_json(200, calls)
-
-    def do_DELETE(self):
-        with lock:
-            calls.clear()
-        self.send_json(200, {})
+class Records(Calls, OpenRouter):
+    calls, lock = calls, lock
 
 
 listen(("0.0.0.0", 8642), OpenRouter)

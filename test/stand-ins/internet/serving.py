@@ -27,6 +27,21 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+class Calls(Handler):
+    """For `inside`: GET lists the calls that a stand-in has had, DELETE forgets them. Both attributes are the stand-in's own."""
+
+    calls = lock = None
+
+    def do_GET(self):
+        with self.lock:
+            self.send_json(200, self.calls)
+
+    def do_DELETE(self):
+        with self.lock:
+            self.calls.clear()
+        self.send_json(200, {})
+
+
 def listen(address, handler):
     """Answers without TLS, beside what else there is to do."""
     threading.Thread(target=ThreadingHTTPServer(address, handler).serve_forever, daemon=True).start()

@@ -36,7 +36,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Error, Page, expect, sync_playwright
+from playwright.sync_api import Error, Page, Playwright, expect, sync_playwright
 
 PROXY = "socks5://127.0.0.1:1055"  # tailscaled's
 FLAGS = [
@@ -114,11 +114,18 @@ class Visit:
         self.write(message)
         return self.answer()
 
-    def write(self, message: str, typed: bool = True) -> None:
+    def open_chat(self, place: str = "/") -> None:
+        self.step = "Opening a new chat"
+        self.page.goto(f"{self.url}{place}")
+
+    def post(self, message: str, typed: bool = True) -> None:
         self.page.locator("#chat-input").click()
         # While code is typed, the page makes typographic signs of quotation marks, and of an x behind a number.
         (self.page.keyboard.type if typed else self.page.keyboard.insert_text)(message)
         self.page.locator("#send-message-button").click()
+
+    def write(self, message: str, typed: bool = True) -> None:
+        self.post(message, typed)
         self.step = "Waiting for the answer"
         self.page.locator(".copy-response-button").wait_for()  # the page offers to copy an answer once it is complete
 
@@ -145,16 +152,14 @@ class Visit:
         return panel.evaluate("panel => getComputedStyle(panel.parentElement, '::before').content.slice(1, -1)")
 
     def search(self, message: str) -> str:
-        self.step = "Opening a new chat for a search"
-        self.page.goto(self.url)
+        self.open_chat()
         self.write(message)
         return self.answer()
 
     def files(self, message: str) -> list[dict]:
         seen = []
         for place in ("/", "/?temporary-chat=true"):
-            self.step = "Opening a new chat"
-            self.page.goto(f"{self.url}{place}")
+            self.open_chat(place)
             self.write(message, typed=False)
             seen.append(self.arrived())
             if place == "/":
@@ -197,8 +202,7 @@ class Visit:
             return canvas.toDataURL("image/jpeg", 0.9).split(",")[1];
         }"""))
         other.close()
-        self.step = "Opening a new chat"
-        self.page.goto(self.url)
+        self.open_chat()
         self.page.locator("#chat-input").wait_for()
         self.step = "Uploading"
         self.page.locator("input[type=file][multiple]").first.set_input_files([
@@ -212,11 +216,8 @@ class Visit:
         return {"answer": self.answer(), "tables": tables, "photo": len(photo)}
 
     def long(self, message: str) -> list[str]:
-        self.step = "Opening a new chat"
-        self.page.goto(self.url)
-        self.page.locator("#chat-input").click()
-        self.page.keyboard.type(message)
-        self.page.locator("#send-message-button").click()
+        self.open_chat()
+        self.post(message)
         self.step = "Waiting for the beginning of a long answer"
         expect(self.page.locator(".chat-assistant")).to_contain_text("2", timeout=TIMEOUT)
         left, chat = self.answer(), self.page.url
@@ -228,8 +229,7 @@ class Visit:
         return [left, self.answer()]
 
     def temporary(self, message: str) -> list[str]:
-        self.step = "Opening a temporary chat"
-        self.page.goto(f"{self.url}/?temporary-chat=true")
+        self.open_chat("/?temporary-chat=true")
         self.write(message)
         answers = [self.answer()]
         self.step = "Having the answer made again"
@@ -255,12 +255,18 @@ def fail(visit: Visit, error: Exception, order: dict) -> dict:
     return {"error": f"{visit.step} failed: {first}.".replace(order["password"], "***"), "screenshot": path}
 
 
+def open_browser(playwright: Playwright, viewport: dict) -> Page:
+    """The one page of a browser with a fresh profile, whose way is the tailnet."""
+    browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS, proxy={"server": PROXY})
+    page = browser.new_page(viewport=viewport, color_scheme="light", locale="en-US")
+    page.set_default_timeout(TIMEOUT)
+    return page
+
+
 def main() -> int:
     order = json.load(sys.stdin)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS, proxy={"server": PROXY})
-        page = browser.new_page(viewport=WINDOW, color_scheme="light", locale="en-US")
-        page.set_default_timeout(TIMEOUT)
+        page = open_browser(playwright, WINDOW)
         visit = Visit(page, order["url"])
         try:
             certificate = visit.open()
@@ -283,7 +289,7 @@ def main() -> int:
             print(json.dumps(fail(visit, error, order)))
             return 1
         finally:
-            browser.close()
+            page.context.browser.close()
     print(json.dumps({
         "answer": answer,
         "websocket": min(visit.sent, visit.received, visit.events) > 0,

@@ -11,15 +11,14 @@ Prints as JSON:
   measures   of a chat with a wide table: the width of the page, of the table and of what is shown of it, up to where it scrolls, and
              where the input ends
 
-When a step fails it prints {"error": one sentence} and ends with 1. The password is never printed.
+When a step fails it prints {"error": one sentence, "screenshot": path of a PNG or null} and ends with 1. The password is never printed.
 """
 
 import json
 import re
 import sys
-from pathlib import Path
 
-from browse import FLAGS, PROXY, TIMEOUT, Visit
+from browse import Visit, fail, open_browser
 from playwright.sync_api import Error, TimeoutError, sync_playwright
 
 # Hermes' place is taken by a model that says this back: an answer with all that has buttons of its own.
@@ -249,22 +248,16 @@ class Walk:
 def main() -> int:
     order = json.load(sys.stdin)
     with sync_playwright() as playwright:
-        proxy = None if order["url"].startswith("http://localhost") else {"server": PROXY}
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS, proxy=proxy)
-        page = browser.new_page(viewport={"width": order["width"], "height": 800}, color_scheme="light", locale="en-US")
-        page.set_default_timeout(TIMEOUT)
+        page = open_browser(playwright, {"width": order["width"], "height": 800})
         walk = Walk(Visit(page, order["url"]), order)
         try:
             walk.walk(order["email"], order["password"])
             suggested = walk.suggested()
         except (Error, AssertionError) as error:
-            first = str(error).splitlines()[0].rstrip(".")
-            if walk.screenshots:
-                page.screenshot(path=str(Path(walk.screenshots) / "failed.png"))
-            print(json.dumps({"error": f"{walk.visit.step} failed: {first}.".replace(order["password"], "***")}))
+            print(json.dumps(fail(walk.visit, error, {**order, "screenshot": walk.screenshots and f"{walk.screenshots}/failed.png"})))
             return 1
         finally:
-            browser.close()
+            page.context.browser.close()
     print(json.dumps({"controls": walk.found, "suggested": suggested, "measures": walk.measures}))
     return 0
 
