@@ -83,11 +83,12 @@ class Sandbox:
         self.connect()
 
     def first_process(self):
-        """Its first process, as this namespace counts; once that has begun with what it was made for."""
+        """Its first process, as this namespace counts; once that runs what it was made for: before that it doesn't have its disk."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for _ in range(400):
+        wanted = "".join(f"{argument}\0" for argument in self.definition.entrypoint_args).encode()
+        for _ in range(4000):
             pid = children.read_text().strip() if children.exists() else ""
-            if pid and Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] != [b"/sandbox.sh"]:
+            if pid and Path(f"/proc/{pid}/cmdline").read_bytes() == wanted:
                 return pid
             time.sleep(0.005)
         raise RuntimeError("the sandbox didn't start")
