@@ -7,6 +7,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
@@ -33,8 +34,8 @@ export interface Resource {
     deleteBeforeReplace: boolean;
     ignoreChanges: string[];
     retainOnDelete: boolean;
-    /** Names of the hooks that run before it is updated. */
-    beforeUpdate: string[];
+    /** What runs before it is updated. */
+    beforeUpdate: pulumi.ResourceHook[];
 }
 
 export interface Program {
@@ -105,7 +106,7 @@ const salt = random();
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
 
 /** What a provider would add to a resource's inputs. */
-function invent(type: string, name: string, inputs: Record<string, unknown>): Record<string, string> {
+function invent(type: string, name: string, inputs: Record<string, unknown>, standing?: string): Record<string, string> {
     const derived = digestOf(`${salt} ${name} ${JSON.stringify(inputs.keepers ?? {})}`);
     switch (type) {
         case "random:index/randomBytes:RandomBytes":
@@ -116,13 +117,13 @@ function invent(type: string, name: string, inputs: Record<string, unknown>): Re
             return { digest: `sha256:${digestOf(`image ${name}`)}` };
         case "render:index/privateService:PrivateService":
             // The suffix that Render adds to a slug is there so that nobody takes the service's name for its host.
-            return { slug: `${inputs.name as string}-x7k2`, url: `${inputs.name as string}-x7k2:10000` };
+            return { slug: `${inputs.name as string}-x7k2`, url: `${inputs.name as string}-x7k2:10000`, ...(standing && { region: standing }) };
         default:
             return {};
     }
 }
 
-// The mocks say that they have hooks, and can't register one. None is ever called: there is no engine that updates anything.
+// The mocks say that they have hooks, and can't register one. None is called by itself: there is no engine that updates anything.
 Object.assign(MockMonitor.prototype, {
     registerResourceHook: (_: unknown, done: (error: null, answer: object) => void) => {
         done(null, {});
@@ -162,6 +163,8 @@ export interface Options {
     plainText?: string[];
     /** Name of the stack. */
     stack?: string;
+    /** Region in which both services stand already, as the engine tells the program when a change of it is ignored. */
+    standing?: string;
 }
 
 type Overrides = Record<string, string | undefined>;
@@ -175,9 +178,12 @@ export async function evaluate(overrides: Overrides = {}, options: Options = {})
 
 /**
  * Runs the program with the required settings, the defaults of Pulumi.yaml and `overrides` on top; an override of
- * `undefined` takes a setting away. `failure` is what the program threw, if it did.
+ * `undefined` takes a setting away. `failure` is what the program threw, if it did, also once it knew what a provider answers.
  */
-export async function tryProgram(overrides: Overrides = {}, { also, plainText = [], stack = "test" }: Options = {}): Promise<Program & { failure?: unknown }> {
+export async function tryProgram(
+    overrides: Overrides = {},
+    { also, plainText = [], stack = "test", standing }: Options = {},
+): Promise<Program & { failure?: unknown }> {
     const defaults = Object.entries(declaredSettings)
         .filter(([, { default: value }]) => value !== undefined)
         .map(([key, { default: value }]): [string, string] => [key, String(value)]);
@@ -187,9 +193,14 @@ export async function tryProgram(overrides: Overrides = {}, { also, plainText = 
     const secrets = settings.filter(([key]) => secretSettings.includes(key)).map(([, value]) => value);
 
     const resources: Resource[] = [];
-    const written = new Map<string, unknown>();
+    const written = new Map<string, { props: unknown; beforeUpdate: pulumi.ResourceHook[] }>();
+    let failure: unknown;
     // The request that the SDK sends is the only place that shows a resource's options.
     const register = vi.spyOn(MockMonitor.prototype, "registerResource");
+    // What an `apply` throws reaches Pulumi's loader so. Vitest's own listener would fail the whole run.
+    const listeners = process.listeners("unhandledRejection");
+    process.removeAllListeners("unhandledRejection");
+    process.on("unhandledRejection", (thrown) => (failure ??= thrown));
     vi.resetModules();
     pulumi.runtime.setAllConfig(
         Object.fromEntries(settings.map(([key, value]) => [`${project.name}:${key}`, value])),
@@ -198,7 +209,7 @@ export async function tryProgram(overrides: Overrides = {}, { also, plainText = 
     await pulumi.runtime.setMocks(
         {
             newResource: ({ type, name, inputs }: { type: string; name: string; inputs: object }) => {
-                const invented = invent(type, name, plain(inputs) as Record<string, unknown>);
+                const invented = invent(type, name, plain(inputs) as Record<string, unknown>, standing);
                 if (type.startsWith("random:")) secrets.push(...Object.values(invented));
                 return { id: `${name}-id`, state: { ...inputs, ...invented } };
             },
@@ -209,12 +220,11 @@ export async function tryProgram(overrides: Overrides = {}, { also, plainText = 
     );
     try {
         let exports: Record<string, unknown> = {};
-        let failure: unknown;
         // In a root stack, as the engine's loader does it: the guard hangs on that. What the program throws is carried
         // past the stack, which would otherwise reject a second promise that nobody can await.
         await pulumi.runtime.runInPulumiStack(async () => {
-            pulumi.runtime.registerStackTransformation(({ type, name, props }) => {
-                written.set(`${type} ${name}`, props);
+            pulumi.runtime.registerStackTransformation(({ type, name, props, opts }) => {
+                written.set(`${type} ${name}`, { props, beforeUpdate: (opts.hooks?.beforeUpdate ?? []) as pulumi.ResourceHook[] });
                 return undefined;
             });
             try {
@@ -227,25 +237,29 @@ export async function tryProgram(overrides: Overrides = {}, { also, plainText = 
         });
         const outputs = Object.fromEntries(await Promise.all(Object.entries(exports).map(async ([key, value]) => [key, await settle(value)] as const)));
         await pulumi.runtime.disconnect();
+        await nextTurn(); // Node.js tells of a rejection at the end of a turn.
         for (const [request] of register.mock.calls as unknown as [RegisterResourceRequest][]) {
             if (!request.getCustom()) continue;
+            const { props, beforeUpdate = [] } = written.get(`${request.getType()} ${request.getName()}`) ?? {};
             const inputs: unknown = pulumi.runtime.deserializeProperties(request.getObject() as Struct);
             resources.push({
                 type: request.getType(),
                 name: request.getName(),
                 inputs: inputs as Record<string, unknown>,
-                plainInputs: await unmarked(written.get(`${request.getType()} ${request.getName()}`)),
+                plainInputs: await unmarked(props),
                 provider: request.getProvider().split("::").at(-2) ?? "",
                 dependencies: request.getDependenciesList().map(nameOf),
                 protect: request.getProtect() ?? false,
                 deleteBeforeReplace: request.getDeletebeforereplace(),
                 ignoreChanges: request.getIgnorechangesList(),
                 retainOnDelete: request.getRetainondelete() ?? false,
-                beforeUpdate: request.getHooks()?.getBeforeUpdateList() ?? [],
+                beforeUpdate,
             });
         }
         return { resources, outputs, secrets, failure };
     } finally {
         register.mockRestore();
+        process.removeAllListeners("unhandledRejection");
+        for (const listener of listeners) process.on("unhandledRejection", listener);
     }
 }

@@ -23,6 +23,12 @@ const environment = (program: Program, name: string) =>
         Object.entries(plain(service(program, name).inputs.envVars) as Record<string, { value: string }>).map(([variable, { value }]) => [variable, value]),
     );
 
+/** Runs hooks as the engine does it, in a preview as well as in an update, with what a resource had and is to have. */
+async function update(hooks: pulumi.ResourceHook[], name: string, before: Record<string, unknown>, now: Record<string, unknown>): Promise<void> {
+    expect(hooks.map(({ opts }) => opts)).toEqual([{ onDryRun: true }]);
+    for (const { callback } of hooks) await callback({ urn: "", id: "", name, type: "", oldInputs: before, oldOutputs: before, newInputs: now });
+}
+
 describe("what the stack consists of", () => {
     test("two private services, two images, a registry credential, three generated secrets, and nothing else", async () => {
         const { resources } = await evaluate();
@@ -184,12 +190,41 @@ describe("the services", () => {
     ])("with replaceData=%s a new region is ignored but for the one that it names, and no other change is", async ([replaceData, ignored]) => {
         const program = await evaluate({ renderRegion: "frankfurt", replaceData });
         expect(ofType(program, privateService).map(({ ignoreChanges }) => ignoreChanges)).toEqual([ignored, ignored]);
-        expect(ofType(program, "pulumi:providers:render").map(({ beforeUpdate }) => beforeUpdate)).toEqual([["tell-of-new-owner"]]);
     });
 
-    test("each keeps its disk, and its size", async () => {
+    test("that stand elsewhere end the program with a sentence, and without a stack trace", async () => {
+        const { failure } = await tryProgram({ renderRegion: "frankfurt" }, { standing: "oregon" });
+        expect(pulumi.RunError.isInstance(failure)).toBe(true);
+        expect(failure).toMatchObject({
+            message: expect.stringMatching(/^renderRegion is frankfurt, but hermes-test and open-webui-test stand in oregon: /) as string,
+            stack: undefined,
+        });
+    });
+
+    test("a new owner is told of before anything is changed, in a preview too, and another change isn't", async () => {
+        const [{ beforeUpdate }] = ofType(await evaluate(), "pulumi:providers:render");
+        const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+        onTestFinished(() => {
+            warn.mockRestore();
+        });
+        for (const apiKey of ["old", "new"]) await update(beforeUpdate, "render", { ownerId: "tea-1", apiKey: "old" }, { ownerId: "tea-1", apiKey });
+        expect(warn).not.toHaveBeenCalled();
+        await update(beforeUpdate, "render", { ownerId: "tea-1" }, { ownerId: "tea-2" });
+        expect(warn.mock.calls).toEqual([[expect.stringMatching(/^renderOwnerId is tea-2, and was tea-1: /)]]);
+    });
+
+    test("an update that would make a disk smaller is refused before anything is changed, in a preview too", async () => {
+        const services = ofType(await evaluate(), privateService);
+        for (const [name, setting] of Object.entries({ hermes: "hermesDiskGb", "open-webui": "webuiDiskGb" })) {
+            const { beforeUpdate = [] } = services.find((found) => found.name === name) ?? {};
+            await update(beforeUpdate, name, { disk: { sizeGb: 5 } }, { disk: { sizeGb: 6 } });
+            const failure: unknown = await update(beforeUpdate, name, { disk: { sizeGb: 6 } }, { disk: { sizeGb: 5 } }).catch((thrown: unknown) => thrown);
+            expect([pulumi.RunError.isInstance(failure), String(failure)]).toEqual([true, expect.stringContaining(`${setting} is 5, but the disk has 6 GB`)]);
+        }
+    });
+
+    test("each keeps its disk's size", async () => {
         const program = await evaluate({ hermesDiskGb: "10", webuiDiskGb: "20" });
-        expect(ofType(program, privateService).map(({ beforeUpdate }) => beforeUpdate)).toEqual([["keep-disk"], ["keep-disk"]]);
         expect(plain(service(program, "hermes").inputs.disk)).toMatchObject({ sizeGb: 10 });
         expect(plain(service(program, "open-webui").inputs.disk)).toMatchObject({ sizeGb: 20 });
     });
