@@ -124,8 +124,11 @@ check_sandbox() {
   fi
 }
 
-check_days() {
-  if [[ ! ${SESSION_DAYS:-90} =~ ^[1-9][0-9]*$ ]]; then
+check_numbers() {
+  if [[ ! ${FILE_LIMIT_MB:-10} =~ ^[1-9][0-9]{0,3}$ ]]; then
+    problems+=("FILE_LIMIT_MB must be a number of MB, e.g. 10.")
+  fi
+  if [[ ! ${SESSION_DAYS:-90} =~ ^[1-9][0-9]{0,4}$ ]]; then
     problems+=("SESSION_DAYS must be a number of days, e.g. 90.")
   fi
 }
@@ -188,7 +191,7 @@ main() {
   check_model
   check_telegram
   check_sandbox
-  check_days
+  check_numbers
   check_disk
   refuse_if_problems
   seal_disk

@@ -116,6 +116,8 @@ describe("refusals", () => {
         ["SANDBOX_IDLE_MINUTES", "soon"],
         ["SANDBOX_NETWORK", "github.com"],
         ["SANDBOX_PACKAGES", "apt:git,$(reboot)"],
+        ["FILE_LIMIT_MB", "10 MB"],
+        ["SESSION_DAYS", "0"],
         ["TELEGRAM_HOME_CHANNEL", "1\n2"],
         ["TELEGRAM_BOT_TOKEN", "1:token\n"],
     ])("%s=%j", (name, value) => {
