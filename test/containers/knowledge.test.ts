@@ -144,6 +144,52 @@ test("a skill is gone from chats that go on and from new ones, with its folder",
     expect(await output(hermes(), "find", "/opt/data/skills", "-name", name)).toBe("");
 });
 
+test("a skill whose folder holds another one is removed after that", async () => {
+    const [outer, inner] = ["outer", "inner"].map((name) => `${name}-${randomUUID().slice(0, 8)}`);
+    await new Person(testbed).use("skill_manage", skill(outer, words("Holds another")));
+    const folder = (await output(hermes(), "find", "/opt/data/skills", "-name", outer)).trim();
+    await hermes().exec(["cp", "-r", folder, `${folder}/${inner}`], { user: "10000:10000" });
+    await expect(removeEntry(`skill ${outer}\n`)).rejects.toThrow(`Its folder holds the skill ${outer}/${inner}: remove that one first.`);
+    await removeEntry(`skill ${outer}/${inner}\n`);
+    await removeEntry(`skill ${outer}\n`);
+    expect(await output(hermes(), "find", "/opt/data/skills", "-name", outer)).toBe("");
+});
+
+/** Runs Python with Hermes' database as `db` and a text as `text`, as Hermes' user. */
+async function onDatabase(code: string, text = ""): Promise<string> {
+    const begin = "import pathlib, sqlite3, sys, time\ntext = sys.argv[1]\ndb = sqlite3.connect('/opt/data/state.db', timeout=60, isolation_level=None)\n";
+    const { exitCode, output: said } = await hermes().exec(["/opt/hermes/bin/python", "-c", begin + code, text], { user: "10000:10000" });
+    expect(exitCode, said).toBe(0);
+    return said.trim();
+}
+
+test("a chat that begins meanwhile, with a prompt of before, has it made anew", async () => {
+    const secret = words("The planted rule.");
+    await new Person(testbed).use("memory", { action: "add", content: secret });
+    // As such a chat stores what it has read a moment before.
+    const code = `memory = pathlib.Path("/opt/data/memories/MEMORY.md")
+while text in memory.read_text():
+    time.sleep(0.01)
+db.execute("UPDATE sessions SET system_prompt = ?", [text])`;
+    await Promise.all([onDatabase(code, secret), removeEntry(secret)]);
+    expect(await onDatabase("print(db.execute('SELECT COUNT(*), COUNT(system_prompt) FROM sessions').fetchone())")).toMatch(/^\([1-9]\d*, 0\)$/);
+});
+
+test("nothing is removed while the database is busy, and that is said", async () => {
+    const kept = words("Likes birds.");
+    await new Person(testbed).use("memory", { action: "add", content: kept });
+    const holding = onDatabase(`held = pathlib.Path("/tmp/held")
+db.execute("BEGIN IMMEDIATE")
+held.touch()
+while held.exists():
+    time.sleep(0.1)`);
+    await expect.poll(async () => (await hermes().exec(["test", "-e", "/tmp/held"])).exitCode, { timeout: 20_000 }).toBe(0);
+    await expect(removeEntry(kept)).rejects.toThrow(/knowledge: database is locked/);
+    expect((await entryWith(kept)).told).toContain(kept);
+    await output(hermes(), "rm", "/tmp/held");
+    await holding;
+});
+
 test("a job runs no more", async () => {
     const job = words("Feed the cat");
     const person = new Person(testbed);
