@@ -39,22 +39,6 @@ describe("a message", () => {
     });
 });
 
-describe("while a tool runs", () => {
-    test("the page says which and on what, keeps it, and nothing of it goes on shimmering", async () => {
-        const { token } = await testbed.signIn();
-        const command = `sleep 4; echo '{"event":{"type":"execute"}}'`;
-        const seen = { before: [] as unknown[], after: [] as unknown[] };
-        const answer = await testbed.sendFromPage(token, `CALL terminal ${JSON.stringify({ command })}`, {
-            look: ({ done, statusHistory = [] }) => {
-                seen[done ? "after" : "before"] = statusHistory;
-            },
-        });
-        expect(seen.before).toEqual([{ description: expect.stringMatching(/^Runs a command: sleep 4/) as string, done: true }]);
-        expect(seen.after).toEqual(seen.before);
-        expect(answer).toMatch(/^Tool said: /);
-    });
-});
-
 describe("a failure of the model", () => {
     const mark = "No answer from the model";
     let token: string;

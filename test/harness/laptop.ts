@@ -26,6 +26,8 @@ export interface Visit {
     files?: string;
     /** Sent with a PDF that Chromium prints of some HTML, further documents and a photo. */
     uploads?: { message: string; printed: string; paths: string[] };
+    /** A command runs for long at it, and Stop is pressed meanwhile. */
+    stopped?: string;
     /** The page is left in the middle of its answer, and opened again. */
     long?: string;
     /** Sent in a temporary chat; its answer is made twice. */
@@ -49,6 +51,8 @@ export interface Visited {
     files: { picture: number[]; name: string; content: string }[];
     /** The answer to the message with uploads: its text, the cells of each row of its tables, and the photo's size before, in bytes. */
     uploads: { answer: string; tables: string[][]; photo: number } | null;
+    /** The answer while the command runs, after Stop and after a reload: its text, whether Stop is offered, and how many lines shimmer as what isn't done. */
+    stopped: { text: string; running: boolean; shimmers: number }[];
     /** The long answer, when the page was left and at the end. */
     long: [left: string, whole: string] | null;
     /** The answers in the temporary chat. */

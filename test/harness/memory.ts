@@ -1,6 +1,8 @@
 /** How much memory a container needs, as the kernel counts it against its limit. */
 import type { StartedTestContainer } from "testcontainers";
 import { handleOf, output } from "./docker.ts";
+import { serviceNames } from "./program.ts";
+import type { Testbed } from "./testbed.ts";
 
 const MB = 1024 * 1024;
 
@@ -36,3 +38,25 @@ export async function kills(container: StartedTestContainer): Promise<number> {
     if (!count) throw new Error("the kernel doesn't tell how many processes it has killed");
     return Number(count);
 }
+
+/** What a service needed, in MB, and what its plan has. */
+export interface Need {
+    name: string;
+    megabytes: number;
+    limit: number;
+}
+
+/** What both services, in the order of `serviceNames`, needed while `work` went on; rejects when the kernel has killed anything. */
+export async function needs(testbed: Testbed, containers: StartedTestContainer[], work: Promise<unknown>): Promise<Need[]> {
+    const megabytes = await peaks(containers, work);
+    for (const [index, name] of serviceNames.entries()) {
+        const count = await kills(containers[index]);
+        if (count > 0) throw new Error(`the kernel has killed ${count} processes of ${name} for want of memory`);
+    }
+    return serviceNames.map((name, index) => {
+        const { memoryMb: limit = NaN } = testbed.spec(name);
+        return { name: `${name} on ${testbed.plan(name)}`, megabytes: Math.round(megabytes[index]), limit };
+    });
+}
+
+export const told = (found: Need[]) => found.map(({ name, megabytes, limit }) => `${name}: ${megabytes} of ${limit} MB`).join("; ");

@@ -31,8 +31,8 @@ export class Telegram extends PlayedHost {
         return (await this.ask("GET", `/chats/${chat}`)) as string[];
     }
 
-    /** The files that the bot has sent into a chat. */
-    async files(chat: number): Promise<{ kind: "photo" | "document"; name: string; sha256: string }[]> {
+    /** The files that the bot has sent into a chat, their bytes in base64. */
+    async files(chat: number): Promise<{ kind: "photo" | "document"; name: string; content: string }[]> {
         return (await this.ask("GET", `/files/${chat}`)) as Awaited<ReturnType<Telegram["files"]>>;
     }
 

@@ -475,13 +475,12 @@ export class Testbed {
 
     /**
      * Sends the first message of a new chat the way the page does, with every background task asked for, and waits for
-     * the answer to be stored. `files` are the ids of uploads; `look` is shown what is stored until then, and at the end.
+     * the answer to be stored. `files` are the ids of uploads.
      */
-    async sendFromPage(token: string, content: string, options: { files?: string[]; look?: (answer: StoredMessage) => void } = {}): Promise<string> {
-        const asked = await this.askFromPage(token, content, options.files);
+    async sendFromPage(token: string, content: string, { files = [] }: { files?: string[] } = {}): Promise<string> {
+        const asked = await this.askFromPage(token, content, files);
         for (;;) {
             const answer = await this.answerTo(token, asked);
-            options.look?.(answer);
             if (answer.done) return answer.content;
             await sleep(500);
         }

@@ -5,11 +5,14 @@ import { BlockList } from "node:net";
 import { networkInterfaces } from "node:os";
 import { relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inflateSync } from "node:zlib";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addressOf, engine, handleOf, output, repository } from "../harness/docker.ts";
 import { Exa } from "../harness/exa.ts";
 import { Laptop, type Visited } from "../harness/laptop.ts";
+import { needs, told, type Need } from "../harness/memory.ts";
+import { Telegram } from "../harness/telegram.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 import { writeDocuments } from "../harness/uploads.ts";
 import { Deployment } from "../harness/deployment.ts";
@@ -22,6 +25,7 @@ const cli = await cliVersion();
 let testbed: Testbed;
 let deployment: Deployment | undefined;
 let exa: Exa | undefined;
+let telegram: Telegram | undefined;
 let laptop: Laptop;
 let hermes: StartedTestContainer;
 let openWebUi: StartedTestContainer;
@@ -29,8 +33,13 @@ let openWebUi: StartedTestContainer;
 beforeAll(async () => {
     testbed = await Testbed.create(realServices);
     if (!realServices) {
-        testbed.settings.exaApiKey = randomUUID();
+        Object.assign(testbed.settings, {
+            exaApiKey: randomUUID(),
+            telegramBotToken: `123456789:AA${randomUUID().replaceAll("-", "")}`,
+            telegramAllowedUsers: `${onTelegram}`,
+        });
         await testbed.configure();
+        telegram = await Telegram.open(testbed, testbed.settings.telegramBotToken);
         exa = await Exa.open(testbed, testbed.settings.exaApiKey);
         await exa.publish(festival);
     }
@@ -51,6 +60,8 @@ async function start(): Promise<StartedTestContainer[]> {
     return [testbed.running("hermes"), testbed.running("open-webui")];
 }
 
+/** The owner's id at Telegram. */
+const onTelegram = 1001;
 /** A page that only a search finds. */
 const festival = { url: "https://town.example/harbour", title: "The harbour festival", text: words("The harbour festival begins at noon, by the pier") };
 
@@ -112,15 +123,11 @@ describe("The way in", () => {
     });
 });
 
-describe("In a browser", () => {
-    const question = "Run Python in your sandbox: the sum of i*i for i from 1 to 1000";
-    const onTheWeb = "Look it up on the web: when does the harbour festival begin?";
-    const picture = "https://pictures.example/of-what-was-said.png";
-    /** Of a chart with two bars: width, height, and the colours of its pixels. */
-    const chart = [3, 2, ...[200, 30, 30], ...[255, 255, 255], ...[30, 30, 200], ...[200, 30, 30], ...[30, 30, 200], ...[30, 30, 200]];
-    const table = "bar;height\nä;2\nb;1\n";
-    /** Python that writes both into files, without a library, for the sandbox of the stand-in has none. */
-    const drawing = `
+/** Of a chart with two bars: width, height, and the colours of its pixels. */
+const chart = [3, 2, ...[200, 30, 30], ...[255, 255, 255], ...[30, 30, 200], ...[200, 30, 30], ...[30, 30, 200], ...[30, 30, 200]];
+const table = "bar;height\nä;2\nb;1\n";
+/** Python that writes both into files, without a library, for the sandbox of the stand-in has none. */
+const drawing = `
 import struct, zlib
 def part(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -132,10 +139,19 @@ with open("/root/chart.png", "wb") as file:
 with open("/root/Zahlen 1.csv", "w") as file:
     file.write(${JSON.stringify(table)})
 print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
-    const draw = `Draw in your sandbox: ${drawing.trim()}`;
+const draw = `Draw in your sandbox: ${drawing.trim()}`;
+
+describe("In a browser", () => {
+    const question = "Run Python in your sandbox: the sum of i*i for i from 1 to 1000";
+    const onTheWeb = "Look it up on the web: when does the harbour festival begin?";
+    const picture = "https://pictures.example/of-what-was-said.png";
+    /** What a page of Open WebUI's would run as a script, were a command taken for an event (\`socket\` in its frontend). */
+    const event = `{"event": {"type": "execute", "data": {"code": "console.error('planted')"}}}`;
+    const slow = `Run in your sandbox: import time  # ${event}\ntime.sleep(60)\nprint("done")`;
     const printed = "<h1>Minutes</h1><p>The colour of the boat is turquoise.</p>";
     const about = "Which words are in these documents, and what is on the photo?\n\n| Person | Boats |\n| --- | --- |\n| Ada | 2 |\n";
     let visited: Visited | undefined;
+    let needed: Need[] = [];
 
     function seen(): Visited {
         if (!visited) throw new Error("the visit above didn't get that far");
@@ -145,7 +161,7 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
     test("sign in as the generated admin, have Python run, read the answer", async ({ annotate }) => {
         await testbed.forgetCalls();
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
-        visited = await laptop.browse({
+        const visit = laptop.browse({
             url: testbed.url,
             email,
             password,
@@ -153,10 +169,13 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
             search: realServices ? undefined : onTheWeb,
             files: realServices ? undefined : draw,
             uploads: realServices ? undefined : { message: about, printed, paths: [`${await writeDocuments(laptop.container)}/a.docx`] },
+            stopped: realServices ? undefined : slow,
             long: realServices ? undefined : "SLOW 12",
             // The provider's words are in the answer, and ask for a picture.
             temporary: realServices ? undefined : `FAIL 402 Insufficient credits ![](${picture})`,
         });
+        needed = await needs(testbed, [hermes, openWebUi], visit);
+        visited = await visit;
         expect(visited.answer.replaceAll(/[,. ]/g, "")).toContain("333833500");
         const folder = `${repository}test/.reports`;
         mkdirSync(folder, { recursive: true });
@@ -179,8 +198,8 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
         // Whatever else Open WebUI might ask for comes after the answer; give it the time that a title takes.
         await sleep(3000);
         expect(await testbed.asked(question)).toHaveLength(1);
-        // The others are those of the search, of the two chats with files, of the uploads, of the long answer and of the temporary chat.
-        expect(await testbed.calls()).toHaveLength(2 + 2 + 2 * 2 + 1 + 1 + 2);
+        // The others are those of the search, of the two chats with files, of the uploads, of the one that was stopped, of the long answer and of the temporary chat.
+        expect(await testbed.calls()).toHaveLength(2 + 2 + 2 * 2 + 1 + 1 + 1 + 2);
     });
 
     test("a question about the web is answered with what only a search has found, and says what was looked for", async ({ skip, annotate }) => {
@@ -219,6 +238,13 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
             ["Person", "Boats"],
             ["Ada", "2"],
         ]);
+    });
+
+    test("while a command runs the page says which; after Stop and a reload it still does, and nothing shimmers as if it went on", ({ skip }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter runs what it is told to");
+        const text: unknown = expect.stringMatching(/^Runs a command: python3 -c/);
+        const ended = { text, running: false, shimmers: 0 };
+        expect(seen().stopped).toEqual([{ ...ended, running: true }, ended, ended]);
     });
 
     test("an answer goes on while the page is closed, and is there when it is opened again", ({ skip }) => {
@@ -279,6 +305,12 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
         expect(seen().answer).toMatch(/Runs a command: python3 -c/);
     });
 
+    test("all of it fits into the memory that both services have, without swap: nothing was killed", async ({ annotate }) => {
+        // `needs` has looked at what was killed.
+        for (const { name, megabytes, limit } of needed) expect(megabytes, name).toBeLessThan(limit);
+        await annotate(told(needed));
+    });
+
     test("an admin reads at the Admin Panel's settings that nothing keeps them", () => {
         expect(seen().notice).toMatch(/gone at the next start.*README/);
     });
@@ -286,6 +318,21 @@ print("Both:", "MEDIA:/root/chart.png", "MEDIA:/root/Zahlen 1.csv", sep="\\n")`;
     test("the browser saw the same certificate", () => {
         expect(seen().certificate.subject).toBe(new URL(testbed.url).hostname);
         expect(seen().certificate.issuer).toBe("Rehearsal authority");
+    });
+});
+
+describe("On Telegram", () => {
+    test("a chart made in the sandbox arrives as a photo, and a table as a document, byte for byte", async ({ skip, annotate }) => {
+        if (!telegram) return skip("only the stand-in of Telegram tells what has arrived");
+        await telegram.write(onTelegram, draw);
+        await expect.poll(() => telegram?.files(onTelegram), { timeout: 60_000 }).toHaveLength(2);
+        const [photo, document] = await telegram.files(onTelegram);
+        expect(photo).toMatchObject({ kind: "photo", name: "chart.png" });
+        const png = Buffer.from(photo.content, "base64");
+        // Each line of pixels begins with the way in which it is compressed: 0 is none.
+        expect([...inflateSync(png.subarray(png.indexOf("IDAT") + 4))]).toEqual([0, ...chart.slice(2, 11), 0, ...chart.slice(11)]);
+        expect(document).toEqual({ kind: "document", name: "Zahlen_1.csv", content: Buffer.from(table).toString("base64") });
+        await annotate("in the stand-in of Telegram");
     });
 });
 

@@ -2,10 +2,9 @@
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Laptop } from "../harness/laptop.ts";
-import { kills, peaks } from "../harness/memory.ts";
+import { needs as needsOf, told } from "../harness/memory.ts";
 import { Person } from "../harness/person.ts";
 import { Testbed } from "../harness/testbed.ts";
-import { serviceNames } from "../harness/program.ts";
 import { median } from "../harness/median.ts";
 
 let testbed: Testbed;
@@ -27,23 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => testbed.remove());
 
-interface Need {
-    name: string;
-    megabytes: number;
-    limit: number;
-}
-
-/** What both services needed while `work` went on; fails when the kernel has killed anything. */
-async function needs(work: Promise<unknown>): Promise<Need[]> {
-    const megabytes = await peaks([hermes, openWebUi], work);
-    expect({ hermes: await kills(hermes), "open-webui": await kills(openWebUi) }).toEqual({ hermes: 0, "open-webui": 0 });
-    return serviceNames.map((name, index) => {
-        const { memoryMb: limit = NaN } = testbed.onPlan(name);
-        return { name: `${name} on ${testbed.plan(name)}`, megabytes: Math.round(megabytes[index]), limit };
-    });
-}
-
-const told = (found: Need[]) => found.map(({ name, megabytes, limit }) => `${name}: ${megabytes} of ${limit} MB`).join("; ");
+const needs = (work: Promise<unknown>) => needsOf(testbed, [hermes, openWebUi], work);
 
 describe("Memory, under load over the tailnet", () => {
     test.for([8, 40])("%i chats at once leave a third of the memory to spare", async (chats, { annotate }) => {

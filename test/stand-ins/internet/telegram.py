@@ -8,7 +8,7 @@ People write by POST /updates on port 8000: {"from": user id, "text", "chat": gr
 A mention (@private_hermes_bot) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
 the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
 was called, with its parameters; GET /pending how many updates wait for the bot; GET /files/<id> what the bot has sent into
-that chat besides texts, as {"kind": "photo" or "document", "name", "sha256"}. Port 8000 answers on loopback only: it is for
+that chat besides texts, as {"kind": "photo" or "document", "name", "content": in base64}. Port 8000 answers on loopback only: it is for
 `docker exec`.
 
 As at Telegram: a bot can't write to somebody who never wrote to it, updates wait until they are fetched with an offset
@@ -26,7 +26,7 @@ privacy mode (a group's bot sees every message here), rules of MarkdownV2, metho
 older server), and what people's apps show.
 """
 
-import hashlib
+import base64
 import json
 import os
 import re
@@ -124,7 +124,7 @@ def delete(parameters):
 
 def send_file(kind, parameters):
     chat, number, (name, content) = known(parameters), next(ids), attached(parameters, parameters[kind])
-    files.setdefault(chat["id"], []).append({"kind": kind, "name": name, "sha256": hashlib.sha256(content).hexdigest()})
+    files.setdefault(chat["id"], []).append({"kind": kind, "name": name, "content": base64.b64encode(content).decode()})
     sizes = {"file_id": str(number), "file_unique_id": str(number), "width": 1, "height": 1}
     return {**message(chat, number, ""), kind: [sizes] if kind == "photo" else sizes}
 

@@ -3,12 +3,12 @@
 Signs in with a fresh profile, sends one message in a new chat, waits for the whole answer, reloads the page and looks
 for the conversation there. Then it opens the first settings of the Admin Panel, and, if asked to, sends a message in a new chat; one
 whose answer has a picture and a download, in another new chat that is reloaded then, and in a temporary one; one with documents and a
-photo; one with a long answer, in the middle of which the page is left, and opened again; and another in a temporary chat, which the
-page alone keeps, and has its answer made again.
+photo; one at which a command runs for long, and presses Stop meanwhile; one with a long answer, in the middle of which the page is
+left, and opened again; and another in a temporary chat, which the page alone keeps, and has its answer made again.
 
 Standard input, as JSON: {"url", "email", "password", "message", "search": the message of the new chat, optional, "files": that
 about files, optional, "uploads": optional, {"message", "printed": HTML that Chromium prints as a PDF, "paths": of further documents},
-"long": the message with a long answer, optional, "temporary": the last message, optional, "screenshot": path of a PNG, optional,
+"stopped": the message at which a command runs for long, optional, "long": that with a long answer, optional, "temporary": the last message, optional, "screenshot": path of a PNG, optional,
 "phone": path of another, optional}
 Prints as JSON:
   answer       what stands in the answer's place, as text
@@ -22,6 +22,8 @@ Prints as JSON:
                green and blue of each of its pixels, as the browser shows it; "name", "content": of the download, in base64}
   uploads      the answer to the message with uploads: {"answer": its text, "tables": the cells of each row of its tables, "photo":
                bytes of the photo as it was before}, or null
+  stopped      the answer while the command runs, after Stop, and after a reload: {"text", "running": whether the page offers Stop,
+               "shimmers": how many of its lines do, as those of what isn't done yet}
   long         the long answer: what stood there when the page was left, and at the end; or null
   temporary    what stands in the place of the last message's answer, at first and when it was made again
   certificate  {"issuer", "subject", "validTo"} of the page's certificate, which Chromium has verified; times in s
@@ -215,6 +217,27 @@ class Visit:
         tables = [[text.strip() for text in row.locator("th, td").all_text_contents()] for row in rows.all()]
         return {"answer": self.answer(), "tables": tables, "photo": len(photo)}
 
+    def stopped(self, message: str) -> list[dict]:
+        self.open_chat()
+        self.post(message, typed=False)
+        self.step = "Waiting for the line of a command that runs"
+        stop = self.page.get_by_role("button", name="Stop", exact=True)
+        line = self.page.locator(".chat-assistant .status-description")
+        line.wait_for()
+
+        def look() -> dict:
+            shimmers = self.page.locator(".chat-assistant .shimmer").count()
+            return {"text": self.answer(), "running": stop.count() > 0, "shimmers": shimmers}
+
+        seen = [look()]
+        self.step = "Stopping an answer"
+        stop.click()
+        stop.wait_for(state="detached")
+        seen.append(look())
+        self.page.reload()
+        line.wait_for()
+        return [*seen, look()]
+
     def long(self, message: str) -> list[str]:
         self.open_chat()
         self.post(message)
@@ -283,6 +306,7 @@ def main() -> int:
             search = visit.search(order["search"]) if order.get("search") else None
             files = visit.files(order["files"]) if order.get("files") else []
             uploads = visit.uploads(**order["uploads"]) if order.get("uploads") else None
+            stopped = visit.stopped(order["stopped"]) if order.get("stopped") else []
             long = visit.long(order["long"]) if order.get("long") else None
             temporary = visit.temporary(order["temporary"]) if order.get("temporary") else []
         except (Error, AssertionError) as error:
@@ -299,6 +323,7 @@ def main() -> int:
         "search": search,
         "files": files,
         "uploads": uploads,
+        "stopped": stopped,
         "long": long,
         "temporary": temporary,
         "certificate": certificate,
