@@ -5,7 +5,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const entrypoints = process.platform === "linux" ? [] : ["test/unit/*-entrypoint.test.ts"];
 if (entrypoints.length > 0) console.warn(`Skipped on ${process.platform}: ${entrypoints.join()}, which need Linux.`);
 
-// One Docker engine, and in the rehearsal and the bench memory that is measured: there no file runs beside another.
+// In the rehearsal and the bench memory is measured: there no file runs beside another.
 const containers = {
     maxWorkers: 1,
     globalSetup: "test/harness/containers-setup.ts",
@@ -13,11 +13,17 @@ const containers = {
     testTimeout: 10 * 60_000,
 };
 
-/** In the order of their names, for the report of the rehearsal is read from the top; unit tests the longest first, so that each processor is busy to the end. */
+/** What takes longest though its file is short: it waits for others, for restarts or for schedules. */
+const longest = ["unit/lint", ...["telegram", "sandbox", "both-services", "rehearse", "page", "upgrade"].map((name) => `containers/${name}`)].map(
+    (name) => `/test/${name}.test.ts`,
+);
+
+/** The longest first, so that no worker is left with one at the end; the rehearsal in the order of its names, for its report is read from the top. */
 class Order extends BaseSequencer {
-    sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-        if (files.every(({ project }) => project.name === "unit")) return super.sort(files);
-        return Promise.resolve(files.toSorted((a, b) => a.moduleId.localeCompare(b.moduleId)));
+    async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+        if (files.some(({ project }) => ["rehearsal", "bench"].includes(project.name))) return files.toSorted((a, b) => a.moduleId.localeCompare(b.moduleId));
+        const waits = ({ moduleId }: TestSpecification) => longest.toReversed().findIndex((end) => moduleId.endsWith(end));
+        return (await super.sort(files)).toSorted((a, b) => waits(b) - waits(a));
     }
 }
 
@@ -39,7 +45,8 @@ export default defineConfig({
                     hookTimeout: 60_000,
                 },
             },
-            { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers, maxWorkers: 2 } },
+            // They measure no memory, and of 2 processors three at once leave some of one idle.
+            { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers, maxWorkers: 3 } },
             { test: { name: "rehearsal", include: ["test/rehearsal/**/*.test.ts"], ...containers } },
             { test: { name: "bench", include: ["test/bench/**/*.bench.ts"], ...containers } },
         ],
