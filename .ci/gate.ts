@@ -1,0 +1,110 @@
+/**
+ * The gate, once the packages are installed: `npm test`, then the container tests and the parts of the rehearsal side by
+ * side, then alone those parts that measure memory or time. Each runs whatever comes of the others, and has a bound in minutes.
+ *
+ * The Docker engine and the base images are made sure of here, once: two runs that start an engine would stop it for each
+ * other. Of two builds of one image the engine does the work once.
+ *
+ * Each line of what they print has the name of its run before it. The last line counts the tests of all runs: `N passed, N
+ * failed, N skipped`; above it stand the names of those that failed. Ends with 0 when tests ran and none failed, with 143
+ * when it was stopped, otherwise with 1.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { relative } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { repository } from "../test/harness/docker.ts";
+import { ensureEngine } from "../test/harness/host.ts";
+
+/** What is used of vitest's report. */
+interface Report {
+    success: boolean;
+    numPassedTests: number;
+    numPendingTests: number;
+    numTodoTests: number;
+    testResults: { name: string; status: string; message: string; assertionResults: { status: string; ancestorTitles: string[]; title: string }[] }[];
+}
+
+const total = { passed: 0, skipped: 0 };
+const failures: string[] = [];
+
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+        stop.abort();
+    });
+}
+
+/** Runs a command, for so many minutes at most; gives what is wrong with how it ended. */
+async function run(name: string, minutes: number, command: string, ...args: string[]): Promise<string[]> {
+    if (stop.signal.aborted) return [`${name} didn't begin`];
+    const begin = performance.now();
+    console.log(`gate: ${name} begins: ${[command, ...args].join(" ")}`);
+    // In a process group of its own, so that all that it starts can be ended with it.
+    const child = spawn(command, args, { cwd: repository, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [child.stdout, child.stderr]) {
+        createInterface(stream).on("line", (line) => {
+            console.log(`${name} | ${line}`);
+        });
+    }
+    const kill = (signal: NodeJS.Signals) => {
+        if (child.pid && child.exitCode === null && child.signalCode === null) process.kill(-child.pid, signal);
+    };
+    const limit = AbortSignal.timeout(minutes * 60_000);
+    AbortSignal.any([stop.signal, limit]).addEventListener("abort", () => {
+        kill("SIGTERM");
+        setTimeout(kill, 60_000, "SIGKILL").unref();
+    });
+    const printed = once(child, "close");
+    const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
+    await Promise.race([printed, sleep(5000)]); // what it leaves running may hold its output open
+    const how = limit.aborted ? `was cut off after ${minutes} minutes` : `ended with ${code ?? signal}`;
+    console.log(`gate: ${name} ${how}, after ${Math.round((performance.now() - begin) / 1000)} s`);
+    return code === 0 && !limit.aborted ? [] : [`${name} ${how}`];
+}
+
+/** Runs tests, and counts those of their report. A run that fails without a failed test is one failure: by lint, or cut off. */
+async function test(name: string, minutes: number, report: string, ...npm: string[]): Promise<void> {
+    const path = `${repository}test/.reports/${report}.json`;
+    rmSync(path, { force: true });
+    const wrong = await run(name, minutes, "npm", ...npm);
+    const failed: string[] = [];
+    try {
+        const { success, numPassedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(path, "utf8")) as Report;
+        total.passed += numPassedTests;
+        total.skipped += numPendingTests + numTodoTests;
+        for (const { name: file, message, assertionResults } of testResults.filter(({ status }) => status === "failed")) {
+            const tests = assertionResults
+                .filter(({ status }) => status === "failed")
+                .map(({ ancestorTitles, title }) => [...ancestorTitles, title].join(" > "));
+            // What fails outside of a test: a file that doesn't load, a stack that doesn't start.
+            failed.push(...(tests.length > 0 ? tests : [message.split("\n")[0]]).map((what) => `${relative(repository, file)} > ${what}`));
+        }
+        if (failed.length === 0 && wrong.length === 0 && (!success || numPassedTests === 0)) wrong.push(`${name} proved nothing`);
+    } catch (error) {
+        if (wrong.length === 0) wrong.push(`${name} left no report: ${(error as Error).message}`);
+    }
+    failures.push(...(failed.length > 0 ? failed : wrong));
+}
+
+const parts = readdirSync(`${repository}test/rehearsal`).map((file) => `rehearsal/${file}`);
+/** Of the rehearsal, what measures memory or time. */
+const alone = parts.filter((file) => /memory|engine/.test(file));
+const beside = parts.filter((file) => !alone.includes(file));
+
+await test("unit", 10, "unit", "test");
+const endEngine = await ensureEngine().catch((error: unknown) => {
+    failures.push(error instanceof Error ? error.message : String(error));
+});
+if (endEngine) {
+    failures.push(...(await run("bases", 15, ".ci/bases/build.sh")));
+    await Promise.all([test("containers", 35, "containers", "run", "test:containers"), test("rehearsal", 35, "rehearsal", "run", "rehearse", "--", ...beside)]);
+    await test("rehearsal, alone", 30, "rehearsal", "run", "rehearse", "--", ...alone);
+    await endEngine();
+}
+
+if (failures.length > 0) console.log(["Failed:", ...failures].join("\n  "));
+console.log(`${total.passed} passed, ${failures.length} failed, ${total.skipped} skipped`);
+process.exit(stop.signal.aborted ? 143 : failures.length > 0 ? 1 : 0);
