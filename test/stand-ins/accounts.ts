@@ -9,6 +9,9 @@
  * Each checks the credential that it is given. The shapes of answers are those of the services' API references. What it
  * does not imitate: anything that these two commands don't ask, rate limits, expiry, the wording of refusals; of Modal it
  * plays the one call that begins a session, over plaintext HTTP/2, and of TLS nothing at all.
+ *
+ * What the container tests ask OpenRouter, Exa and Telegram is none of this (internet/): there it is chats, searches and messages,
+ * here what a key is worth. In one they would share no line, and the unit tests would need more than Node.js.
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server as HttpServer } from "node:http";
