@@ -74,7 +74,7 @@ test("--keep opens the laptop's proxy on the loopback alone; Ctrl-C removes ever
         process: { pid = 0 },
         says,
         ends,
-    } = rehearse("--keep", "way-in");
+    } = rehearse("--keep", "way-in", "-t", "It stays up"); // the other lines are the rehearsal's own business
     const [, port] = await says(/--proxy-server=socks5:\/\/127\.0\.0\.1:(\d+)/);
     await says(/Ctrl-C ends and removes it/);
     expect([...(await greeting(Number(port)))]).toEqual([5, 0]);

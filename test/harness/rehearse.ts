@@ -5,6 +5,7 @@
  *   npm run rehearse -- --keep       the same, and stays up until Ctrl-C, and tells how to open the page
  *   npm run rehearse -- join         only the files whose names contain that (test/rehearsal/)
  *   npm run rehearse -- all          all of them
+ *   npm run rehearse -- -t browser   only the lines that match that, heading and name
  *
  * Needs Docker, which it brings along as root on Debian or Ubuntu (host.ts). With a Pulumi CLI, the user's own or one that
  * can be fetched, the services come from a `pulumi up` at a stand-in of Render, without one from an evaluation of the
@@ -18,15 +19,19 @@ import { clearUp, repository } from "./docker.ts";
 import { fetchCli, removeProjects } from "./pulumi.ts";
 import { ensureEngine } from "./host.ts";
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { keep: { type: "boolean", default: false } } });
+const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { keep: { type: "boolean", default: false }, testNamePattern: { type: "string", short: "t" } },
+});
 const filters = positionals.includes("all") ? [] : positionals.length > 0 ? positionals : ["way-in"];
 
 /** The test runner, in a process group of its own: Ctrl-C ends it when this process says so, and before what it has made is removed. */
 function startRunner(): ChildProcess {
     const report = process.env.CI ? ["--reporter=json", "--outputFile.json=test/.reports/rehearsal.json"] : [];
+    const only = values.testNamePattern ? [`--testNamePattern=${values.testNamePattern}`] : [];
     return spawn(
         process.execPath,
-        ["node_modules/vitest/vitest.mjs", "run", "--project=rehearsal", "--reporter=./test/harness/reporter.ts", ...report, ...filters],
+        ["node_modules/vitest/vitest.mjs", "run", "--project=rehearsal", "--reporter=./test/harness/reporter.ts", ...report, ...only, ...filters],
         { cwd: repository, stdio: ["ignore", "inherit", "inherit"], detached: true, env: { ...process.env, REHEARSAL_KEEP: String(values.keep) } },
     );
 }
