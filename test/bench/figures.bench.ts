@@ -6,9 +6,10 @@ import { afterAll, beforeAll, test } from "vitest";
 import { imageSize, output, repository } from "../harness/docker.ts";
 import { Laptop } from "../harness/laptop.ts";
 import { peaks } from "../harness/memory.ts";
+import { sizeOfJpeg } from "../harness/picture.ts";
 import { Person } from "../harness/person.ts";
 import { serviceNames } from "../harness/program.ts";
-import { Testbed } from "../harness/testbed.ts";
+import { type Asked, type Message, Testbed } from "../harness/testbed.ts";
 import { Uploads } from "../harness/uploads.ts";
 
 const MB = 1024 * 1024;
@@ -157,6 +158,64 @@ test("the disks after a year of 10,000 messages of 1 KB and 500 documents with 5
         }
     });
     for (const [index, name] of serviceNames.entries()) record(`disk of ${name} after a year`, ofMessages[index] * 100 + ofDocuments[index] * 50, 5120, "MB");
+});
+
+/** US dollars for a million tokens that go to openai/gpt-5.5, the default model, and of those that it was sent just before (OpenAI's price list, 2026). */
+const prices = { input: 5, cached: 0.5 };
+/** What it counts for a picture: a token for each 32 by 32 pixels (developers.openai.com/api/docs/guides/images-vision, which names no factor for this model). */
+const tokensOfPicture = (url: string) => {
+    const [width, height] = sizeOfJpeg(Buffer.from(url.split(";base64,")[1], "base64"));
+    return Math.ceil(width / 32) * Math.ceil(height / 32);
+};
+const picturesOf = (messages: Message[]) => [...JSON.stringify(messages).matchAll(/"(data:image\/[^"]*)"/g)].map(([, url]) => url);
+/** Four characters are reckoned as a token. */
+const tokensOf = (messages: Message[]) => {
+    const pictures = picturesOf(messages);
+    const characters = JSON.stringify(messages).length - pictures.join("").length;
+    return characters / 4 + pictures.reduce((sum, url) => sum + tokensOfPicture(url), 0);
+};
+
+test("the bill of a chat with a photo in each message", async () => {
+    await Promise.all(serviceNames.map((name) => testbed.redeploy(name)));
+    const { token } = await testbed.signIn();
+    const uploads = await Uploads.create(testbed, token);
+    // As large as the page makes a photo.
+    const draw = "Image.effect_noise((1568, 1176), 60).convert('RGB').filter(ImageFilter.GaussianBlur(1)).save('/tmp/documents/photo.jpg', quality=90)";
+    await output(testbed.running("open-webui"), "python3", "-c", `from PIL import Image, ImageFilter; ${draw}`);
+    const bill: Record<string, number>[] = [];
+    let [asked, before]: [Asked | undefined, Message[]] = [undefined, []];
+    for (let turn = 1; turn <= 12; turn++) {
+        const { id } = await uploads.upload("photo.jpg");
+        await testbed.forgetCalls();
+        asked = await testbed.askFromPage(token, `What is on photo ${turn}?`, { pictures: [id], after: asked });
+        await testbed.answered(token, asked);
+        const [{ messages, bytes }] = await testbed.calls();
+        // The tools come first, and with them what stands before the first message that is another one.
+        const tools = (bytes - JSON.stringify(messages).length) / 4;
+        const changed = messages.findIndex((message, at) => JSON.stringify(message) !== JSON.stringify(before[at]));
+        const [tokens, known] = [tools + tokensOf(messages), before.length && tools + tokensOf(messages.slice(0, changed))];
+        bill.push({
+            pictures: picturesOf(messages).length,
+            "request in MB": bytes / MB,
+            tokens,
+            "tokens of pictures": picturesOf(messages).reduce((sum, url) => sum + tokensOfPicture(url), 0),
+            "sent just before": known,
+            "$ at most": (tokens * prices.input) / 1e6,
+            "$ with the cache": ((tokens - known) * prices.input + known * prices.cached) / 1e6,
+        });
+        before = messages;
+    }
+    const rounded = (value: number) => Number(value.toFixed(value < 10 ? 3 : 0));
+    const total = Object.fromEntries(Object.keys(bill[0]).map((name) => [name, bill.reduce((sum, row) => sum + row[name], 0)]));
+    console.table(
+        Object.fromEntries(
+            [...bill, total].map((row, at) => [
+                bill[at] ? at + 1 : "all",
+                Object.fromEntries(Object.entries(row).map(([name, value]) => [name, rounded(value)])),
+            ]),
+        ),
+    );
+    record("pictures in a request", Math.max(...bill.map(({ pictures }) => pictures)), 8, "pictures");
 });
 
 test("npm test", () => {

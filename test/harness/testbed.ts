@@ -138,16 +138,23 @@ interface StoredMessage {
 }
 
 /** A message that was sent from the page: where its answer will stand. */
-interface Asked {
+export interface Asked {
     chatId: string;
     answerId: string;
+}
+
+/** What goes with a message from the page: the ids of uploads, and the message after whose answer the chat goes on, where it isn't a new one. */
+interface Attached {
+    files?: string[];
+    pictures?: string[];
+    after?: Asked;
 }
 
 interface Chat {
     chat: { history: { messages: Record<string, StoredMessage> } };
 }
 
-interface Message {
+export interface Message {
     role: string;
     content: unknown;
 }
@@ -474,20 +481,16 @@ export class Testbed {
     }
 
     /**
-     * Sends the first message of a new chat the way the page does, with every background task asked for, and waits for
-     * the answer to be stored. `files` are the ids of uploads.
+     * Sends a message the way the page does, by default the first of a new chat, with every background task asked for, and waits
+     * for the answer to be stored.
      */
-    async sendFromPage(token: string, content: string, { files = [] }: { files?: string[] } = {}): Promise<string> {
-        const asked = await this.askFromPage(token, content, files);
-        for (;;) {
-            const answer = await this.answerTo(token, asked);
-            if (answer.done) return answer.content;
-            await sleep(500);
-        }
+    async sendFromPage(token: string, content: string, attached?: Attached): Promise<string> {
+        return this.answered(token, await this.askFromPage(token, content, attached));
     }
 
     /** The first half of `sendFromPage`: the message is on its way. */
-    async askFromPage(token: string, content: string, files: string[] = []): Promise<Asked> {
+    async askFromPage(token: string, content: string, { files = [], pictures = [], after }: Attached = {}): Promise<Asked> {
+        const parentId = after?.answerId ?? null;
         const [userId, answerId] = [randomUUID(), randomUUID()];
         const model = this.environment("open-webui").DEFAULT_MODELS;
         const { status, body } = await this.webui("POST", "/api/chat/completions", {
@@ -497,15 +500,28 @@ export class Testbed {
                 stream: true,
                 messages: [{ role: "user", content }],
                 files: files.map((id) => ({ type: "file", id, url: id, name: id, status: "uploaded", file: { id } })),
-                parent_id: null,
+                chat_id: after?.chatId,
+                parent_id: parentId,
                 id: answerId,
                 session_id: randomUUID(),
-                user_message: { id: userId, parentId: null, childrenIds: [], role: "user", content, models: [model], timestamp: 1 },
+                user_message: {
+                    ...{ id: userId, parentId, childrenIds: [], role: "user", content, models: [model], timestamp: 1 },
+                    files: pictures.map((id) => ({ type: "image", id, url: id })),
+                },
                 background_tasks: { title_generation: true, tags_generation: true, follow_up_generation: true },
             },
         });
         if (status !== 200) throw new Error(`Open WebUI answered ${status}: ${JSON.stringify(body)}`);
         return { chatId: (body as { chat_id: string }).chat_id, answerId };
+    }
+
+    /** The second: the answer, once it is whole. */
+    async answered(token: string, asked: Asked): Promise<string> {
+        for (;;) {
+            const answer = await this.answerTo(token, asked);
+            if (answer.done) return answer.content;
+            await sleep(500);
+        }
     }
 
     /** The answer to such a message, as the page shows it when the chat is opened. */

@@ -12,6 +12,7 @@ import { addressOf, engine, handleOf, output, repository } from "../harness/dock
 import { Exa } from "../harness/exa.ts";
 import { Laptop, type Visited } from "../harness/laptop.ts";
 import { needs, told, type Need } from "../harness/memory.ts";
+import { sizeOfJpeg } from "../harness/picture.ts";
 import { Telegram } from "../harness/telegram.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 import { writeDocuments } from "../harness/uploads.ts";
@@ -224,9 +225,7 @@ describe("In a browser", () => {
         expect(text).toContain("The colour of the boat is turquoise.");
         expect(text).toContain("The word is docx");
         const photo = Buffer.from(parts.find((part) => part.image_url)?.image_url?.url.split(";base64,")[1] ?? "", "base64");
-        // Height and width stand behind the marker of a JPEG's frame.
-        const frame = photo.findIndex((byte, at) => byte === 0xff && [0xc0, 0xc2].includes(photo[at + 1]));
-        expect([photo.readUInt16BE(frame + 7), photo.readUInt16BE(frame + 5)]).toEqual([1568, 1176]);
+        expect(sizeOfJpeg(photo)).toEqual([1568, 1176]);
         const before = seen().uploads?.photo ?? NaN;
         expect(photo.length).toBeLessThan(before / 2);
         await annotate(`the photo: ${(before / 1e6).toFixed(1)} MB before, ${(photo.length / 1e6).toFixed(1)} MB after`);
