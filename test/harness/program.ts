@@ -218,6 +218,9 @@ export async function tryProgram(
         project.name,
         stack,
     );
+    // Pulumi reads the stack of each promise, and Vite then finds the source of each frame: half of what an evaluation takes.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     try {
         let exports: Record<string, unknown> = {};
         // In a root stack, as the engine's loader does it: the guard hangs on that. What the program throws is carried
@@ -258,6 +261,7 @@ export async function tryProgram(
         }
         return { resources, outputs, secrets, failure };
     } finally {
+        Error.stackTraceLimit = stackTraceLimit;
         register.mockRestore();
         process.removeAllListeners("unhandledRejection");
         for (const listener of listeners) process.on("unhandledRejection", listener);
