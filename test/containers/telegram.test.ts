@@ -1,6 +1,6 @@
 /** The agent on Telegram: who gets an answer and who doesn't, and scheduled jobs that report there. */
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
 import { logOf, output } from "../harness/docker.ts";
 import { png } from "../harness/picture.ts";
@@ -9,7 +9,7 @@ import { Telegram } from "../harness/telegram.ts";
 
 const [owner, partner, bystander, stranger] = [1001, 1002, 1003, 6666];
 /** More who are allowed, each for one test. */
-const users = Array.from({ length: 7 }, (_, index) => 2001 + index);
+const users = Array.from({ length: 10 }, (_, index) => 2001 + index);
 let [nextUser] = users;
 const friends = -4242;
 const mention = "@private_hermes_bot";
@@ -42,7 +42,11 @@ const said = async (chat: number) => (await telegram.texts(chat)).map((text) => 
 /** Waits until the bot has said in a chat what matches. */
 async function expectSaid(chat: number, pattern: RegExp | string, seconds = 60): Promise<void> {
     const expected: unknown = expect.stringMatching(pattern);
-    await expect.poll(() => said(chat), { timeout: seconds * 1000, interval: 500 }).toContainEqual(expected);
+    // Not by expect.poll, which knows one test at a time.
+    const seen = async () => {
+        expect(await said(chat)).toContainEqual(expected);
+    };
+    await vi.waitFor(seen, { timeout: seconds * 1000, interval: 500 });
 }
 
 /** Waits for an answer to a message that is written now: Hermes has then dealt with those before it. */
@@ -127,28 +131,29 @@ async function makeJob(name: string, prompt: string): Promise<void> {
     expect(status).toBe(200);
 }
 
-describe("a scheduled job", () => {
+// Side by side up to the file that the agent names: each waits for the scheduler, which looks once a minute.
+describe.concurrent("a scheduled job", () => {
     test("reports to the chat that it was made in, and with deliver: telegram to the first allowed user", async () => {
         const [origin, home] = [words("Moo"), words("Meow")];
+        const maker = nextUser++;
         await telegram.write(owner, "/whoami"); // a bot can't write first
-        await telegram.write(partner, `CALL cronjob ${JSON.stringify({ action: "create", name: "origin", schedule: "1m", prompt: origin })}`);
+        await telegram.write(maker, `CALL cronjob ${JSON.stringify({ action: "create", name: "origin", schedule: "1m", prompt: origin })}`);
         await makeJob("home", home);
         await makeJob("poor", "FAIL 402 Insufficient credits");
         await makeJob("mute", "FAIL 200");
-        // The scheduler looks once a minute.
         await expectSaid(owner, new RegExp(`^(?!Tool said)[^]*${home}`), 200);
-        await expectSaid(partner, new RegExp(`^(?!Tool said)[^]*${origin}`), 60);
+        await expectSaid(maker, new RegExp(`^(?!Tool said)[^]*${origin}`), 60);
     });
 
-    test("tells once that the model has failed, and why", async () => {
+    test("tells once that the model has failed, and why", { concurrent: false }, async () => {
         await expectSaid(owner, /“poor”:[^]*credit is used up.*settings\/credits/, 60);
         await expectSaid(owner, /“mute”:[^]*answered with nothing/, 60);
         for (const name of ["poor", "mute"]) expect((await said(owner)).filter((text) => text.includes(name))).toHaveLength(1);
     });
 });
 
-test("each user's code runs in a sandbox of their own, that of a job in its maker's", async () => {
-    const [one, other] = [owner, partner];
+test.concurrent("each user's code runs in a sandbox of their own, that of a job in its maker's", async () => {
+    const [one, other] = [nextUser++, nextUser++];
     const run = (command: string) => `CALL terminal ${JSON.stringify({ command })}`;
     await telegram.write(one, run("echo hers > /root/note; export ANIMAL=cat; echo written"));
     await expectSaid(one, /Tool said[^]*written/);
@@ -161,13 +166,13 @@ test("each user's code runs in a sandbox of their own, that of a job in its make
         one,
         `CALL cronjob ${JSON.stringify({ action: "create", name: "code", schedule: "1m", prompt: run("cat /root/note; echo from the job") })}`,
     );
-    await expectSaid(one, /hers[^]*from the job/, 150);
+    await expectSaid(one, /hers[^]*from the job/, 200);
 });
 
-describe("a file that the agent names", () => {
+describe.concurrent("a file that the agent names", () => {
     const table = "Stadt;Einwohner\nZürich;448664\n";
 
-    test("arrives as a photo or as a document, from a job, too; one that isn't there is said", async () => {
+    test("arrives as a photo or as a document, from a job, too; one that isn't there is said", async ({ expect }) => {
         await catchUp(); // the very first message comes to the model with a note behind it
         const encoded = (content: string | Buffer) => Buffer.from(content).toString("base64");
         const code = `import base64
@@ -181,7 +186,7 @@ print('Here:\\nMEDIA:/root/none.csv')`;
             partner,
             `CALL cronjob ${JSON.stringify({ action: "create", name: "report", schedule: "1m", prompt: `${job}\nMEDIA:/root/chart.png\nMEDIA:/root/Städte 1.csv` })}`,
         );
-        await expectSaid(partner, new RegExp(`^(?!Tool said)[^]*${job}`), 150);
+        await expectSaid(partner, new RegExp(`^(?!Tool said)[^]*${job}`), 200);
         await expect.poll(() => telegram.files(partner), { timeout: 20_000 }).toHaveLength(2);
         expect(await telegram.files(partner)).toEqual([
             { kind: "photo", name: "chart.png", content: png.toString("base64") },
