@@ -1,10 +1,10 @@
-"""Reads documents for Open WebUI: gives their text as Markdown, or a sentence that says what to do.
+"""Reads documents for Open WebUI: gives their text as Markdown, the pages of a scan, or a sentence that says what to do.
 
     python3 -I -S extractor.py SOCKET
 
 Open WebUI's slim image reads no documents. uploads.py sends each upload here, over a Unix socket: one message with
 `{"name", "type"}` in JSON and the file's descriptor, so that no byte of the file passes through the app's memory. The answer is
-`{"text"}` or `{"problem"}` in JSON, up to the end of the connection; `{name}` in a problem stands for the file's name.
+`{"text"}`, with "pictures" for a PDF that has none (JPEG, in base64), or `{"problem"}` in JSON, up to the end of the connection; `{name}` in a problem stands for the file's name.
 
 Documents are foreign data, and the libraries that read them are large. So each is read in a child process with limits on memory,
 time and what it may do; entrypoint.sh runs this as a user of its own, who has nothing else. The parent imports nothing and
@@ -14,6 +14,8 @@ The libraries were chosen by reading documents of other projects' test suites (o
 and of Debian's manuals: docs/figures.md, "Documents".
 """
 
+import base64
+import io
 import json
 import os
 import resource
@@ -28,14 +30,18 @@ SECONDS = 30
 # Of a child's own memory, Python and the libraries included. Open WebUI and tailscaled leave that much of 512 MB.
 MEMORY = 128 << 20
 PAGES = 300
+# Of a PDF without text, which the model is shown as pictures: as many as Hermes passes on (hermes/private_hermes/messages.py), as
+# large as the page makes photos, in pixels (Dockerfile).
+SHOWN, SIDE = 8, 1568
 # Some 150,000 tokens in English. More is refused here, because the model would refuse it at each later message of the chat.
 CHARACTERS = 600_000
 
 READ = "PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, CSV, HTML and text"
 PART = "Save the part that matters as a file of its own, and upload that."
-SCAN = (
-    "{name} has no text, only pictures of its pages, as a scan has. Upload the pages that matter as photos or screenshots, "
-    "or run a text recognition (OCR) over the file first."
+SCAN = "(This document has no text, as a scan has. Its %d pages are shown as pictures, behind the message.)"
+TOO_MANY_SHOWN = (
+    f"{{name}} has no text, only pictures of its %d pages, and the model can be shown at most {SHOWN}. Save the pages that matter as a "
+    "file of their own, or run a text recognition (OCR) over it first."
 )
 EMPTY = "{name} has no text in it. Upload pictures as pictures."
 PROTECTED = "{name} is protected by a password. Save a copy without the password, and upload that."
@@ -58,6 +64,8 @@ def pdf(file):
         document = pypdfium2.PdfDocument(file)
     except pypdfium2.PdfiumError as error:
         raise Problem(PROTECTED if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD else BROKEN) from error
+    if not len(document):
+        raise Problem(BROKEN)
     if len(document) > PAGES:
         raise Problem(TOO_MANY_PAGES % len(document))
     pages, length = [], 0
@@ -66,8 +74,21 @@ def pdf(file):
         length += len(pages[-1])
         page.close()
     if length == 0:
-        raise Problem(SCAN)
+        return drawn(document)
     return "\n\n".join(f"**Page {number}**\n\n{text or '(This page is blank or a picture.)'}" for number, text in enumerate(pages, 1))
+
+
+def drawn(document):
+    """The pages of a PDF as pictures."""
+    if len(document) > SHOWN:
+        raise Problem(TOO_MANY_SHOWN % len(document))
+    pictures = []
+    for page in document:
+        file = io.BytesIO()
+        page.render(scale=SIDE / max(page.get_size())).to_pil().convert("RGB").save(file, "JPEG", quality=80)
+        pictures.append(base64.b64encode(file.getvalue()).decode())
+        page.close()
+    return pictures
 
 
 def office(data, kind):
@@ -109,7 +130,7 @@ def plain(data):
 
 
 def markdown(name, content_type, file):
-    """The text of a document, by what is in it rather than by its name; raises `Problem`."""
+    """The text of a document, or a list of pictures, by what is in it rather than by its name; raises `Problem`."""
     import anydoc
 
     head = file.read(1024)
@@ -157,10 +178,13 @@ def answer(connection):
     confine()
     try:
         with os.fdopen(descriptors[0], "rb") as file:
-            text = markdown(asked["name"], asked["type"] or "", file).strip()
-        if not text:
+            found = markdown(asked["name"], asked["type"] or "", file)
+        if isinstance(found, list):
+            reply = {"text": SCAN % len(found), "pictures": found}
+        elif text := found.strip():
+            reply = {"text": bounded(text)}
+        else:
             raise Problem(EMPTY)
-        reply = {"text": bounded(text)}
     except Problem as problem:
         reply = {"problem": str(problem)}
     except MemoryError:

@@ -19,6 +19,7 @@ HOOKS = {
     # It replaces nothing.
     "leftovers": ("main.py", None, None),
     "names": ("routers/openai.py", "open_webui.routers.openai", "get_all_models_responses"),
+    "scans": ("utils/middleware.py", "open_webui.utils.middleware", "chat_completion_files_handler"),
     "uploads": ("routers/files.py", "open_webui.routers.files", "index_file"),
 }
 

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from open_webui.env import DATA_DIR
-from open_webui.private import answers
+from open_webui.private import answers, scans
 
 # In seconds. An upload that isn't sent yet, and a temporary chat in an open tab, are in no table.
 KEPT = 7 * 24 * 3600
@@ -48,6 +48,10 @@ def delete_leftovers(database):
                 rows.execute("DELETE FROM file WHERE id = ?", [id])
             if path:
                 Path(path).unlink(missing_ok=True)
+        ids = {id for (id,) in rows.execute("SELECT id FROM file")}
+        for page in scans.pages(Path(database).parent / "uploads"):
+            if page.name[:36] not in ids:
+                page.unlink(missing_ok=True)
         return len(old)
 
 

@@ -20,6 +20,7 @@ from langchain_core.documents import Document
 from open_webui.config import UPLOAD_DIR
 from open_webui.constants import ERROR_MESSAGES
 from open_webui.models.files import Files
+from open_webui.private import scans
 from open_webui.private.hooks import expected
 from open_webui.retrieval.loaders.main import Loader
 from open_webui.storage.provider import LocalStorageProvider
@@ -40,7 +41,7 @@ class Unreadable(Exception):
 
 
 def ask(name, content_type, path):
-    """What the extractor says of a file: `{"text"}` or `{"problem"}`."""
+    """What the extractor says of a file: `{"text"}`, with or without "pictures", or `{"problem"}`."""
     try:
         with socket.socket(socket.AF_UNIX) as connection, open(path, "rb") as file:
             connection.settimeout(PATIENCE)
@@ -56,6 +57,7 @@ def load(self, filename, file_content_type, file_path):
     reply = ask(filename, file_content_type, file_path)
     if "problem" in reply:
         raise Unreadable(reply["problem"].replace("{name}", filename))
+    scans.keep(file_path, reply.get("pictures", ()))
     return [Document(page_content=reply["text"], metadata={})]
 
 

@@ -1,7 +1,7 @@
 /** Documents that people upload: as text they reach the model, and what can't be read is told. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { output, outputOf, withPid } from "../harness/docker.ts";
-import { Testbed, words } from "../harness/testbed.ts";
+import { type Session, Testbed, words } from "../harness/testbed.ts";
 import { Uploads } from "../harness/uploads.ts";
 
 let testbed: Testbed;
@@ -11,14 +11,15 @@ let uploads: Uploads;
 beforeAll(async () => {
     testbed = await Testbed.create();
     await testbed.start("hermes");
-    await testbed.start("open-webui");
+    // Looks for what nobody needs every few seconds, and not once a day.
+    await testbed.start("open-webui", { LEFTOVERS_EVERY: "3" });
     ({ token } = await testbed.signIn());
     uploads = await Uploads.create(testbed, token);
 });
 afterAll(() => testbed.remove());
 
 const problems: [name: string, says: RegExp][] = [
-    ["scan.pdf", /^scan\.pdf has no text, only pictures of its pages.*photos or screenshots/],
+    ["book.pdf", /^book\.pdf has no text, only pictures of its 9 pages.*at most 8.*file of their own/],
     ["locked.pdf", /^locked\.pdf is protected by a password\. Save a copy without/],
     ["broken.docx", /^broken\.docx can't be read: it is damaged.*save it anew/],
     ["bomb.docx", /^bomb\.docx takes too much memory.*part that matters/],
@@ -54,6 +55,64 @@ describe("the text of a document", () => {
     });
 });
 
+describe("a PDF without text", () => {
+    /** The pictures of a message to the model: width, height, and whether the middle of the upper and of the lower half is rather red or blue. */
+    async function picturesIn(question: string): Promise<unknown> {
+        const [{ messages }] = await testbed.asked(question);
+        const urls = [...JSON.stringify(messages).matchAll(/"data:image\/jpeg;base64,([^"]*)"/g)].map(([, data]) => data);
+        const program = `
+import base64, io, json, sys
+from PIL import Image
+pictures = [Image.open(io.BytesIO(base64.b64decode(data))) for data in json.load(sys.stdin)]
+colours = lambda one: ["red" if one.getpixel((one.width // 2, one.height * part // 4))[0] > 127 else "blue" for part in (1, 3)]
+print(json.dumps([[one.width, one.height, *colours(one)] for one in pictures]))`;
+        return JSON.parse(await outputOf(testbed.running("open-webui"), ["python3", "-c", program], JSON.stringify(urls)));
+    }
+    const size = [1212, 1568];
+    const pages = [
+        [...size, "red", "blue"],
+        [...size, "blue", "red"],
+    ];
+
+    test("is shown to the model as pictures of its pages, with each message of its chat", async () => {
+        const { id, error, content } = await uploads.upload("scan.pdf");
+        expect(error).toBeUndefined();
+        expect(content).toMatch(/no text.*Its 2 pages are shown as pictures/);
+        const [first, second] = [words("What is on the scan?"), words("And what else?")];
+        const asked = await testbed.askFromPage(token, first, { files: [id] });
+        await testbed.answered(token, asked);
+        expect(await picturesIn(first)).toEqual(pages);
+        await testbed.sendFromPage(token, second, { files: [id], after: asked });
+        expect(await picturesIn(second)).toEqual(pages);
+    });
+
+    test("is drawn with the memory that there is, eight pages of 300 dpi in colour", async () => {
+        const { id, error } = await uploads.upload("paper.pdf");
+        expect(error).toBeUndefined();
+        const question = words("What is on the paper?");
+        await testbed.sendFromPage(token, question, { files: [id] });
+        expect(await picturesIn(question)).toEqual(Array(8).fill([...size, "red", "red"]));
+    });
+
+    test("isn't shown to the model of somebody else, who names it", async () => {
+        const { id } = await uploads.upload("scan.pdf");
+        const account = { name: "Ben", email: "ben@example.com", password: words("password"), role: "user" };
+        const { body } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: token, body: account });
+        const question = words("What is on it?");
+        await testbed.sendFromPage((body as Session).token, question, { files: [id] });
+        expect(await picturesIn(question)).toEqual([]);
+    });
+
+    test("leaves no page behind when it goes, as an old upload does that no chat names", async () => {
+        const { id } = await uploads.upload("scan.pdf");
+        const kept = () => output(testbed.running("open-webui"), "sh", "-c", `ls /app/backend/data/uploads | grep -c ${id} || true`);
+        expect((await kept()).trim()).toBe("3");
+        const old = `import sqlite3; db = sqlite3.connect("/app/backend/data/webui.db", timeout=30); db.execute("update file set created_at = 1 where id = '${id}'"); db.commit()`;
+        await output(testbed.running("open-webui"), "python3", "-c", old);
+        await expect.poll(async () => (await kept()).trim(), { timeout: 30_000 }).toBe("0");
+    });
+});
+
 describe("what can't be read", () => {
     test.for(problems)("is told in the page, and to the model (%s)", async ([name, says]) => {
         const { error, content } = await uploads.upload(name);
@@ -68,7 +127,7 @@ describe("what can't be read", () => {
 
     test("is told in an answer, for the model hears of it", async () => {
         await testbed.forgetCalls();
-        const [question, { id, error }] = [words("What does the scan say?"), await uploads.upload("scan.pdf")];
+        const [question, { id, error }] = [words("What does the book say?"), await uploads.upload("book.pdf")];
         await testbed.sendFromPage(token, question, { files: [id] });
         const [{ messages }] = await testbed.asked(question);
         expect(JSON.stringify(messages.at(-1))).toContain(error);

@@ -7,6 +7,7 @@ They are made, so they don't prove that what other programs write is read: docs/
 import os
 import sys
 import zipfile
+import zlib
 
 folder = sys.argv[1]
 os.makedirs(folder, exist_ok=True)
@@ -25,15 +26,15 @@ def package(name, parts, mimetype=None):
             archive.writestr(part, data)
 
 
-def pdf(name, pages, trailer=""):
-    """A PDF whose pages show these texts, or nothing."""
-    objects = ["<< /Type /Catalog /Pages 2 0 R >>", None, "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+def pdf(name, pages, trailer="", image="null"):
+    """A PDF whose pages show these texts, or nothing, or what is drawn by bytes, with the image as I."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>", None, "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>", image]
     kids = []
     for text in pages:
-        content = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET" if text else ""
+        content = text.decode() if isinstance(text, bytes) else f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET" if text else ""
         objects.append(f"<< /Length {len(content)} >>\nstream\n{content}\nendstream")
         objects.append(
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {len(objects)} 0 R /Resources << /Font << /F1 3 0 R >> >> >>"
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {len(objects)} 0 R /Resources << /Font << /F1 3 0 R >> /XObject << /I 4 0 R >> >> >>"
         )
         kids.append(f"{len(objects)} 0 R")
     objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
@@ -122,7 +123,14 @@ write("a.html", f"<script>hidden()</script><h1>Title</h1><table><tr><th>Key</th>
 write("a.txt", f"Größe: {said('txt')}\n".encode("latin-1"))
 
 xlsx("wide.xlsx", [[f"column {number}" for number in range(200)]] * 2)
-pdf("scan.pdf", ["", "", ""])
+# Red above and blue below, and the other way round.
+halves = [f"{above} rg 0 396 612 396 re f {below} rg 0 0 612 396 re f".encode() for above, below in (("1 0 0", "0 0 1"), ("0 0 1", "1 0 0"))]
+pdf("scan.pdf", halves)
+pdf("book.pdf", [""] * 9)
+# Eight pages of A4 in colour, with 300 dots per inch: 26 MB each.
+dots = zlib.compress(b"\xff\x80\0" * (2480 * 3508), 1).hex()
+page = f"<< /Subtype /Image /Width 2480 /Height 3508 /ColorSpace /DeviceRGB /BitsPerComponent 8 /Filter [/ASCIIHexDecode /FlateDecode] /Length {len(dots)} >>"
+pdf("paper.pdf", [b"q 612 0 0 792 0 0 cm /I Do Q"] * 8, image=f"{page}\nstream\n{dots}\nendstream")
 pdf("locked.pdf", ["x"], f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'00' * 32}> /U <{'00' * 32}> /P -4 >> /ID [<00> <00>]")
 pdf("pages.pdf", ["x"] * 500)
 docx("whole.docx", said("whole"))
