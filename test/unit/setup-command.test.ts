@@ -116,7 +116,8 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             await first.answer("ghcrUser", "octo cat");
             await first.sees("ghcrUser has white space in it");
             first.type("\x7f".repeat(8) + settings.ghcrUser + enter);
-            await first.answer("write:packages", ""); // where to make it, and with which scope
+            await first.sees("write:packages"); // where to make it, and with which scope
+            await first.answer("◆  ghcrToken", ""); // what is typed before the question is lost
             await first.sees("ghcrToken is not set");
             first.type(`github_pat_${"1A".repeat(20)}${enter}`);
             await first.sees("ghcrToken is a fine-grained GitHub token");
