@@ -1,5 +1,8 @@
 import { isIPv4 } from "node:net";
-import * as pulumi from "@pulumi/pulumi";
+// By themselves: all of the SDK takes half a second to load, for which the commands in ops/ would wait, too.
+import { Config } from "@pulumi/pulumi/config.js";
+import { RunError } from "@pulumi/pulumi/errors.js";
+import * as runtime from "@pulumi/pulumi/runtime/config.js";
 
 /** What the machine that publishes the page is tagged with. openwebui/entrypoint.sh has it as TAG, and starts with no other. */
 export const tailnetTag = "tag:hermes";
@@ -270,10 +273,10 @@ function copiedBadly(value: string, secret: boolean): string | undefined {
 }
 
 /** `isConfigSecret` is exported by the SDK but marked internal, hence absent from its types. */
-const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (fullKey: string) => boolean };
+const { isConfigSecret } = runtime as unknown as { isConfigSecret: (fullKey: string) => boolean };
 
 /** The sentence about one setting, or nothing when its value is fine. */
-function complaint(config: pulumi.Config, key: string, rule: Rule): string | undefined {
+function complaint(config: Config, key: string, rule: Rule): string | undefined {
     const value = config.get(key);
     if (value === undefined) return rule.optional ? undefined : `${key} is not set: ${rule.hint}.`;
     const wrong = copiedBadly(value, rule.secret ?? false) ?? rule.wrong?.(value);
@@ -288,7 +291,7 @@ function complaint(config: pulumi.Config, key: string, rule: Rule): string | und
  * Reads all settings, and gives one sentence for each that is wrong. No sentence quotes a secret. The settings are of use
  * only when there is no complaint.
  */
-export function inspectSettings(config: pulumi.Config) {
+export function inspectSettings(config: Config) {
     const keys = Object.keys(rules) as SettingName[];
     const complaints = keys.flatMap((key) => {
         const sentence = complaint(config, key, rules[key]);
@@ -339,13 +342,13 @@ export type Settings = ReturnType<typeof inspectSettings>["settings"];
  * Reads and checks the whole configuration. Secrets come back as plain strings: wrap each in `pulumi.secret` where it
  * is used.
  *
- * Throws one `pulumi.RunError`, which the CLI prints without a stack trace, with a line for each wrong setting. Called
+ * Throws one `RunError`, which the CLI prints without a stack trace, with a line for each wrong setting. Called
  * before the first resource, so a bad value costs nothing. No secret's value is ever part of the message.
  */
 export function readSettings(): Settings {
-    const { settings, complaints } = inspectSettings(new pulumi.Config());
+    const { settings, complaints } = inspectSettings(new Config());
     if (complaints.length > 0) {
-        throw new pulumi.RunError(
+        throw new RunError(
             ["The configuration can't be used; nothing was created or changed.", ...complaints.map(({ sentence }) => `  - ${sentence}`)].join("\n"),
         );
     }

@@ -1,6 +1,7 @@
 /** The selected stack, read where `pulumi up` reads it: by the CLI, from the stack's file, ESC and the backend. */
 import { readFileSync } from "node:fs";
-import * as pulumi from "@pulumi/pulumi";
+import { Config } from "@pulumi/pulumi/config.js";
+import { setAllConfig } from "@pulumi/pulumi/runtime/config.js";
 import { parse } from "yaml";
 import { inspectSettings, type SettingName, type Settings } from "../config.ts";
 import { CommandFailed, runCommand } from "./command.ts";
@@ -50,13 +51,13 @@ export async function readStored(): Promise<Stored> {
 export function stackOf({ name, values, secretKeys }: Stored): Stack {
     const defaults = Object.entries(project.config).filter(([, { default: value }]) => value !== undefined);
     const all = { ...Object.fromEntries(defaults.map(([key, { default: value }]) => [`${project.name}:${key}`, String(value)])), ...values };
-    pulumi.runtime.setAllConfig(all, secretKeys);
+    setAllConfig(all, secretKeys);
     // A secret that somebody keeps in plain text is one all the same.
     const secrets = Object.entries(all)
         .filter(([key]) => secretKeys.includes(key) || /(token|key|secret)(id)?$/i.test(key))
         .map(([, value]) => value);
     let ids: Promise<string[]> | undefined;
-    return { name, secrets, serviceIds: () => (ids ??= readServiceIds()), ...inspectSettings(new pulumi.Config(project.name)) };
+    return { name, secrets, serviceIds: () => (ids ??= readServiceIds()), ...inspectSettings(new Config(project.name)) };
 }
 
 /** Reads the selected stack. Rejects with `CommandFailed` when the CLI can't. */

@@ -8,7 +8,7 @@ import { Laptop } from "../harness/laptop.ts";
 import { peaks } from "../harness/memory.ts";
 import { sizeOfJpeg } from "../harness/picture.ts";
 import { Person } from "../harness/person.ts";
-import { serviceNames } from "../harness/program.ts";
+import { serviceNames } from "../harness/settings.ts";
 import { type Asked, type Message, Testbed } from "../harness/testbed.ts";
 import { Uploads } from "../harness/uploads.ts";
 

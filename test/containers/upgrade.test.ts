@@ -1,7 +1,7 @@
 /** The data of the previous versions under the pinned ones; and the way back, which is the snapshots of the disks. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { serviceNames } from "../harness/program.ts";
+import { serviceNames } from "../harness/settings.ts";
 import { pinned, previous as versionsBefore, type Versions } from "../harness/versions.ts";
 import { output, repository } from "../harness/docker.ts";
 import { buildPrevious } from "../harness/previous.ts";

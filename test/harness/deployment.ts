@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { removeVolume } from "./docker.ts";
 import type { Testbed } from "./testbed.ts";
-import { secretSettings, serviceNames, type ServiceName } from "./program.ts";
+import { secretSettings, serviceNames, type ServiceName } from "./settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
 import type { Service } from "../stand-ins/render/model.ts";
 import type { Runtime } from "../stand-ins/render/runtime.ts";

@@ -1,7 +1,7 @@
 /** How much memory a container needs, as the kernel counts it against its limit. */
 import type { StartedTestContainer } from "testcontainers";
 import { handleOf, output } from "./docker.ts";
-import { serviceNames } from "./program.ts";
+import { serviceNames } from "./settings.ts";
 import type { Testbed } from "./testbed.ts";
 
 const MB = 1024 * 1024;

@@ -6,7 +6,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ServiceName } from "./program.ts";
+import type { ServiceName } from "./settings.ts";
 import { previous } from "./versions.ts";
 import { buildFrom, ensureBases, imageOfRun, repository, type ContainerSpec } from "./docker.ts";
 

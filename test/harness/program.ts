@@ -6,18 +6,13 @@
  * and keepers so that a test can see which of them a change replaces.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 import { MockMonitor } from "@pulumi/pulumi/runtime/mocks.js";
 import { vi } from "vitest";
-import { parse } from "yaml";
-
-/** The private services that the program declares. */
-export const serviceNames = ["hermes", "open-webui"] as const;
-export type ServiceName = (typeof serviceNames)[number];
+import { declaredSettings, project, requiredSettings, secretSettings } from "./settings.ts";
 
 export interface Resource {
     type: string;
@@ -45,43 +40,6 @@ export interface Program {
     secrets: string[];
 }
 
-interface Declared {
-    type: string;
-    default?: unknown;
-    secret?: boolean;
-}
-
-const project = parse(readFileSync(new URL("../../Pulumi.yaml", import.meta.url), "utf8")) as {
-    name: string;
-    config: Record<string, Declared>;
-};
-
-/** The settings that Pulumi.yaml declares; `pulumi new` adds `pulumi:tags` to them. */
-export const declaredSettings = Object.fromEntries(Object.entries(project.config).filter(([key]) => !key.includes(":")));
-
-/** Secret settings: the ones that Pulumi.yaml declares so, and the optional ones that it can't declare. */
-export const secretSettings = [
-    ...Object.keys(declaredSettings).filter((key) => declaredSettings[key].secret),
-    "ghcrPullToken",
-    "exaApiKey",
-    "telegramBotToken",
-];
-
-const random = (bytes = 20) => randomBytes(bytes).toString("hex");
-
-/** A valid value for each required setting. The credentials are new ones at every call, valid in form only. */
-export const requiredSettings = (): Record<string, string> => ({
-    ghcrUser: "Octo-Cat",
-    ghcrToken: `ghp_${random()}`,
-    renderApiKey: `rnd_${random()}`,
-    renderOwnerId: "tea-c1a2b3c4d5e6f7g8h9i0",
-    openrouterApiKey: `sk-or-v1-${random(32)}`,
-    modalTokenId: `ak-${random()}`,
-    modalTokenSecret: `as-${random()}`,
-    tailscaleAuthKey: `tskey-auth-${random()}`,
-    tailnetDnsName: "tail1234.ts.net",
-});
-
 const isSecret = (value: unknown) => pulumi.runtime.isRpcSecret(value);
 
 /** A value with every secret in it unwrapped. */
@@ -102,7 +60,7 @@ export function plainStrings(value: unknown): string[] {
 }
 
 /** Nobody who has read this file knows a password of a rehearsal that stays up. */
-const salt = random();
+const salt = randomBytes(20).toString("hex");
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
 
 /** What a provider would add to a resource's inputs. */

@@ -1,5 +1,5 @@
 /** What the `pulumi` command says of a stack, for tests of the commands that ask it. */
-import { secretSettings } from "./program.ts";
+import { secretSettings } from "./settings.ts";
 import type { Says } from "./commands.ts";
 
 /** A resource in the state, as far as it is looked at. */

@@ -1,5 +1,5 @@
 /** This project's two services at a stand-in of Render that runs nothing. */
-import { serviceNames, type ServiceName } from "./program.ts";
+import { serviceNames, type ServiceName } from "./settings.ts";
 import type { RenderApi } from "../stand-ins/render/api.ts";
 import type { Runtime } from "../stand-ins/render/runtime.ts";
 

@@ -9,7 +9,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
-import { evaluate, plain, requiredSettings, serviceNames, type Program, type ServiceName } from "./program.ts";
+import { evaluate, plain, type Program } from "./program.ts";
+import { requiredSettings, serviceNames, type ServiceName } from "./settings.ts";
 import { hosts as modalHosts, Modal, serverUrl } from "./modal.ts";
 import {
     connect,

@@ -9,7 +9,7 @@ import { Testbed } from "../harness/testbed.ts";
 import { Deployment } from "../harness/deployment.ts";
 import { cliVersion, stackName } from "../harness/pulumi.ts";
 import { Registry } from "../harness/registry.ts";
-import { requiredSettings, secretSettings, serviceNames, type ServiceName } from "../harness/program.ts";
+import { requiredSettings, secretSettings, serviceNames, type ServiceName } from "../harness/settings.ts";
 import type { Failure } from "../stand-ins/render/api.ts";
 import { median } from "../harness/median.ts";
 

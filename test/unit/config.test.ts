@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { declaredSettings, requiredSettings, secretSettings, tryProgram } from "../harness/program.ts";
+import { tryProgram } from "../harness/program.ts";
+import { declaredSettings, requiredSettings, secretSettings } from "../harness/settings.ts";
 
 /** The lines of complaint that the program ends with, by the setting that each is about. */
 async function complaints(overrides: Record<string, string | undefined>, plainText: string[] = []): Promise<Record<string, string>> {

@@ -12,7 +12,7 @@ import { Commands } from "../harness/commands.ts";
 import { idle } from "../harness/render-services.ts";
 import { Accounts, type World } from "../stand-ins/accounts.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
-import { requiredSettings } from "../harness/program.ts";
+import { requiredSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
 
 vi.mock(import("node:fs/promises"), async (original) => ({ ...(await original()), statfs: vi.fn() }));

@@ -4,7 +4,8 @@ import * as render from "@pulumi/render";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { tailnetPort, tailnetTag } from "../../config.ts";
 import { refusal } from "../../guard.ts";
-import { evaluate, plain, plainStrings, requiredSettings, tryProgram, type Program, type Resource } from "../harness/program.ts";
+import { evaluate, plain, plainStrings, tryProgram, type Program, type Resource } from "../harness/program.ts";
+import { requiredSettings } from "../harness/settings.ts";
 
 const credential = "render:index/registryCredential:RegistryCredential";
 const privateService = "render:index/privateService:PrivateService";

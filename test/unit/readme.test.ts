@@ -5,7 +5,8 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { settingRules, type SettingName } from "../../config.ts";
 import { projectFiles } from "../harness/files.ts";
-import { declaredSettings, evaluate } from "../harness/program.ts";
+import { evaluate } from "../harness/program.ts";
+import { declaredSettings } from "../harness/settings.ts";
 
 const pages = Object.fromEntries(projectFiles("*.md", "docs/*.md").map((path) => [path, readFileSync(path, "utf8")]));
 

@@ -7,7 +7,7 @@ import { Commands } from "../harness/commands.ts";
 import { idle } from "../harness/render-services.ts";
 import { Accounts, type World } from "../stand-ins/accounts.ts";
 import { ctrlC, enter, Terminal } from "../harness/terminal.ts";
-import { requiredSettings, secretSettings } from "../harness/program.ts";
+import { requiredSettings, secretSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
 
 /** What the CLI's stand-in keeps, see test/stand-ins/pulumi.mjs. */

@@ -12,7 +12,7 @@ import { completion, makeCertificate, OpenWebUi } from "../stand-ins/open-webui.
 import { deployServices, idle } from "../harness/render-services.ts";
 import { Accounts } from "../stand-ins/accounts.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
-import { requiredSettings } from "../harness/program.ts";
+import { requiredSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
 import type { DeployStatus } from "../stand-ins/render/model.ts";
 
