@@ -200,6 +200,11 @@ const rules = {
             "isn't an OpenRouter id of the form vendor/model",
         ),
     },
+    voiceModel: {
+        hint: "copy the model's id, vendor included, from openrouter.ai/models?output_modalities=transcription, or write none",
+        // The same in hermes/entrypoint.sh.
+        wrong: matches(/^(none|[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*)$/, "isn't an OpenRouter id of the form vendor/model"),
+    },
     agentName: {
         hint: "use one word of up to 30 letters and digits, such as Hermes",
         wrong: matches(/^[\p{L}\p{N}][\p{L}\p{M}\p{N}._'-]{0,29}$/u, "isn't a name that the page can show"),

@@ -9,8 +9,7 @@ import { buildImage } from "./images.ts";
 const settings = readSettings();
 refusePublicResources();
 
-// Names at Render are unique within a workspace: the stack's name lets a second stack stand beside the first. In lower
-// case, because the images are named so, too.
+// Names at Render are unique within a workspace, and a second stack may stand beside the first. In lower case, as images are named.
 const stack = pulumi.getStack().toLowerCase();
 const hermesName = `hermes-${stack}`;
 const openWebUiName = `open-webui-${stack}`;
@@ -97,6 +96,7 @@ const hermes = new render.PrivateService(
             API_SERVER_KEY: sharedKey,
             API_SERVER_MODEL_NAME: modelId,
             HERMES_MODEL: settings.modelDefault,
+            VOICE_MODEL: settings.voiceModel,
             HERMES_TIMEZONE: settings.timezone,
             OPENROUTER_API_KEY: pulumi.secret(settings.openrouterApiKey),
             MODAL_TOKEN_ID: pulumi.secret(settings.modalTokenId),
@@ -112,8 +112,7 @@ const hermes = new render.PrivateService(
             ...(settings.telegram && {
                 TELEGRAM_BOT_TOKEN: pulumi.secret(settings.telegram.botToken),
                 TELEGRAM_ALLOWED_USERS: settings.telegram.allowedUsers,
-                // Where scheduled jobs report to: a private chat has the id of its user.
-                TELEGRAM_HOME_CHANNEL: settings.telegram.allowedUsers.split(",")[0],
+                TELEGRAM_HOME_CHANNEL: settings.telegram.allowedUsers.split(",")[0], // A private chat has the id of its user.
             }),
         }),
     },
@@ -139,6 +138,7 @@ const openWebUi = new render.PrivateService(
             OPENAI_API_KEY: sharedKey,
             DEFAULT_MODELS: modelId,
             AGENT_NAME: settings.agentName,
+            AUDIO_STT_MODEL: settings.voiceModel, // The agent asks it, and this only whether there is one.
             // The tailnet.
             TS_AUTHKEY: pulumi.secret(settings.tailscaleAuthKey),
             TS_HOSTNAME: settings.webuiHostname,

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 MODEL = "vendor/model-of-the-environment"
+VOICE_MODEL = "vendor/model-for-speech"
 SHUTDOWN_SECONDS = 60  # maxShutdownDelaySeconds of the service
 
 # Tools whose work happens in the Modal sandbox, tools that only touch Hermes' own data, and tools that ask Exa, which need its key.
@@ -83,6 +84,7 @@ def prepare_home(home):
     os.environ.update(
         HERMES_HOME=str(home),
         HERMES_MODEL=MODEL,
+        VOICE_MODEL=VOICE_MODEL,
         OPENROUTER_API_KEY="build-check",
         MODAL_TOKEN_ID="build-check",
         MODAL_TOKEN_SECRET="build-check",
@@ -355,6 +357,31 @@ def web():
         os.environ["EXA_API_KEY"] = ""
     expect("whom the web tools ask", asked, ["https://api.exa.ai/search", "https://api.exa.ai/contents"])
     expect("what the model is told of the web", "The web: " in build_environment_hints(), True)
+
+
+@check
+def voice():
+    """Whom a recording is sent to, with which key and model, whatever the disk would have."""
+    import httpx
+    from private_hermes import voice
+    from tools.transcription_tools import transcribe_audio
+
+    asked = []
+
+    def answer(self, request):
+        asked.append((str(request.url), request.headers["authorization"], json.loads(request.read())))
+        return httpx.Response(200, json={"text": "words"})
+
+    handle, httpx.HTTPTransport.handle_request = httpx.HTTPTransport.handle_request, answer
+    try:
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            file.write(b"fLaC")
+        expect("words of a recording", transcribe_audio(file.name).get("transcript"), "words")
+    finally:
+        httpx.HTTPTransport.handle_request = handle
+    question = {"model": VOICE_MODEL, "input_audio": {"format": "flac", "data": "ZkxhQw=="}}
+    expect("whom a recording is sent to", asked, [(voice.API, "Bearer build-check", question)])
+    expect("what is left of a recording", os.path.exists(file.name), False)
 
 
 @check

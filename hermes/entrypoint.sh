@@ -14,6 +14,7 @@
 #   SANDBOX_MEMORY_MB       512-4096  MiB of its memory, requested and at most
 #   SANDBOX_IDLE_MINUTES    4         minutes without a command after which it is saved and ended
 #   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
+#   VOICE_MODEL             none      OpenRouter id of the model that turns speech into text, or none
 #   EXA_API_KEY             -         switches web search and page reading on
 #   SANDBOX_PACKAGES        none      what its image has besides Python: apt:NAME and pip's NAME or NAME==VERSION, with commas
 #   FILE_LIMIT_MB           10        size of a file that an answer may carry
@@ -88,11 +89,14 @@ check_api_key() {
   fi
 }
 
-# The same rule as modelDefault's in config.ts.
+# The same rules as modelDefault's and voiceModel's in config.ts.
 check_model() {
   local LC_ALL=C word='[A-Za-z0-9][A-Za-z0-9._-]*' name='[A-Za-z0-9._-]+'
   if [[ ! ${HERMES_MODEL:-} =~ ^~?$word/$word(:$name)?(@preset/$name)?$ ]]; then
     problems+=("HERMES_MODEL must be an OpenRouter model id with its vendor, e.g. openai/gpt-5.5.")
+  fi
+  if [[ ! ${VOICE_MODEL:-none} =~ ^(none|$word/$word)$ ]]; then
+    problems+=("VOICE_MODEL must be none or an OpenRouter model id with its vendor, e.g. openai/whisper-large-v3-turbo.")
   fi
 }
 

@@ -1,4 +1,4 @@
-/** What OpenRouter says of the key and the model. */
+/** What OpenRouter says of the key and the models. */
 import { type Answer, ask, unexpected } from "./http.ts";
 import { type Check, failure, type Finding, ok, Unchecked, warning } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
@@ -16,7 +16,9 @@ interface OpenRouterKey {
 
 const openRouterKeys = "openrouter.ai/settings/keys";
 
-function questions({ settings: { openrouterApiKey, modelDefault } }: Stack): Record<"key" | "limit" | "credit" | "model", () => Promise<Finding>> {
+function questions({
+    settings: { openrouterApiKey, modelDefault, voiceModel },
+}: Stack): Record<"key" | "limit" | "credit" | "model" | "voice", () => Promise<Finding>> {
     const url = "https://openrouter.ai/api/v1/key";
     let question: Promise<Answer> | undefined;
     /** The key as OpenRouter knows it, undefined for one that it doesn't take; asked once for three lines. */
@@ -78,17 +80,32 @@ function questions({ settings: { openrouterApiKey, modelDefault } }: Stack): Rec
                 ? failure(`${modelDefault} can't call tools, and the agent works by them`, "choose another at openrouter.ai/models?supported_parameters=tools")
                 : ok(modelDefault);
         },
+        voice: async () => {
+            // Those for speech are listed apart (openrouter.ai/docs/guides/overview/multimodal/stt).
+            const url = "https://openrouter.ai/api/v1/models?output_modalities=transcription";
+            const answer = await ask(url);
+            if (answer.status !== 200) throw unexpected(url, answer);
+            const { data } = answer.body as { data: { id: string; architecture?: { input_modalities?: string[]; output_modalities?: string[] } }[] };
+            const { input_modalities: takes, output_modalities: gives } = data.find(({ id }) => id === voiceModel)?.architecture ?? {};
+            return takes?.includes("audio") && gives?.includes("transcription")
+                ? ok(voiceModel)
+                : failure(
+                      `OpenRouter has no model ${voiceModel} that turns speech into text`,
+                      "copy an id from openrouter.ai/models?output_modalities=transcription into voiceModel, or write none",
+                  );
+        },
     };
 }
 
 /** What can be asked before the first chat. */
 export function beforeUp(stack: Stack): Check[] {
-    const { key, limit, credit, model } = questions(stack);
+    const { key, limit, credit, model, voice } = questions(stack);
     const about = ["openrouterApiKey"] as const;
     return [
         { name: "OpenRouter", about: [...about], run: whenRight(stack, [...about], key) },
         { name: "Spending limit", about: [...about], run: whenRight(stack, [...about], limit) },
         { name: "Credit", about: [...about], run: whenRight(stack, [...about], credit) },
         { name: "Model", about: ["modelDefault"], run: whenRight(stack, ["modelDefault"], model) },
+        ...(stack.settings.voiceModel === "none" ? [] : [{ name: "Voice", about: ["voiceModel" as const], run: whenRight(stack, ["voiceModel"], voice) }]),
     ];
 }

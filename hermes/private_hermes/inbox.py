@@ -46,10 +46,14 @@ def too_old(update):
     return time.time() - update.message.date.timestamp() > MAX_AGE
 
 
+def is_allowed(user):
+    """Whether a user, by id, gets answers."""
+    return str(user) in os.environ.get("TELEGRAM_ALLOWED_USERS", "").replace(" ", "").split(",")
+
+
 def is_wanted(update):
     """Whether it is a message of somebody who gets answers."""
-    allowed = os.environ.get("TELEGRAM_ALLOWED_USERS", "").replace(" ", "").split(",")
-    return bool(update.message and update.effective_user and str(update.effective_user.id) in allowed)
+    return bool(update.message and update.effective_user and is_allowed(update.effective_user.id))
 
 
 class Inbox:

@@ -1,15 +1,16 @@
 /** The agent on Telegram: who gets an answer and who doesn't, and scheduled jobs that report there. */
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
 import { logOf, output } from "../harness/docker.ts";
 import { png } from "../harness/picture.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 import { Telegram } from "../harness/telegram.ts";
+import { fare, recordings, say } from "../harness/voice.ts";
 
 const [owner, partner, bystander, stranger] = [1001, 1002, 1003, 6666];
 /** More who are allowed, each for one test. */
-const users = Array.from({ length: 10 }, (_, index) => 2001 + index);
+const users = Array.from({ length: 15 }, (_, index) => 2001 + index);
 let [nextUser] = users;
 const friends = -4242;
 const mention = "@private_hermes_bot";
@@ -106,6 +107,63 @@ describe("a message", () => {
         await catchUp();
         expect(await telegram.texts(friends)).toHaveLength(1);
         expect(await testbed.asked(foreign)).toEqual([]);
+    });
+});
+
+describe("a voice message", () => {
+    const speech = () => say(testbed, "ogg", "What is the colour of the boat?");
+    /** Its files on the disk. */
+    const kept = () => output(testbed.running("hermes"), "sh", "-c", "grep -rla OpusHead /opt/data /tmp || true");
+    beforeEach(() => fare(testbed));
+
+    test("becomes its words, which the speaker sees, at the price of one model call; nothing of it stays", async () => {
+        const said = words("The boat is turquoise");
+        await fare(testbed, { text: said });
+        await telegram.speak(partner, await speech(), { caption: "From the harbour" });
+        await expectSaid(partner, `Echo: [^]*${said}`);
+        await catchUp();
+        expect((await telegram.texts(partner)).filter((text) => text.includes(said))).toEqual([`🎙️ “${said}”`, expect.stringContaining("Echo: ") as string]);
+        const [{ messages }, ...more] = await testbed.asked(said);
+        expect(more).toEqual([]);
+        expect(messages.at(-1)?.content).toMatch(new RegExp(`^From the harbour\n\n${said}`));
+        expect(await recordings(testbed)).toMatchObject([{ format: "ogg", model: "openai/whisper-large-v3-turbo" }]);
+        expect(await kept()).toBe("");
+    });
+
+    test.for<[what: string, fault: Parameters<typeof fare>[1], options: { size?: number }, says: RegExp]>([
+        ["OpenRouter refuses", { status: 402 }, {}, /^🎙️ OpenRouter refuses.*credit is used up/],
+        ["it is out of order", { status: 503 }, {}, /^🎙️ OpenRouter.*out of order.*Try again/],
+        ["there are no words in it", { text: "[BLANK_AUDIO]" }, {}, /^🎙️ Nothing was said/],
+        ["it is too large", {}, { size: 30_000_000 }, /^🎙️ The recording is over 9 MB/],
+    ])("of which nothing comes costs no model call, and says so once: %s", async ([, fault, options, says]) => {
+        const user = nextUser++;
+        await fare(testbed, fault);
+        await testbed.forgetCalls();
+        await telegram.speak(user, await speech(), options);
+        await expectSaid(user, says);
+        await catchUp();
+        expect(await telegram.texts(user)).toHaveLength(1);
+        expect(await testbed.calls()).toHaveLength(1); // that of catchUp
+        expect(await telegram.pending()).toBe(0);
+        expect(await kept()).toBe("");
+    });
+
+    test("that can't be fetched is told once", async () => {
+        const user = nextUser++;
+        await telegram.refuse("getFile", 3, 400, "Bad Request: wrong file_id or the file is temporarily unavailable");
+        await telegram.speak(user, await speech());
+        await expectSaid(user, /Couldn't download your voice message/);
+        await catchUp();
+        expect(await telegram.texts(user)).toHaveLength(1);
+        await telegram.refuse("getFile", 0, 400, "");
+    });
+
+    test("of a stranger is heard by nobody", async () => {
+        await telegram.speak(stranger, await speech());
+        await catchUp();
+        expect(await recordings(testbed)).toEqual([]);
+        expect(await telegram.texts(stranger)).toEqual([]);
+        expect(await kept()).toBe("");
     });
 });
 
@@ -267,8 +325,11 @@ describe("when Telegram refuses", () => {
 });
 
 describe("a restart", () => {
-    test("loses nothing: what was written meanwhile is answered once and in order", async () => {
+    test("loses nothing: what was written or said meanwhile is answered once and in order", async () => {
         await testbed.stop("hermes");
+        const spoken = words("Did you hear me");
+        await fare(testbed, { text: spoken });
+        await telegram.speak(bystander, await say(testbed, "ogg", "Did you hear me?"));
         const [first, second, third, old] = [words("Are you back"), words("And now"), words("Here, too"), words("Yesterday")];
         await telegram.write(owner, old, undefined, 25 * 3600);
         await telegram.write(owner, first);
@@ -277,6 +338,8 @@ describe("a restart", () => {
         await telegram.write(owner, second);
         await expectAnsweredOnce(owner, first, second);
         await expectAnsweredOnce(partner, third);
+        await expectSaid(bystander, `Echo: ${spoken}`);
+        expect(await testbed.asked(spoken)).toHaveLength(1);
         expect(await testbed.asked(old)).toEqual([]);
     });
 

@@ -21,6 +21,11 @@ export class Telegram extends PlayedHost {
         await this.ask("POST", "/updates", { from, text, chat, age });
     }
 
+    /** Speaks to the bot, in private: a recording in base64, with a caption; `size` is what Telegram says of it, in bytes. */
+    async speak(from: number, voice: string, { caption = "", size }: { caption?: string; size?: number } = {}): Promise<void> {
+        await this.ask("POST", "/updates", { from, text: caption, voice, size });
+    }
+
     /** Refuses the next calls of a method; `retry_after` in seconds. */
     async refuse(method: string, times: number, code: number, description: string, retryAfter?: number): Promise<void> {
         await this.ask("POST", "/faults", { method, times, code, description, retry_after: retryAfter });

@@ -105,6 +105,8 @@ export interface RequestOptions {
     headers?: Record<string, string>;
     /** Sent as JSON. */
     body?: unknown;
+    /** Sent as a form: texts, and files with their content in base64. */
+    form?: Record<string, string | { name: string; content: string }>;
 }
 
 export interface Answer {
@@ -554,9 +556,9 @@ export async function requestFrom(
     container: StartedTestContainer,
     method: string,
     url: string,
-    { bearer, headers, body }: RequestOptions = {},
+    { bearer, headers, body, form }: RequestOptions = {},
 ): Promise<Answer> {
-    const call = { method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, body };
+    const call = { method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, body, form };
     const result = JSON.parse(await outputOf(container, ["python3", "/client.py"], JSON.stringify(call))) as {
         error?: string;
         status: number;

@@ -32,6 +32,8 @@ export interface World {
     /** Status that Exa answers with, by key; 401 for any other. */
     exa: Record<string, number>;
     models: { id: string; supported_parameters: string[] }[];
+    /** Those that OpenRouter lists when it is asked for models that transcribe. */
+    voices?: { id: string; architecture: { input_modalities: string[]; output_modalities: string[] } }[];
     /** Token secret by token id. */
     modal: Record<string, string>;
     /** gRPC status that Modal answers with, whoever asks. */
@@ -84,8 +86,8 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
             ? json({})
             : { status: 401, headers: { "www-authenticate": 'Basic realm="https://europe-docker.pkg.dev"' } };
     },
-    "openrouter.ai": ({ openRouter, credits, models }, request, { pathname }) => {
-        if (pathname === "/api/v1/models") return json({ data: models });
+    "openrouter.ai": ({ openRouter, credits, models, voices }, request, { pathname, search }) => {
+        if (pathname === "/api/v1/models") return json({ data: search === "?output_modalities=transcription" ? voices : models });
         const key = (openRouter as Partial<World["openRouter"]>)[bearer(request)];
         if (!key) return refused;
         if (pathname === "/api/v1/key") return json({ data: key });

@@ -37,6 +37,8 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["renderRegion", "us-west-2", /oregon, ohio, virginia, frankfurt, singapore/],
         ["modelDefault", "gpt-5.5", /vendor/],
         ["modelDefault", "openrouter/openai/gpt-5.5", /vendor/],
+        ["voiceModel", "whisper-1", /vendor\/model.*output_modalities=transcription.*none/],
+        ["voiceModel", "", /is empty.*write none/],
         ["openrouterApiKey", `sk-proj-${"a1".repeat(20)}`, /is an OpenAI API key: .*openrouter\.ai/],
         ["openrouterApiKey", `sk-ant-${"a1".repeat(20)}`, /is an Anthropic API key/],
         ["openrouterApiKey", "0123456789abcdef", /doesn't start with sk-or-/],
@@ -196,6 +198,7 @@ test("the defaults are the documented ones", () => {
     expect(Object.fromEntries(defaults.map(([key, { default: value }]) => [key, value]))).toEqual({
         renderRegion: "oregon",
         modelDefault: "openai/gpt-5.5",
+        voiceModel: "openai/whisper-large-v3-turbo",
         agentName: "Hermes",
         hermesPlan: "starter",
         webuiPlan: "starter",

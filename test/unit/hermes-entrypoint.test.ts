@@ -106,6 +106,7 @@ describe("refusals", () => {
         ["MODAL_TOKEN_SECRET", "as\nsecond line"],
         ["HERMES_MODEL", ""],
         ["HERMES_MODEL", "gpt-5.5"],
+        ["VOICE_MODEL", "whisper-1"],
         ["HERMES_MODEL", "/gpt-5.5"],
         ["HERMES_MODEL", "openai/"],
         ["HERMES_MODEL", "openai/gpt 5.5"],

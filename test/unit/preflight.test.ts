@@ -80,6 +80,10 @@ beforeEach(async () => {
             { id: "openai/gpt-5.5", supported_parameters: ["tools"] },
             { id: "openai/no-tools", supported_parameters: [] },
         ],
+        voices: [
+            { id: "openai/whisper-large-v3-turbo", architecture: { input_modalities: ["audio"], output_modalities: ["transcription"] } },
+            { id: "openai/tts", architecture: { input_modalities: ["text"], output_modalities: ["speech"] } },
+        ],
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
         exa: { [exaKey]: 200 },
         telegram: { [botToken]: { username: "my_hermes_bot", users: ["1001", "1002"] } },
@@ -148,6 +152,7 @@ const names = [
     "Spending limit",
     "Credit",
     "Model",
+    "Voice",
     "Modal",
     "Sandbox price",
     "Tailnet name",
@@ -162,6 +167,14 @@ test("with everything in order each check has one line, and all that can be know
     const { code, lines } = await run();
     expect(lines.map(({ check, status }) => `${check}: ${status}`)).toEqual(names.map((name) => `${name}: ${unknowable.includes(name) ? "unchecked" : "ok"}`));
     expect(code).toBe(0);
+});
+
+test("without a voice no model for it is looked for", async () => {
+    settings.voiceModel = "none";
+    world.voices = [];
+    stack();
+    const { lines } = await run();
+    expect(lines.map(({ check }) => check)).toEqual(names.filter((name) => name !== "Voice"));
 });
 
 test("nothing is changed anywhere", async () => {
@@ -190,7 +203,7 @@ test("for people it prints a line for each, with a mark and the way out", async 
     expect(lines).toContainEqual(expect.stringMatching(/^! Spending limit: .*openrouter\.ai\/settings\/keys\.$/));
     expect(lines).toContainEqual(expect.stringMatching(/^! Registry, push: couldn't be checked, api\.github\.com doesn't answer \(ENOTFOUND\)\.$/));
     expect(lines).toContainEqual(expect.stringMatching(/^✗ Modal: .*modal\.com\/settings\/tokens.*\.$/));
-    expect(lines.at(-1)).toBe("16 fine, 1 to think about, 4 not checked, 1 wrong");
+    expect(lines.at(-1)).toBe("17 fine, 1 to think about, 4 not checked, 1 wrong");
     expect(code).toBe(1);
 });
 
@@ -905,6 +918,24 @@ describe("credentials", () => {
             /nitro/,
         ],
         [
+            "a model for speech that isn't there",
+            () => {
+                set({ voiceModel: "openai/gpt-5.5" });
+            },
+            "Voice",
+            "failure",
+            /no model openai\/gpt-5\.5 that turns speech into text.*output_modalities=transcription.*voiceModel.*none/,
+        ],
+        [
+            "a model that speaks",
+            () => {
+                set({ voiceModel: "openai/tts" });
+            },
+            "Voice",
+            "failure",
+            /no model openai\/tts/,
+        ],
+        [
             "a model without tools",
             () => {
                 set({ modelDefault: "openai/no-tools" });
@@ -1265,6 +1296,7 @@ test("without a network it says what it couldn't check, and that is no failure",
         "Spending limit",
         "Credit",
         "Model",
+        "Voice",
         "Modal",
         "Tailscale auth key",
     ]);

@@ -253,6 +253,7 @@ describe("the environments", () => {
             API_SERVER_PORT: "8642",
             API_SERVER_MODEL_NAME: "hermes-agent",
             HERMES_MODEL: "openai/gpt-5.5",
+            VOICE_MODEL: "openai/whisper-large-v3-turbo",
             HERMES_TIMEZONE: "UTC",
             SANDBOX_CPU: "0.25-2",
             SANDBOX_MEMORY_MB: "512-4096",
@@ -301,6 +302,7 @@ describe("the environments", () => {
             OPENAI_API_BASE_URL: "http://hermes-test-x7k2:8642/v1",
             DEFAULT_MODELS: environment(program, "hermes").API_SERVER_MODEL_NAME,
             AGENT_NAME: "Hermes",
+            AUDIO_STT_MODEL: "openai/whisper-large-v3-turbo",
             TS_AUTHKEY: settings.tailscaleAuthKey,
             TS_HOSTNAME: "open-webui",
             WEBUI_URL: "https://open-webui.tail1234.ts.net",
@@ -315,6 +317,7 @@ describe("the environments", () => {
     test("every setting that belongs into an environment reaches it", async () => {
         const program = await evaluate({
             modelDefault: "anthropic/claude-opus-5",
+            voiceModel: "none",
             timezone: "Europe/Zurich",
             uploadLimitMb: "1",
             webuiHostname: "chat",
@@ -324,6 +327,7 @@ describe("the environments", () => {
         });
         expect(environment(program, "hermes")).toMatchObject({
             HERMES_MODEL: "anthropic/claude-opus-5",
+            VOICE_MODEL: "none",
             HERMES_TIMEZONE: "Europe/Zurich",
             FILE_LIMIT_MB: "1",
         });

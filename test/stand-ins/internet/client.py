@@ -1,24 +1,37 @@
 """Sends one HTTP request from inside the private network and prints what came back, for `docker exec`.
 
-Standard input: {"method", "url", "headers", "body"} as JSON; a body is sent as JSON. Prints {"status", "headers", "body"}, or
-{"error"} when there was no answer. A request to upgrade to a websocket ends with the answer's headers.
+Standard input: {"method", "url", "headers", "body"} as JSON; a body is sent as JSON. With "form" in its place a form is sent, {name: text, or
+{"name", "content": in base64} for a file}. Prints {"status", "headers", "body"}, or {"error"} when there was no answer. A request to
+upgrade to a websocket ends with the answer's headers.
 """
 
+import base64
 import http.client
 import json
+import mimetypes
 import sys
 from urllib.parse import urlsplit
 
 call = json.load(sys.stdin)
 url = urlsplit(call["url"])
-data = None if call.get("body") is None else json.dumps(call["body"])
+kind, data = "application/json", None if call.get("body") is None else json.dumps(call["body"])
+if call.get("form"):
+    kind, data = "multipart/form-data; boundary=part", b""
+    for name, value in call["form"].items():
+        file, content = "", value
+        if isinstance(value, dict):
+            file = f'; filename="{value["name"]}"\r\nContent-Type: {mimetypes.guess_type(value["name"])[0]}'
+            content = base64.b64decode(value["content"])
+        data += f'--part\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
+        data += (content if file else content.encode()) + b"\r\n"
+    data += b"--part--\r\n"
 connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
 try:
     connection.request(
-        call["method"], f"{url.path}?{url.query}", data, {"Content-Type": "application/json", **call.get("headers", {})}
+        call["method"], f"{url.path}?{url.query}", data, {"Content-Type": kind, **call.get("headers", {})}
     )
     response = connection.getresponse()
-    body = "" if response.status == 101 else response.read().decode()
+    body = "" if response.status == 101 else response.read().decode(errors="replace")
     result = {"status": response.status, "headers": dict(response.headers), "body": body}
 except OSError as error:
     result = {"error": str(error)}

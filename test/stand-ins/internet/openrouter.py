@@ -1,4 +1,4 @@
-"""Plays openrouter.ai for the container tests: its chat API over TLS, on port 443 of a private network.
+"""Plays openrouter.ai for the container tests: its chat API, and its transcription, over TLS on port 443 of a private network.
 
 Its certificate lies in /ca, see authority.sh. Hermes, told to trust that authority, runs with the very configuration
 that it has in production.
@@ -15,8 +15,13 @@ The answer is told by the last message of the user:
   SILENT <n>                  a stream without a byte for n seconds, which then ends
   anything else               "Echo: " and the message
 
-GET /calls on port 8000 lists the chat requests so far as JSON, DELETE /calls forgets them. Port 8000 answers on
-loopback only: it is for `docker exec`.
+A recording is decoded, as a whole: one that isn't what its format says is refused (400). Its text is "Words of n seconds", and empty when
+it is silent.
+
+GET /calls on port 8000 lists the chat requests so far as JSON, DELETE /calls forgets them. GET
+/recordings lists what came to be transcribed, as {"authorization", "model", "language", "format", "seconds", "bytes", "together": how many were at it then}; the oldest first. POST
+/voice tells how that fares from now on, and has the list begin anew: {"status": of a refusal, "text": in the place of the words, "body": an answer that is no JSON, "seconds":
+to wait}. Port 8000 answers on loopback only: it is for `docker exec`.
 
 Port 8642 serves the same API without TLS under /v1: in Hermes' place, it shows what Open WebUI sends.
 
@@ -24,21 +29,29 @@ As the real one, a stream begins with a comment line, and ends with the usage in
 (openrouter.ai/docs, "Streaming" and "Usage Accounting").
 
 Failures that it plays: every status with an error's JSON, an answer without a word, a provider's error in the middle of a
-stream (openrouter.ai/docs, "Errors and Debugging"), a model that thinks long, a connection that is dead, no bearer (401).
+stream (openrouter.ai/docs, "Errors and Debugging"), a model that thinks long, a connection that is dead, no bearer (401); for a recording
+each status, an answer that is late or no JSON, text that is no words.
 
-What it does not imitate: a model, token counts, prices and credit, rate limits, routing between providers, and every endpoint
-besides /chat/completions and /models. A bearer is required; which one is not checked.
+What it does not imitate: a model, what is said in a recording, token counts, prices and credit, rate limits, limits of a recording's size and length,
+routing between providers, forms in the place of JSON, and every endpoint besides /chat/completions, /audio/transcriptions and
+/models. The transcription is that of openrouter.ai/docs, "Speech-to-Text". A bearer is required; which one is not checked.
 """
 
+import base64
+import io
 import json
 import re
 import shlex
 import threading
 import time
+from urllib.parse import urlsplit
 
 from serving import Calls, Handler, listen, serve
 
 calls = []
+recordings = []
+fares = {}  # how a transcription fares
+at_it = []  # a mark for each that runs
 lock = threading.Lock()
 
 
@@ -81,6 +94,18 @@ def answer(messages):
     return f"Echo: {said}", None
 
 
+def heard(recording, kind):
+    """Seconds of a recording, and whether there is a sound in it. Raises ValueError when it isn't of that kind, or is damaged."""
+    import av  # Large; only where somebody speaks.
+
+    with av.open(io.BytesIO(recording)) as file:
+        if kind not in file.format.name.split(","):
+            raise ValueError
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
+        samples = b"".join(bytes(piece.planes[0])[: 2 * piece.samples] for frame in file.decode(audio=0) for piece in resampler.resample(frame))
+    return len(samples) / 2 / 16_000, max(map(abs, memoryview(samples).cast("h")), default=0) > 500
+
+
 class OpenRouter(Handler):
     def do_GET(self):
         if self.path.removeprefix("/api").startswith("/v1/models"):
@@ -95,10 +120,12 @@ class OpenRouter(Handler):
 
     def do_POST(self):
         body = self.body()
-        if not self.path.endswith("/chat/completions"):
+        if not self.path.endswith(("/chat/completions", "/audio/transcriptions")):
             return self.send_json(404, {"error": {"code": 404, "message": "Not Found"}})
         if not self.headers.get("Authorization", "").startswith("Bearer "):
             return self.send_json(401, {"error": {"code": 401, "message": "No auth credentials found"}})
+        if self.path.endswith("/audio/transcriptions"):
+            return self.transcribe(json.loads(body))
         request = json.loads(body)
         with lock:
             calls.append({
@@ -158,8 +185,48 @@ class OpenRouter(Handler):
         self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
 
 
+    def transcribe(self, request):
+        audio = request["input_audio"]
+        recording = base64.b64decode(audio["data"], validate=True)
+        try:
+            seconds, loud = heard(recording, audio["format"])
+        except (ValueError, OSError):
+            return self.send_json(400, {"error": {"code": 400, "message": "Provider returned error"}})
+        with lock:
+            at_it.append(0)
+            recordings.append({
+                "authorization": self.headers["Authorization"], "model": request["model"], "language": request.get("language"),
+                "format": audio["format"], "seconds": seconds, "bytes": len(recording), "together": len(at_it),
+            })
+        time.sleep(fares.get("seconds", 0))
+        with lock:
+            at_it.pop()
+        if status := fares.get("status"):
+            return self.send_json(status, {"error": {"code": status, "message": "Provider returned error"}})
+        if "body" in fares:
+            return self.send(200, fares["body"].encode())
+        text = fares.get("text", f"Words of {round(seconds)} seconds" if loud else "")
+        self.send_json(200, {"text": text, "usage": {"seconds": seconds, "cost": seconds * 0.04 / 3600}})
+
+
 class Records(Calls, OpenRouter):
     calls, lock = calls, lock
+
+    def do_GET(self):
+        if urlsplit(self.path).path != "/recordings":
+            return super().do_GET()
+        with lock:
+            self.send_json(200, recordings)
+
+    def do_POST(self):
+        if urlsplit(self.path).path != "/voice":
+            return super().do_POST()
+        wish = json.loads(self.body())
+        with lock:
+            fares.clear()
+            fares.update(wish)
+            recordings.clear()
+        self.send_json(200, {})
 
 
 listen(("0.0.0.0", 8642), OpenRouter)

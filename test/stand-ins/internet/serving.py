@@ -19,7 +19,9 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def send_json(self, status, body):
-        data = json.dumps(body).encode()
+        self.send(status, json.dumps(body).encode())
+
+    def send(self, status, data):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

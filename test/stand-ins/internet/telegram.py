@@ -4,7 +4,7 @@ Environment: TELEGRAM_BOT_TOKEN, the one bot's token; any other gets the 401 tha
 lies in /ca, see authority.sh.
 
 People write by POST /updates on port 8000: {"from": user id, "text", "chat": group id (a private chat when left out),
-"age": seconds since then}.
+"age": seconds since then, "voice": a voice message in base64, whose caption the text is then, "size": its bytes as Telegram says them}.
 A mention (@private_hermes_bot) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
 the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
 was called, with its parameters; GET /pending how many updates wait for the bot; GET /files/<id> what the bot has sent into
@@ -12,15 +12,15 @@ that chat besides texts, as {"kind": "photo" or "document", "name", "content": i
 `docker exec`.
 
 As at Telegram: a bot can't write to somebody who never wrote to it, updates wait until they are fetched with an offset
-beyond them, deleteWebhook may drop those that wait, and an album has 2 to 10 items (core.telegram.org/bots/api,
-"sendMediaGroup"; 400 otherwise).
+beyond them, deleteWebhook may drop those that wait, an album has 2 to 10 items (core.telegram.org/bots/api,
+"sendMediaGroup"; 400 otherwise), and a file of a person's is fetched from the path that getFile gives.
 
 Failures that it plays: a wrong token (401), a chat that doesn't exist, a message that is too long or to be edited and gone or
 unchanged (400), an unknown method (404); and those of POST /faults on port 8000, {"method", "times", "code", "description",
 "retry_after": seconds, with 429 only}: the next calls of that method are refused so. What is sent with each is in Telegram's
 own words (core.telegram.org/bots/api, "Making requests"; "Conflict" as its servers say it to a second poller).
 
-What it does not imitate: webhooks, files that people send, other kinds of files, limits of
+What it does not imitate: webhooks, files that people send besides voice messages, other kinds of files, limits of
 their size and what a photo is, inline keyboards, topics, limits of its own (429) and pollers that it counts (409),
 privacy mode (a group's bot sees every message here), rules of MarkdownV2, methods newer than sendMessageDraft (404, as from an
 older server), and what people's apps show.
@@ -48,6 +48,7 @@ faults = {}  # what the next calls of a method are refused with
 chats = {}  # what Telegram knows of a chat, by its id
 shown = {}  # text by message id, by chat id; in the order in which they were sent
 files = {}  # what was sent besides texts, by chat id
+spoken = {}  # voice messages, by their file's id
 ids = iter(range(1, 1_000_000))
 
 
@@ -55,7 +56,7 @@ class Refused(Exception):
     """An error as the bot API has it: code, description, and what else it has."""
 
 
-def write(sender, text, chat=None, age=0):
+def write(sender, text, chat=None, age=0, voice=None, size=None):
     """A person writes to the bot, in private or in a group, or has done so `age` seconds ago."""
     user = {"id": sender, "is_bot": False, "first_name": f"User {sender}"}
     place = {"id": chat, "type": "group", "title": "Friends"} if chat else {**user, "type": "private"}
@@ -67,8 +68,15 @@ def write(sender, text, chat=None, age=0):
     ]
     with changed:
         chats[place["id"]] = place
-        message = {"message_id": next(ids), "date": int(time.time()) - age, "chat": place, "from": user, "text": text}
-        updates.append({"update_id": next(ids), "message": {**message, **({"entities": entities} if entities else {})}})
+        message = {"message_id": next(ids), "date": int(time.time()) - age, "chat": place, "from": user}
+        if voice is None:
+            message |= {"text": text, **({"entities": entities} if entities else {})}
+        else:
+            content, file = base64.b64decode(voice), str(next(ids))
+            spoken[file] = content
+            about = {"file_id": file, "file_unique_id": file, "duration": 1, "mime_type": "audio/ogg", "file_size": size or len(content)}
+            message |= {"voice": about, **({"caption": text, "caption_entities": entities} if text else {})}
+        updates.append({"update_id": next(ids), "message": message})
         changed.notify_all()
 
 
@@ -136,6 +144,11 @@ def send_album(parameters):
     return [send_file(item["type"], {**parameters, item["type"]: item["media"]}) for item in items]
 
 
+def get_file(parameters):
+    file = parameters["file_id"]
+    return {"file_id": file, "file_unique_id": file, "file_size": len(spoken[file]), "file_path": f"voice/{file}.oga"}
+
+
 def attached(parameters, value):
     """A file of a request: its name and its bytes."""
     return value if isinstance(value, tuple) else parameters[value.removeprefix("attach://")]
@@ -164,6 +177,7 @@ METHODS = {
     "sendMediaGroup": send_album,
     "editMessageText": edit,
     "deleteMessage": delete,
+    "getFile": get_file,
     "getChat": lambda parameters: {**known(parameters), "accent_color_id": 0, "max_reaction_count": 11},
     **dict.fromkeys(("sendChatAction", "sendMessageDraft", "setMessageReaction"), lambda parameters: bool(known(parameters))),
     **dict.fromkeys(("setMyCommands", "deleteMyCommands", "setMyShortDescription", "setMyDescription"), lambda _: True),
@@ -191,7 +205,10 @@ class BotApi(Handler):
             code, description, *more = refused.args
             self.send_json(code, {"ok": False, "error_code": code, "description": description, **(more[0] if more else {})})
 
-    do_GET = do_POST
+    def do_GET(self):
+        if file := re.fullmatch(rf"/file/bot{TOKEN}/voice/(\w+)\.oga", unquote(urlsplit(self.path).path)):
+            return self.send(200, spoken[file[1]])
+        self.do_POST()
 
 
 class People(Handler):
@@ -201,7 +218,7 @@ class People(Handler):
             with changed:
                 faults[wish["method"]] = wish
             return self.send_json(200, {})
-        write(wish["from"], wish["text"], wish.get("chat"), wish.get("age", 0))
+        write(wish["from"], wish["text"], wish.get("chat"), wish.get("age", 0), wish.get("voice"), wish.get("size"))
         self.send_json(200, {})
 
     def do_GET(self):
