@@ -18,7 +18,9 @@
 #     WEBUI_SECRET_KEY          signs the sessions
 #     WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD, WEBUI_ADMIN_NAME
 #                               the admin account that the first boot creates
-#   Optional for the app: PORT (default 8080) and whatever else it understands.
+#   Optional for the app: PORT (default 8080) and whatever else it understands, such as
+#     AUDIO_STT_MODEL           none (default): the page has neither microphone nor voice mode.
+#                               Anything else: it has both, and the agent turns speech into text.
 #   For the tailnet, none of it visible to the app:
 #     TS_HOSTNAME               required: machine name, the first label of WEBUI_URL's host
 #     TS_AUTHKEY                auth key (tskey-auth-...), which carries the node's tag; with
@@ -255,6 +257,8 @@ start_app() {
   for name in "${!TS_@}"; do unset "$name"; done
   DEFAULT_PROMPT_SUGGESTIONS=$(<"$SUGGESTIONS")
   export DEFAULT_PROMPT_SUGGESTIONS
+  [[ ${AUDIO_STT_MODEL:-none} == none ]] ||
+    export AUDIO_STT_ENGINE=openai USER_PERMISSIONS_CHAT_STT=true USER_PERMISSIONS_CHAT_CALL=true
   chown "root:$APP_ID" "$DATA_DIR"
   chmod 1770 "$DATA_DIR"
   find "$DATA_DIR" -mindepth 1 -path "$STATE_DIR" -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +

@@ -21,6 +21,7 @@ HOOKS = {
     "names": ("routers/openai.py", "open_webui.routers.openai", "get_all_models_responses"),
     "scans": ("utils/middleware.py", "open_webui.utils.middleware", "chat_completion_files_handler"),
     "uploads": ("routers/files.py", "open_webui.routers.files", "index_file"),
+    "voice": ("routers/audio/__init__.py", "open_webui.routers.audio", "_transcribe_openai"),
 }
 
 

@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect, createNetwork, logOf, output, start } from "../harness/docker.ts";
-import { Laptop, type Walked } from "../harness/laptop.ts";
+import { Laptop, type PhoneWalk, type Walked } from "../harness/laptop.ts";
 import { Testbed, words, type Session } from "../harness/testbed.ts";
+import { fare, recordings, say } from "../harness/voice.ts";
 
 /** Rows of the tables in docs/page.md: the place, its controls, who has them, what they are. */
 const sections = readFileSync("docs/page.md", "utf8").split(/^## /m).slice(1);
@@ -103,6 +104,66 @@ test("Open WebUI fetches no address that somebody gives it, public or private", 
         }
     }
     expect(await asked()).toBe(2);
+});
+
+describe("a voice", () => {
+    /** A sentence, and enough silence behind it for voice mode to take it for the end. */
+    const speech = () => say(testbed, "wav", "The colour of the boat is turquoise.", 0, 6);
+    const walk = async (more: Partial<PhoneWalk> = {}) => {
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
+        return laptop.walkOnPhone({ url: testbed.url, email, password, ...more }, await speech());
+    };
+    const cached = () => output(testbed.running("open-webui"), "sh", "-c", "find /app/backend/data/cache/audio -type f; grep -rl OpusHead /tmp || true");
+
+    test("what is dictated stands in the message, a call is talked, and the browser speaks; no recording stays", { timeout: 300_000 }, async () => {
+        await fare(testbed);
+        const walked = await walk({ call: true });
+        expect(walked.dictated).toMatch(/^Words of [2-5] seconds$/);
+        expect(walked).toMatchObject({
+            answer: expect.stringContaining(`Echo: ${walked.dictated}`) as string,
+            aloud: expect.stringContaining(walked.dictated) as string,
+            call: { said: expect.stringMatching(/^Words of \d+ seconds/) as string, spoken: expect.stringMatching(/Words of \d+ seconds/) as string },
+        });
+        for (const { format, model } of await recordings(testbed))
+            expect({ format, model }).toEqual({ format: "webm", model: "openai/whisper-large-v3-turbo" });
+        expect(await cached()).toBe("");
+    });
+
+    test("an audio file that is uploaded becomes text, and stays", async () => {
+        await fare(testbed);
+        const form = { file: { name: "note.mp3", content: await say(testbed, "mp3", "The colour of the boat is turquoise.") } };
+        const { body } = await testbed.webui("POST", "/api/v1/files/", { bearer: admin.token, form });
+        const { id } = body as { id: string };
+        const uploaded = async () => (await testbed.webui("GET", `/api/v1/files/${id}`, { bearer: admin.token })).body;
+        await expect
+            .poll(uploaded, { timeout: 30_000 })
+            .toMatchObject({ data: { status: "completed", content: expect.stringMatching(/^Words of \d seconds$/) as string } });
+        expect((await testbed.webui("GET", `/api/v1/files/${id}/content`, { bearer: admin.token })).status).toBe(200);
+    });
+
+    test("why there is no text is said once, in one sentence, and OpenRouter is asked once", async () => {
+        await fare(testbed, { status: 402 });
+        expect(await walk()).toEqual({
+            dictated: "",
+            refused: expect.stringMatching(/^OpenRouter refuses: the credit is used up.*settings\/credits\.$/) as string,
+        });
+        expect(await recordings(testbed)).toHaveLength(1);
+        expect(await cached()).toBe("");
+    });
+
+    test("with voiceModel none nobody sees a microphone or voice mode, an admin neither, and the API refuses", { timeout: 300_000 }, async () => {
+        await testbed.configure({ voiceModel: "none" });
+        await testbed.redeploy("open-webui");
+        await expect(walk()).rejects.toThrow(/Dictating failed/);
+        const style = await laptop.fetch(`${testbed.url}/static/custom.css`);
+        expect(style.body).toContain("#voice-input-button");
+        const { status, body } = await testbed.webui("POST", "/api/v1/audio/transcriptions", {
+            bearer: (await testbed.signIn()).token,
+            form: { file: { name: "recording.webm", content: await say(testbed, "webm", "Hello") } },
+        });
+        expect({ status, body }).toEqual({ status: 404, body: { detail: expect.stringMatching(/voiceModel/) as string } });
+        await testbed.configure();
+    });
 });
 
 test("the name that people read is the owner's, and the id that chats refer to stays", async () => {

@@ -9,6 +9,8 @@ const tailnet = ["--proxy", `socks5h://127.0.0.1:${proxyPort}`];
 const authorities = "/ca/bundle.pem";
 const screenshot = "/tmp/page.png";
 const phone = "/tmp/phone.png";
+const phoneFolder = "/tmp/phone";
+const speech = "/tmp/speech.wav";
 
 interface Delta {
     choices: { delta: { content?: string } }[];
@@ -82,6 +84,33 @@ export interface Walked {
     /** Of a chat with a wide table, in pixels: widths, how far the table scrolls, and where the input ends. */
     measures: { page: number; table: number; shown: number; scrolled: number; input: number };
 }
+
+/** What a new user does on a phone, see test/stand-ins/laptop/phone.py. */
+export interface PhoneWalk {
+    url: string;
+    email: string;
+    password: string;
+    /** Answered with a table. */
+    table?: string;
+    /** Words by which the first chat is found again. */
+    search?: string;
+    /** Whether to talk in voice mode, too. */
+    call?: boolean;
+}
+
+/** What came of it; nothing but a reason if the page refuses what was dictated. */
+export type PhoneWalked =
+    | { dictated: ""; refused: string }
+    | {
+          dictated: string;
+          refused: "";
+          answer: string;
+          /** What the browser was asked to speak. */
+          aloud: string;
+          table: { rows: string[][]; fits: boolean } | null;
+          found: string | null;
+          call: { said: string; spoken: string } | null;
+      };
 
 export interface Fetched {
     /** 0 when there was no answer that can be trusted. */
@@ -187,6 +216,20 @@ export class Laptop {
     /** Lists what a person can press. */
     async walk(walk: Walk): Promise<Walked> {
         return JSON.parse(await outputOf(this.container, ["python3", "/controls.py"], JSON.stringify(walk))) as Walked;
+    }
+
+    /** Does on a phone what a new user does first. The microphone hears `heard`, a WAV in base64. */
+    async walkOnPhone(walk: PhoneWalk, heard: string): Promise<PhoneWalked> {
+        await outputOf(this.container, ["sh", "-c", `mkdir -p ${phoneFolder}; base64 -d >${speech}`], heard);
+        const order = { ...walk, speech, screenshots: phoneFolder };
+        return JSON.parse(await outputOf(this.container, ["python3", "/phone.py"], JSON.stringify(order))) as PhoneWalked;
+    }
+
+    /** What the phone showed on that walk, as PNG by name. */
+    async phoneScreenshots(): Promise<Record<string, Buffer>> {
+        const names = (await output(this.container, "ls", phoneFolder)).trim().split("\n");
+        const pictures = names.map(async (name) => [name, Buffer.from(await output(this.container, "base64", `${phoneFolder}/${name}`), "base64")] as const);
+        return Object.fromEntries(await Promise.all(pictures));
     }
 
     /** Holds chats, all at once; gives for each whether its answer was complete, and the seconds until its first word. */

@@ -278,9 +278,10 @@ def fail(visit: Visit, error: Exception, order: dict) -> dict:
     return {"error": f"{visit.step} failed: {first}.".replace(order["password"], "***"), "screenshot": path}
 
 
-def open_browser(playwright: Playwright, viewport: dict) -> Page:
-    """The one page of a browser with a fresh profile, whose way is the tailnet."""
-    browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS, proxy={"server": PROXY})
+def open_browser(playwright: Playwright, viewport: dict, speech: str | None = None) -> Page:
+    """The one page of a browser with a fresh profile, whose way is the tailnet. A microphone, which may be used, hears a WAV if there is one."""
+    hearing = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={speech}"] if speech else []
+    browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS + hearing, proxy={"server": PROXY})
     page = browser.new_page(viewport=viewport, color_scheme="light", locale="en-US")
     page.set_default_timeout(TIMEOUT)
     return page

@@ -1,0 +1,92 @@
+"""Has what people say become text at Hermes, and keeps none of it.
+
+Open WebUI 0.12.4 can ask any service that transcribes as OpenAI does, and so Hermes (AUDIO_STT_ENGINE, which entrypoint.sh sets). But it
+keeps each recording and its text for ever, asks a second time when it was refused, and puts words of its own before the reason. All of that
+is replaced. A recording of any size it would have in memory; here its size is looked at first. An audio file that somebody uploads
+to a chat becomes text in the same way.
+
+Without a voice Open WebUI shows an admin the buttons all the same. Here the page's style hides them.
+
+Hooked into open_webui/routers/audio/__init__.py by hooks.py.
+"""
+
+import os
+from pathlib import Path
+
+import aiohttp
+from fastapi import Depends, File, Form, HTTPException, Request, UploadFile
+from open_webui.config import CACHE_DIR
+from open_webui.env import STATIC_DIR
+from open_webui.private.hooks import expected
+from open_webui.utils.auth import get_verified_user
+
+# In bytes; the same as Hermes' (hermes/private_hermes/voice.py), which says the other limits.
+LIMIT = 9_000_000
+# In seconds; Hermes waits for OpenRouter for 45, and some recordings wait for others.
+PATIENCE = 300
+RECORDINGS = Path(CACHE_DIR) / "audio" / "transcriptions"
+TOO_LARGE = f"The recording is over {LIMIT // 1_000_000} MB. Make a shorter one."
+OFF = "Nothing turns speech into text here. The owner of this deployment may switch it on by the setting voiceModel."
+OUT_OF_REACH = "The agent can't be reached at the moment, so nothing turns speech into text. Try again in a minute."
+
+# Microphone and voice mode of the message's line.
+HIDDEN = """
+#voice-input-button,
+#message-input-container button.bg-black:not([id]) {
+  display: none !important;
+}
+"""
+
+# The parameters of what is replaced.
+TRANSCRIBE = ["request", "file_path", "filename", "languages", "file_dir", "id", "user"]
+ROUTE = ["request", "file", "language", "user"]
+
+
+def install(audio):
+    """Replaces what asks for a text, and the page's route to it, in open_webui/routers/audio/__init__.py, given as its namespace."""
+    expected(audio["_transcribe_openai"], TRANSCRIBE)
+    transcription = expected(audio["transcription"], ROUTE)
+
+    async def transcribe(request, file_path, filename, languages, file_dir, id, user=None):
+        form = aiohttp.FormData()
+        if language := next(filter(None, languages), None):
+            form.add_field("language", language)
+        url, headers = f"{os.environ['OPENAI_API_BASE_URL']}/audio/transcriptions", {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
+        try:
+            with open(file_path, "rb") as file:
+                form.add_field("file", file, filename=filename)
+                session = await audio["get_session"]()
+                async with session.post(url, data=form, headers=headers, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as answer:
+                    said = await answer.json()
+            if answer.status == 200:
+                return {"text": said["text"]}
+            status, reason = answer.status, said["error"]["message"]
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+            status, reason = 502, OUT_OF_REACH
+        finally:
+            # An upload stays, as any other.
+            if Path(file_path).parent == RECORDINGS:
+                Path(file_path).unlink(missing_ok=True)
+        raise HTTPException(status, reason)
+
+    async def refuse(*arguments):
+        raise HTTPException(404, OFF)
+
+    audio["_transcribe_openai"], audio["_transcribe_whisper"] = transcribe, refuse
+
+    async def limited(request: Request, file: UploadFile = File(...), language: str | None = Form(None), user=Depends(get_verified_user)):
+        if file.size > LIMIT:
+            raise HTTPException(413, TOO_LARGE)
+        return await transcription(request, file, language, user)
+
+    # What a crash has left.
+    for recording in RECORDINGS.glob("*"):
+        recording.unlink()
+    if os.environ.get("AUDIO_STT_ENGINE") != "openai":
+        # Open WebUI puts the file there anew at each start.
+        with open(STATIC_DIR / "custom.css", "a") as style:
+            style.write(HIDDEN)
+
+    [old] = [route for route in audio["router"].routes if route.path == "/transcriptions"]
+    audio["router"].routes.remove(old)
+    audio["router"].add_api_route("/transcriptions", limited, methods=["POST"])
