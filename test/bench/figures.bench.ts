@@ -11,6 +11,7 @@ import { Person } from "../harness/person.ts";
 import { serviceNames } from "../harness/settings.ts";
 import { type Asked, type Message, Testbed } from "../harness/testbed.ts";
 import { Uploads } from "../harness/uploads.ts";
+import { say } from "../harness/voice.ts";
 
 const MB = 1024 * 1024;
 const rows: { figure: string; measured: string; expected: string; ratio: string }[] = [];
@@ -133,6 +134,10 @@ test("memory under chats over the tailnet, each service on its plan", async () =
             record(`${name} on ${testbed.plan(name)}, ${chats} chats at once`, needed[index], Math.floor((memoryMb * 2) / 3), "MB");
         }
     }
+    const content = await say(testbed, "wav", "So it went on and on.", 90);
+    const speak = () => testbed.webui("POST", "/api/v1/audio/transcriptions", { bearer: token, form: { file: { name: "recording.wav", content } } });
+    const hearing = await peaks([hermes, openWebUi], Promise.all(Array.from({ length: 8 }, speak)));
+    for (const [index, name] of serviceNames.entries()) record(`${name}, then 8 recordings of 9 MB at once`, hearing[index], 341, "MB");
 });
 
 test("the disks after a year of 10,000 messages of 1 KB and 500 documents with 500 KB of text each", async () => {

@@ -10,7 +10,7 @@ import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addressOf, engine, handleOf, output, repository } from "../harness/docker.ts";
 import { Exa } from "../harness/exa.ts";
-import { Laptop, type Visited } from "../harness/laptop.ts";
+import { Laptop, type PhoneWalked, type Visited } from "../harness/laptop.ts";
 import { needs, told, type Need } from "../harness/memory.ts";
 import { sizeOfJpeg } from "../harness/picture.ts";
 import { Telegram } from "../harness/telegram.ts";
@@ -20,6 +20,7 @@ import { Deployment } from "../harness/deployment.ts";
 import { cliVersion } from "../harness/pulumi.ts";
 import { howToOpen, keep, realServices } from "../harness/options.ts";
 import { VerifyUser } from "../harness/verify-user.ts";
+import { recordings, say } from "../harness/voice.ts";
 
 const cli = await cliVersion();
 
@@ -332,6 +333,50 @@ describe("On Telegram", () => {
         expect([...inflateSync(png.subarray(png.indexOf("IDAT") + 4))]).toEqual([0, ...chart.slice(2, 11), 0, ...chart.slice(11)]);
         expect(document).toEqual({ kind: "document", name: "Zahlen_1.csv", content: Buffer.from(table).toString("base64") });
         await annotate("in the stand-in of Telegram");
+    });
+});
+
+describe("On a phone", () => {
+    const table = "Who has boats?\n\n| Person | Boats |\n| --- | --- |\n| Ada | 2 |\n";
+    let walked: PhoneWalked | undefined;
+
+    test("sign in, dictate a message and send it, read a table, find the chat again", async ({ skip, annotate }) => {
+        skip(realServices !== undefined, "only the stand-in of OpenRouter answers with a table that it was sent");
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
+        const speech = await say(testbed, "wav", "The colour of the boat is turquoise, and so is the sea behind it.");
+        walked = await laptop.walkOnPhone({ url: testbed.url, email, password, table, search: "Words of" }, speech);
+        const { dictated } = walked;
+        expect(dictated).toMatch(/^Words of \d seconds$/);
+        expect(walked).toMatchObject({
+            answer: expect.stringContaining(`Echo: ${dictated}`) as string,
+            table: {
+                rows: [
+                    ["Person", "Boats"],
+                    ["Ada", "2"],
+                ],
+                fits: true,
+            },
+            found: expect.stringContaining(dictated) as string,
+        });
+        const folder = `${repository}test/.reports`;
+        for (const [name, picture] of Object.entries(await laptop.phoneScreenshots())) writeFileSync(`${folder}/${name}`, picture);
+        await annotate(`screenshots: phone-dictated.png, phone-table.png and phone-search.png in ${relative(process.cwd(), folder)}`);
+    });
+
+    test("what was dictated went to OpenRouter as it was recorded, with the gateway's key, and no recording is left", async ({ skip, annotate }) => {
+        skip(!walked, "nothing was dictated");
+        const [{ authorization, format, model, seconds }, ...more] = await recordings(testbed);
+        expect(more).toEqual([]);
+        expect({ authorization, format, model }).toEqual({
+            authorization: `Bearer ${testbed.environment("hermes").OPENROUTER_API_KEY}`,
+            format: "webm",
+            model: testbed.environment("hermes").VOICE_MODEL,
+        });
+        const left = await Promise.all(
+            [hermes, openWebUi].map((each) => output(each, "sh", "-c", "grep -rla OpusHead /opt/data /app/backend/data /tmp 2>/dev/null || true")),
+        );
+        expect(left).toEqual(["", ""]);
+        await annotate(`${seconds.toFixed(1)} s of speech that a synthesizer has spoken into the browser's microphone, decoded by the stand-in of OpenRouter`);
     });
 });
 

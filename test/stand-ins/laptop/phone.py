@@ -80,6 +80,7 @@ class Phone(Visit):
         self.write(message, typed=False)
         self.step = "Reading the table"
         table = self.page.locator(".chat-assistant table")
+        table.wait_for()
         rows = [[text.strip() for text in row.locator("th, td").all_text_contents()] for row in table.locator("tr").all()]
         self.shoot("phone-table")
         return {"rows": rows, "fits": table.evaluate(FITS)}
@@ -88,13 +89,14 @@ class Phone(Visit):
         self.step = "Finding the first chat again"
         self.page.locator("#sidebar-toggle-button").click()
         self.page.locator("#sidebar-search-button").click()
-        self.page.get_by_placeholder("Search your workspace").fill(words)
-        result = self.page.locator("[id^=search-result]").first
+        self.page.get_by_role("combobox", name="Search your workspace").fill(words)
+        result = self.page.locator("[id^=search-result]", has_text=words).first
         result.wait_for()
         self.shoot("phone-search")
         result.click()
-        self.page.locator(".chat-user").wait_for()
-        return self.page.locator(".chat-user").first.inner_text().strip()
+        said = self.page.locator(".chat-user", has_text=words)
+        said.wait_for()
+        return said.inner_text().strip()
 
     def call(self) -> dict:
         self.open_chat()
