@@ -1,4 +1,5 @@
 /** What Pulumi's engine, the providers and BuildKit make of the program: `pulumi up` to `pulumi destroy`, at a stand-in of Render. */
+import { randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
@@ -117,6 +118,8 @@ describe("The engine, from nothing", () => {
     test("`pulumi up` creates everything, and the page answers over the tailnet", async ({ annotate }) => {
         expect(await deployment.up()).toEqual({ create: 10 });
         expect(statuses()).toEqual(["live", "live"]);
+        const { notifications } = deployment.render.workspace;
+        expect(serviceNames.map((name) => notifications.get(deployment.service(name).id))).toEqual(["failure", "failure"]);
         expect((await laptop.fetch(testbed.url)).status).toBe(200);
         expect(await chat("Who made you?")).toBe("Echo: Who made you?");
         expect((await deployment.pulumi.must("stack", "output", "openWebUiTailnetUrl")).trim()).toBe(testbed.url);
@@ -244,6 +247,22 @@ describe("A change", () => {
         await testbed.forgetCalls();
         await chat("On a new key?");
         expect((await testbed.calls()).map(({ authorization }) => authorization)).toEqual([`Bearer ${openrouterApiKey}`]);
+    });
+
+    const exaApiKey = randomUUID();
+    test.for<[what: string, settings: Record<string, string>, variables: Partial<Record<ServiceName, Record<string, string>>>]>([
+        ["exaApiKey and sandboxPackages", { exaApiKey, sandboxPackages: "pandas" }, { hermes: { EXA_API_KEY: exaApiKey, SANDBOX_PACKAGES: "pandas" } }],
+        ["agentName", { agentName: "Ada" }, { "open-webui": { AGENT_NAME: "Ada" } }],
+        ["uploadLimitMb", { uploadLimitMb: "5" }, { hermes: { FILE_LIMIT_MB: "5" }, "open-webui": { RAG_FILE_MAX_SIZE: "5" } }],
+    ])("of %s updates the services that use it, in place, and no other; no value of it is in the state", async ([, settings, variables]) => {
+        const names = serviceNames.filter((name) => variables[name]);
+        await deployment.set(settings);
+        expect(await deployment.up()).toEqual({ same: 10 - names.length, update: names.length });
+        expect(deployment.writes().toSorted()).toEqual(names.flatMap(updateOf).toSorted());
+        for (const name of names) expect(testbed.environment(name)).toMatchObject(variables[name] ?? {});
+        expect(statuses()).toEqual(["live", "live"]);
+        const exported = await deployment.pulumi.must("stack", "export");
+        expect(Object.values(settings).filter((value) => exported.includes(`"${value}"`))).toEqual([]);
     });
 });
 
