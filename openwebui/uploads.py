@@ -6,6 +6,8 @@ the sentence stands in the place of the file's text, too, and the model can say 
 
 Open WebUI has a whole upload in memory to write it to the disk. Here a file costs this process no memory but for its text.
 
+Open WebUI tells whoever deletes a file that it couldn't be deleted, because the slim image has no index to delete it from as well. It is gone by then.
+
 Hooked into open_webui/routers/files.py by hooks.py.
 """
 
@@ -34,6 +36,7 @@ UNAVAILABLE = "{name} can't be read at the moment. Wait a minute, and upload it 
 LOAD = ["self", "filename", "file_content_type", "file_path"]
 INDEX = ["request", "form_data", "user", "db"]
 STORE = ["file", "filename", "tags"]
+DELETE = ["self", "collection_name", "ids", "filter"]
 
 
 class Unreadable(Exception):
@@ -77,10 +80,18 @@ def store(file, filename, tags):
         raise
 
 
+class NoIndex:
+    """In the place of the client of a vector store (open_webui/retrieval/vector/async_client.py)."""
+
+    async def delete(self, collection_name, ids=None, filter=None):
+        """Has nothing to delete."""
+
+
 def install(router):
-    """Replaces what keeps a file, what reads it and what calls that, in open_webui/routers/files.py, given as its namespace; raises when it isn't what it was."""
+    """Replaces what keeps a file, what reads it, what calls that and where it is indexed, in open_webui/routers/files.py, given as its namespace; raises when it isn't what it was."""
     expected(LocalStorageProvider.upload_file, STORE)
     expected(Loader.load, LOAD)
+    expected(type(router["ASYNC_VECTOR_DB_CLIENT"]).delete, DELETE)
     index = expected(router["index_file"], INDEX)
 
     async def index_file(request, form_data, user, db):
@@ -94,3 +105,4 @@ def install(router):
     LocalStorageProvider.upload_file = staticmethod(store)
     Loader.load = load
     router["index_file"] = index_file
+    router["ASYNC_VECTOR_DB_CLIENT"] = NoIndex()

@@ -29,6 +29,9 @@ const problems: [name: string, says: RegExp][] = [
     ["program.exe", /^program\.exe is of a kind that can't be read.*PDF, DOCX/],
 ];
 
+/** How many files there are of an upload. */
+const kept = async (id: string) => Number(await output(testbed.running("open-webui"), "sh", "-c", `ls /app/backend/data/uploads | grep -c ${id} || true`));
+
 describe("the text of a document", () => {
     beforeEach(() => testbed.forgetCalls());
 
@@ -105,11 +108,18 @@ print(json.dumps([[one.width, one.height, *colours(one)] for one in pictures]))`
 
     test("leaves no page behind when it goes, as an old upload does that no chat names", async () => {
         const { id } = await uploads.upload("scan.pdf");
-        const kept = () => output(testbed.running("open-webui"), "sh", "-c", `ls /app/backend/data/uploads | grep -c ${id} || true`);
-        expect((await kept()).trim()).toBe("3");
+        expect(await kept(id)).toBe(3);
         const old = `import sqlite3; db = sqlite3.connect("/app/backend/data/webui.db", timeout=30); db.execute("update file set created_at = 1 where id = '${id}'"); db.commit()`;
         await output(testbed.running("open-webui"), "python3", "-c", old);
-        await expect.poll(async () => (await kept()).trim(), { timeout: 30_000 }).toBe("0");
+        await expect.poll(() => kept(id), { timeout: 30_000 }).toBe(0);
+    });
+
+    test("is deleted by whoever has uploaded it, and the page hears that it is gone", async () => {
+        const { id } = await uploads.upload("scan.pdf");
+        const path = `/api/v1/files/${id}`;
+        expect(await testbed.webui("DELETE", path, { bearer: token })).toMatchObject({ status: 200 });
+        expect(await testbed.webui("GET", path, { bearer: token })).toMatchObject({ status: 404 });
+        await expect.poll(() => kept(id), { timeout: 30_000 }).toBe(0);
     });
 });
 
