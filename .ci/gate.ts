@@ -99,7 +99,7 @@ const endEngine = await ensureEngine().catch((error: unknown) => {
     failures.push(error instanceof Error ? error.message : String(error));
 });
 if (endEngine) {
-    failures.push(...(await run("bases", 15, ".ci/bases/build.sh")));
+    failures.push(...(await run("bases", 20, ".ci/bases/build.sh")));
     await Promise.all([test("containers", 35, "containers", "run", "test:containers"), test("rehearsal", 35, "rehearsal", "run", "rehearse", "--", ...beside)]);
     await test("rehearsal, alone", 30, "rehearsal", "run", "rehearse", "--", ...alone);
     await endEngine();
