@@ -1,8 +1,8 @@
 import { isIPv4 } from "node:net";
 // By themselves: all of the SDK takes half a second to load, for which the commands in ops/ would wait, too.
 import { Config } from "@pulumi/pulumi/config.js";
-import { RunError } from "@pulumi/pulumi/errors.js";
 import * as runtime from "@pulumi/pulumi/runtime/config.js";
+import { mistake } from "./mistake.ts";
 
 /** What the machine that publishes the page is tagged with. openwebui/entrypoint.sh has it as TAG, and starts with no other. */
 export const tailnetTag = "tag:hermes";
@@ -347,15 +347,13 @@ export type Settings = ReturnType<typeof inspectSettings>["settings"];
  * Reads and checks the whole configuration. Secrets come back as plain strings: wrap each in `pulumi.secret` where it
  * is used.
  *
- * Throws one `RunError`, which the CLI prints without a stack trace, with a line for each wrong setting. Called
- * before the first resource, so a bad value costs nothing. No secret's value is ever part of the message.
+ * Throws one mistake, with a line for each wrong setting. Called before the first resource, so a bad value costs nothing. No
+ * secret's value is ever part of the message.
  */
 export function readSettings(): Settings {
     const { settings, complaints } = inspectSettings(new Config());
     if (complaints.length > 0) {
-        throw new RunError(
-            ["The configuration can't be used; nothing was created or changed.", ...complaints.map(({ sentence }) => `  - ${sentence}`)].join("\n"),
-        );
+        throw mistake(["The configuration can't be used; nothing was created or changed.", ...complaints.map(({ sentence }) => `  - ${sentence}`)].join("\n"));
     }
     return settings;
 }

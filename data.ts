@@ -1,6 +1,7 @@
 /** Keeps the services where they stand, with their disks, which live and die with them. */
 import * as pulumi from "@pulumi/pulumi";
 import type * as render from "@pulumi/render";
+import { mistake } from "./mistake.ts";
 
 /** What goes with a disk, as the end of a sentence. */
 const loss = "with every chat, account and memory on them";
@@ -26,8 +27,7 @@ export function refuseMove(services: Record<string, render.PrivateService>, rend
     const regions = Object.fromEntries(Object.entries(services).map(([name, { region }]) => [name, region]));
     void pulumi.output(regions).apply((known) => {
         const reason = moveRefusal(known, renderRegion);
-        // A logged error alone doesn't end `up`, and of one that is thrown here Pulumi would print the stack, if it had one.
-        if (reason) throw Object.assign(new pulumi.RunError(reason), { stack: undefined });
+        if (reason) throw mistake(reason); // A logged error alone doesn't end `up`.
     });
 }
 
@@ -68,7 +68,7 @@ export const keepDisk = () =>
         "keep-disk",
         ({ name, oldOutputs, newInputs }) => {
             const reason = diskRefusal(name, oldOutputs, newInputs);
-            if (reason) throw new pulumi.RunError(reason);
+            if (reason) throw mistake(reason);
         },
         { onDryRun: true },
     );

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { mistake } from "./mistake.ts";
 
 /**
  * The Render types that a stack may contain: nothing outside reaches them, and they send nothing outside. It is a list
@@ -26,7 +27,7 @@ export function refusal(type: string): string | undefined {
 export function refusePublicResources(): void {
     pulumi.runtime.registerStackTransformation(({ type, name }) => {
         const reason = refusal(type);
-        if (reason) throw new pulumi.RunError(`${name}: ${reason}`);
+        if (reason) throw mistake(`${name}: ${reason}`);
         return undefined;
     });
 }

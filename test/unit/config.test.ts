@@ -10,6 +10,7 @@ import { declaredSettings, requiredSettings, secretSettings } from "../harness/s
 async function complaints(overrides: Record<string, string | undefined>, plainText: string[] = []): Promise<Record<string, string>> {
     const { failure, resources, secrets } = await tryProgram(overrides, { plainText });
     expect(failure, "the program didn't refuse").toBeInstanceOf(pulumi.RunError);
+    expect(failure, "Pulumi would format the stack").toHaveProperty("stack", undefined);
     expect(resources, "something was declared in spite of it").toEqual([]);
     const { message } = failure as Error;
     for (const secret of secrets.map((value) => value.trim()).filter((value) => value !== "")) expect(message).not.toContain(secret);

@@ -457,6 +457,7 @@ describe("the guard", () => {
             const { failure } = await tryProgram({}, { also: () => new Type("intruder", {}, { id: "some-id" }) });
             expect(failure).toBeInstanceOf(pulumi.RunError);
             expect((failure as Error).message).toMatch(new RegExp(`^intruder: render\\.${name} is refused because`));
+            expect(failure).toHaveProperty("stack", undefined);
         },
     );
 
