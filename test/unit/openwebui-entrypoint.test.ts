@@ -579,6 +579,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             box.standIn("sleep", "exec /bin/sleep 0.05"); // it looks every half a minute
             const exit = box.start();
             await box.until("app started");
+            await box.until("extractor started");
             box.write("status.json", needsLogin);
             expect(await exit).toBe(1);
             expect(box.output).toMatch(/login has expired or was removed .* next start logs in with TS_AUTHKEY/);
@@ -600,6 +601,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test.for(["SIGTERM", "SIGINT"] as const)("%s stops the app first, then tailscaled, with code 0", async (signal, { box }) => {
             const exit = box.start();
             await box.until("app started");
+            await box.until("extractor started");
             box.process?.kill(signal);
             expect(await exit).toBe(0);
             expect(box.events().slice(-3)).toEqual(["app stopped", "extractor stopped", "tailscaled stopped"]);
@@ -623,6 +625,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             box.standIn("app", longRunning("app").replace("'echo app stopped", "'sleep 1; echo app stopped"));
             const exit = box.start();
             await box.until("app started");
+            await box.until("extractor started");
             box.process?.kill("SIGTERM");
             expect(await exit).toBe(0);
             expect(box.events().slice(-3)).toEqual(["app stopped", "extractor stopped", "tailscaled stopped"]);
