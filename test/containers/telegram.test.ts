@@ -349,7 +349,7 @@ describe("a restart", () => {
         await expectAnsweredOnce(owner, known);
         const before = (await telegram.texts(owner)).length;
         await telegram.write(partner, running);
-        await expect.poll(() => testbed.asked(running), { timeout: 20_000 }).toHaveLength(1);
+        await expect.poll(() => testbed.asked(running), { timeout: 60_000 }).toHaveLength(1);
         const stopped = testbed.stop("hermes");
         await expectSaid(partner, "will be interrupted");
         await telegram.write(owner, meanwhile);
@@ -367,7 +367,7 @@ describe("a restart", () => {
         await expectAnsweredOnce(owner, done);
         const [running, before] = [words("SLOW 5"), (await telegram.texts(owner)).length];
         await telegram.write(partner, running);
-        await expect.poll(() => testbed.asked(running), { timeout: 20_000 }).toHaveLength(1);
+        await expect.poll(() => testbed.asked(running), { timeout: 60_000 }).toHaveLength(1);
         await testbed.kill("hermes");
         await testbed.start("hermes");
         await expectSaid(partner, /^1 2 3 4 5/);
@@ -381,7 +381,7 @@ describe("a restart", () => {
         const fatal = words("SLOW 60");
         await telegram.write(partner, fatal);
         for (const times of [1, 2]) {
-            await expect.poll(() => testbed.asked(fatal), { timeout: 30_000 }).toHaveLength(times);
+            await expect.poll(() => testbed.asked(fatal), { timeout: 60_000 }).toHaveLength(times);
             await testbed.kill("hermes");
             await testbed.start("hermes");
         }
