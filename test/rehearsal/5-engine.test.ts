@@ -254,6 +254,7 @@ describe("A change", () => {
         ["exaApiKey and sandboxPackages", { exaApiKey, sandboxPackages: "pandas" }, { hermes: { EXA_API_KEY: exaApiKey, SANDBOX_PACKAGES: "pandas" } }],
         ["agentName", { agentName: "Ada" }, { "open-webui": { AGENT_NAME: "Ada" } }],
         ["uploadLimitMb", { uploadLimitMb: "5" }, { hermes: { FILE_LIMIT_MB: "5" }, "open-webui": { RAG_FILE_MAX_SIZE: "5" } }],
+        ["voiceModel", { voiceModel: "some/ears" }, { hermes: { VOICE_MODEL: "some/ears" }, "open-webui": { AUDIO_STT_MODEL: "some/ears" } }],
     ])("of %s updates the services that use it, in place, and no other; no value of it is in the state", async ([, settings, variables]) => {
         const names = serviceNames.filter((name) => variables[name]);
         await deployment.set(settings);
