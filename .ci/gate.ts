@@ -42,8 +42,10 @@ async function run(name: string, minutes: number, command: string, ...args: stri
     if (stop.signal.aborted) return [`${name} didn't begin`];
     const begin = performance.now();
     console.log(`gate: ${name} begins: ${[command, ...args].join(" ")}`);
+    // Each is a run of its own, or the first to end would remove the containers of the other.
+    const env = { ...process.env, PRIVATE_HERMES_RUN: undefined };
     // In a process group of its own, so that all that it starts can be ended with it.
-    const child = spawn(command, args, { cwd: repository, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { cwd: repository, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [child.stdout, child.stderr]) {
         createInterface(stream).on("line", (line) => {
             console.log(`${name} | ${line}`);
