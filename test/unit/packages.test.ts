@@ -16,5 +16,5 @@ test("`npm ci --omit=dev` installs all that the program and the commands for use
 test("no npm script needs a Unix shell", () => {
     // What cmd.exe takes, too: no quotes, variables, globs, pipes, and no program of a Unix. Scripts of npm's own are `node` and `npm`.
     const programs = Object.values(scripts).flatMap((script) => script.split(" && "));
-    expect(programs.filter((program) => !/^(node|npm run|vitest|oxlint|prettier)( [\w\s./:=%@-]*)?$/.test(program))).toEqual([]);
+    expect(programs.filter((program) => !/^(node|npm run|vitest|oxlint|oxfmt)( [\w\s./:=%@-]*)?$/.test(program))).toEqual([]);
 });
