@@ -1,4 +1,4 @@
-/** Exa and the web that it knows, in a testbed's private network. See test/stand-ins/internet/exa.py. */
+/** Exa and the web that it knows, in a testbed's private network. See test/stand-ins/internet/exa.ts. */
 import { PlayedHost } from "./internet.ts";
 import type { Testbed } from "./testbed.ts";
 
@@ -16,7 +16,7 @@ const host = "api.exa.ai";
 export class Exa extends PlayedHost {
     /** Starts it with one key. */
     static async open(testbed: Testbed, key: string): Promise<Exa> {
-        return new Exa(await this.play(testbed, host, "/exa.py", { EXA_API_KEY: key }), host);
+        return new Exa(await this.play(testbed, host, { EXA_API_KEY: key }), host);
     }
 
     async publish(...pages: Page[]): Promise<void> {

@@ -1,4 +1,4 @@
-/** A host of the internet that a program of test/stand-ins/internet/ plays in a testbed's private network. */
+/** A host of the internet that test/stand-ins/internet/play.ts plays in a testbed's private network. */
 import type { StartedTestContainer } from "testcontainers";
 import { start } from "./docker.ts";
 import { requestFrom, type Testbed } from "./testbed.ts";
@@ -12,19 +12,19 @@ export class PlayedHost {
         this.host = host;
     }
 
-    protected static play(testbed: Testbed, host: string, program: string, environment: Record<string, string>): Promise<StartedTestContainer> {
+    protected static play(testbed: Testbed, host: string, environment: Record<string, string>): Promise<StartedTestContainer> {
         return start({
             image: "internet",
             network: testbed.network,
             aliases: [host],
-            command: ["python3", "-u", program],
+            command: ["node", "/play/play.ts", host],
             environment,
             volumes: { [testbed.volume("ca")]: "/ca" },
             ready: /ready/,
         });
     }
 
-    /** Asks the program what it has seen, or tells it what to play. */
+    /** Asks the stand-in what it has seen, or tells it what to play. */
     protected async ask(method: string, path: string, body?: unknown): Promise<unknown> {
         const answer = await requestFrom(this.container, method, `http://127.0.0.1:8000${path}`, { body });
         if (answer.status !== 200) throw new Error(`The stand-in of ${this.host} answers ${answer.status} to ${method} ${path}`);

@@ -1,4 +1,4 @@
-/** Telegram and the people on it, in a testbed's private network. See test/stand-ins/internet/telegram.py. */
+/** Telegram and the people on it, in a testbed's private network. See test/stand-ins/internet/telegram.ts. */
 import { PlayedHost } from "./internet.ts";
 import type { Testbed } from "./testbed.ts";
 
@@ -13,7 +13,7 @@ const host = "api.telegram.org";
 export class Telegram extends PlayedHost {
     /** Starts it with one bot. */
     static async open(testbed: Testbed, botToken: string): Promise<Telegram> {
-        return new Telegram(await this.play(testbed, host, "/telegram.py", { TELEGRAM_BOT_TOKEN: botToken }), host);
+        return new Telegram(await this.play(testbed, host, { TELEGRAM_BOT_TOKEN: botToken }), host);
     }
 
     /** Writes to the bot as a person does, in private or in a group; or has done so many seconds ago. */

@@ -1,4 +1,4 @@
-/** Speech in a testbed, and OpenRouter's transcription of it. See test/stand-ins/internet/speech.py and openrouter.py. */
+/** Speech in a testbed, and OpenRouter's transcription of it. See test/stand-ins/internet/speech.py and openrouter.ts. */
 import { output } from "./docker.ts";
 import { requestFrom, type Testbed } from "./testbed.ts";
 

@@ -10,13 +10,16 @@
  * does not imitate: anything that these two commands don't ask, rate limits, expiry, the wording of refusals; of Modal it
  * plays the one call that begins a session, over plaintext HTTP/2, and of TLS nothing at all.
  *
- * What the container tests ask OpenRouter, Exa and Telegram is none of this (internet/): there it is chats, searches and messages,
- * here what a key is worth. In one they would share no line, and the unit tests would need more than Node.js.
+ * OpenRouter, Exa and Telegram are those of the container tests (internet/). Here they are asked what a key is worth.
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
+import type { Exa } from "./internet/exa.ts";
+import type { OpenRouter } from "./internet/openrouter.ts";
+import { Exchange, type Host } from "./internet/serving.ts";
+import type { Telegram } from "./internet/telegram.ts";
 
 /** What the services know. Tests change it. */
 export interface World {
@@ -26,22 +29,15 @@ export interface World {
     registry: { tokens: Record<string, string[]>; opaque: boolean; whole: boolean; star?: boolean };
     /** Tokens that are taken by HTTP Basic authentication. */
     basic: string[];
-    openRouter: Record<string, Record<string, unknown>>;
-    /** Answer to the question for credits; without one it takes management keys only. */
-    credits?: { total_credits: number; total_usage: number };
-    /** Status that Exa answers with, by key; 401 for any other. */
-    exa: Record<string, number>;
-    models: { id: string; supported_parameters: string[] }[];
-    /** Those that OpenRouter lists when it is asked for models that transcribe. */
-    voices?: { id: string; architecture: { input_modalities: string[]; output_modalities: string[] } }[];
+    openRouter: OpenRouter;
+    exa: Exa;
+    telegram: Telegram;
     /** Token secret by token id. */
     modal: Record<string, string>;
     /** gRPC status that Modal answers with, whoever asks. */
     modalSays?: number;
     /** Versions of its client that Modal has been asked with. */
     modalClients?: string[];
-    /** Name and users who have pressed Start, by a bot's token. */
-    telegram: Record<string, { username: string; users: string[] }>;
     /** Public addresses by host name. */
     dns: Record<string, string[]>;
     /** Status with which a host answers, whatever it is asked; 0 for one that can't be reached. */
@@ -86,29 +82,6 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
             ? json({})
             : { status: 401, headers: { "www-authenticate": 'Basic realm="https://europe-docker.pkg.dev"' } };
     },
-    "openrouter.ai": ({ openRouter, credits, models, voices }, request, { pathname, search }) => {
-        if (pathname === "/api/v1/models") return json({ data: search === "?output_modalities=transcription" ? voices : models });
-        const key = (openRouter as Partial<World["openRouter"]>)[bearer(request)];
-        if (!key) return refused;
-        if (pathname === "/api/v1/key") return json({ data: key });
-        if (pathname === "/api/v1/credits") return credits ? json({ data: credits }) : { status: 403, body: {} };
-        return undefined;
-    },
-    "api.exa.ai": ({ exa }, { method, headers }, { pathname }) => {
-        if (method !== "POST" || pathname !== "/contents") return undefined;
-        return { status: (exa as Partial<World["exa"]>)[String(headers["x-api-key"])] ?? 401, body: { results: [], statuses: [] } };
-    },
-    "api.telegram.org": ({ telegram }, _, { pathname, searchParams }) => {
-        const [, token, method] = /^\/bot([^/]+)\/(\w+)$/.exec(pathname) ?? [];
-        const bot = (telegram as Partial<World["telegram"]>)[token];
-        if (!bot) return { status: 401, body: { ok: false, error_code: 401, description: "Unauthorized" } };
-        if (method === "getMe") return json({ ok: true, result: { is_bot: true, username: bot.username } });
-        if (method !== "getChat") return undefined;
-        const id = searchParams.get("chat_id") ?? "";
-        return bot.users.includes(id)
-            ? json({ ok: true, result: { id: Number(id) } })
-            : { status: 400, body: { ok: false, description: "Bad Request: chat not found" } };
-    },
     "cloudflare-dns.com": ({ dns }, request, { pathname, searchParams }) => {
         const [name, type] = [searchParams.get("name") ?? "", searchParams.get("type")];
         if (pathname !== "/dns-query" || request.headers.accept !== "application/dns-json") return undefined;
@@ -118,6 +91,13 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
         const records = known.filter((address) => address.includes(":") === (type === "AAAA"));
         return json({ Status: 0, Answer: [{ name, type: 5, data: "alias." }, ...records.map((data) => ({ name, type: type === "AAAA" ? 28 : 1, data }))] });
     },
+};
+
+/** Those that have a stand-in of their own. */
+const played: Record<string, (world: World) => Host> = {
+    "openrouter.ai": ({ openRouter }) => openRouter,
+    "api.exa.ai": ({ exa }) => exa,
+    "api.telegram.org": ({ telegram }) => telegram,
 };
 
 /** What a token may do besides. */
@@ -156,13 +136,16 @@ export class Accounts {
         this.world = world;
         this.http = createServer((request, response) => {
             const [, host, ...path] = (request.url ?? "").split("/");
+            const url = new URL(`https://${host}/${path.join("/")}`);
             const failing = world.failing[host] as number | undefined;
-            const reply = failing
-                ? { status: failing, headers: { location: "https://elsewhere.example/" } }
-                : hosts[host](world, request, new URL(`https://${host}/${path.join("/")}`));
-            const { status: code, headers, body }: Reply = reply ?? { status: 404 };
             // The one question that isn't asked by GET.
             const allowed = request.method === (host === "api.exa.ai" ? "POST" : "GET");
+            if (host in played && allowed && !failing) {
+                void played[host](world).answer(new Exchange(request, response, url));
+                return;
+            }
+            const reply = failing ? { status: failing, headers: { location: "https://elsewhere.example/" } } : hosts[host](world, request, url);
+            const { status: code, headers, body }: Reply = reply ?? { status: 404 };
             response.writeHead(allowed ? code : 405, { "content-type": "application/json", ...headers });
             response.end(JSON.stringify(body ?? {}));
         });
@@ -221,7 +204,7 @@ export class Accounts {
     private answer(url: string, init?: RequestInit): Promise<Response> {
         const { protocol, host, pathname, search } = new URL(url);
         if (protocol === "http:") return this.fetch(url, init); // a stand-in of its own
-        if (!(host in hosts) || this.world.failing[host] === 0) return unknownHost(host);
+        if (!(host in hosts || host in played) || this.world.failing[host] === 0) return unknownHost(host);
         return this.fetch(`${this.url}/${host}${pathname}${search}`, init);
     }
 

@@ -11,6 +11,9 @@ import type { Line } from "../../ops/report.ts";
 import { Commands } from "../harness/commands.ts";
 import { idle } from "../harness/render-services.ts";
 import { Accounts, type World } from "../stand-ins/accounts.ts";
+import { Exa } from "../stand-ins/internet/exa.ts";
+import { OpenRouter } from "../stand-ins/internet/openrouter.ts";
+import { Telegram } from "../stand-ins/internet/telegram.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
 import { requiredSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -75,18 +78,20 @@ beforeEach(async () => {
         },
         registry: { tokens: { [settings.ghcrToken]: ["pull", "push"], [settings.ghcrPullToken]: ["pull"] }, opaque: false, whole: false },
         basic: [settings.ghcrToken],
-        openRouter: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, limit_reset: "monthly", is_free_tier: false } },
-        models: [
-            { id: "openai/gpt-5.5", supported_parameters: ["tools"] },
-            { id: "openai/no-tools", supported_parameters: [] },
-        ],
-        voices: [
-            { id: "openai/whisper-large-v3-turbo", architecture: { input_modalities: ["audio"], output_modalities: ["transcription"] } },
-            { id: "openai/tts", architecture: { input_modalities: ["text"], output_modalities: ["speech"] } },
-        ],
+        openRouter: new OpenRouter({
+            keys: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, limit_reset: "monthly", is_free_tier: false } },
+            models: [
+                { id: "openai/gpt-5.5", supported_parameters: ["tools"] },
+                { id: "openai/no-tools", supported_parameters: [] },
+            ],
+            voices: [
+                { id: "openai/whisper-large-v3-turbo", architecture: { input_modalities: ["audio"], output_modalities: ["transcription"] } },
+                { id: "openai/tts", architecture: { input_modalities: ["text"], output_modalities: ["speech"] } },
+            ],
+        }),
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
-        exa: { [exaKey]: 200 },
-        telegram: { [botToken]: { username: "my_hermes_bot", users: ["1001", "1002"] } },
+        exa: new Exa({ [exaKey]: 200 }),
+        telegram: new Telegram({ [botToken]: { username: "my_hermes_bot", users: ["1001", "1002"] } }),
         dns: {},
         failing: {},
     };
@@ -171,7 +176,7 @@ test("with everything in order each check has one line, and all that can be know
 
 test("without a voice no model for it is looked for", async () => {
     settings.voiceModel = "none";
-    world.voices = [];
+    world.openRouter.voices = [];
     stack();
     const { lines } = await run();
     expect(lines.map(({ check }) => check)).toEqual(names.filter((name) => name !== "Voice"));
@@ -193,7 +198,7 @@ test("the CLI is asked each question once, whatever number of checks needs the a
 });
 
 test("for people it prints a line for each, with a mark and the way out", async () => {
-    world.openRouter[settings.openrouterApiKey].limit = null;
+    world.openRouter.keys[settings.openrouterApiKey].limit = null;
     world.modal = {};
     world.failing["api.github.com"] = 0;
     const { code, printed } = await output(false);
@@ -453,7 +458,7 @@ const service = (name: string) =>
 describe("credentials", () => {
     beforeEach(withoutProcesses);
 
-    const openRouterKey = () => world.openRouter[settings.openrouterApiKey];
+    const openRouterKey = () => world.openRouter.keys[settings.openrouterApiKey];
     /** Puts a setting's value in the place of another one, for the program and for this test. */
     const set = (values: Record<string, string>) => {
         Object.assign(settings, values);
@@ -782,7 +787,7 @@ describe("credentials", () => {
         [
             "an OpenRouter key that isn't one",
             () => {
-                world.openRouter = {};
+                world.openRouter.keys = {};
             },
             "OpenRouter",
             "failure",
@@ -791,7 +796,7 @@ describe("credentials", () => {
         [
             "its limit then",
             () => {
-                world.openRouter = {};
+                world.openRouter.keys = {};
             },
             "Spending limit",
             "unchecked",
@@ -884,7 +889,7 @@ describe("credentials", () => {
         [
             "credit that is used up",
             () => {
-                world.credits = { total_credits: 10, total_usage: 10 };
+                world.openRouter.credits = { total_credits: 10, total_usage: 10 };
             },
             "Credit",
             "failure",
@@ -893,7 +898,7 @@ describe("credentials", () => {
         [
             "credit",
             () => {
-                world.credits = { total_credits: 10, total_usage: 2.5 };
+                world.openRouter.credits = { total_credits: 10, total_usage: 2.5 };
             },
             "Credit",
             "ok",
@@ -1004,7 +1009,7 @@ describe("credentials", () => {
             "one that Exa doesn't know",
             () => {
                 set({ exaApiKey: exaKey });
-                world.exa = {};
+                world.exa.keys = {};
             },
             "Exa",
             "failure",
@@ -1014,7 +1019,7 @@ describe("credentials", () => {
             "one without credit",
             () => {
                 set({ exaApiKey: exaKey });
-                world.exa[exaKey] = 402;
+                world.exa.keys[exaKey] = 402;
             },
             "Exa",
             "failure",
@@ -1024,7 +1029,7 @@ describe("credentials", () => {
             "one that may not read pages",
             () => {
                 set({ exaApiKey: exaKey });
-                world.exa[exaKey] = 403;
+                world.exa.keys[exaKey] = 403;
             },
             "Exa",
             "failure",
@@ -1034,7 +1039,7 @@ describe("credentials", () => {
             "Exa with too much to do",
             () => {
                 set({ exaApiKey: exaKey });
-                world.exa[exaKey] = 429;
+                world.exa.keys[exaKey] = 429;
             },
             "Exa",
             "unchecked",
@@ -1082,7 +1087,7 @@ describe("credentials", () => {
             "a bot's token that isn't one",
             () => {
                 set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
-                world.telegram = {};
+                world.telegram.bots = {};
             },
             "Telegram",
             "failure",
@@ -1092,7 +1097,7 @@ describe("credentials", () => {
             "such a token, and its users",
             () => {
                 set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
-                world.telegram = {};
+                world.telegram.bots = {};
             },
             "Telegram users",
             "unchecked",

@@ -6,6 +6,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Commands } from "../harness/commands.ts";
 import { idle } from "../harness/render-services.ts";
 import { Accounts, type World } from "../stand-ins/accounts.ts";
+import { Exa } from "../stand-ins/internet/exa.ts";
+import { OpenRouter } from "../stand-ins/internet/openrouter.ts";
+import { Telegram } from "../stand-ins/internet/telegram.ts";
 import { ctrlC, enter, Terminal } from "../harness/terminal.ts";
 import { requiredSettings, secretSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -65,11 +68,13 @@ beforeEach(async () => {
         github: { [settings.ghcrToken]: { login: "octo-cat", scopes: "write:packages" } },
         registry: { tokens: {}, opaque: false, whole: false },
         basic: [],
-        openRouter: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, is_free_tier: false } },
-        models: [{ id: "openai/gpt-5.5", supported_parameters: ["tools"] }],
+        openRouter: new OpenRouter({
+            keys: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, is_free_tier: false } },
+            models: [{ id: "openai/gpt-5.5" }],
+        }),
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
-        exa: {},
-        telegram: {},
+        exa: new Exa({}),
+        telegram: new Telegram({}),
         dns: {},
         failing: {},
     };

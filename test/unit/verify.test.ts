@@ -11,6 +11,9 @@ import { Commands } from "../harness/commands.ts";
 import { completion, makeCertificate, OpenWebUi } from "../stand-ins/open-webui.ts";
 import { deployServices, idle } from "../harness/render-services.ts";
 import { Accounts } from "../stand-ins/accounts.ts";
+import { Exa } from "../stand-ins/internet/exa.ts";
+import { OpenRouter } from "../stand-ins/internet/openrouter.ts";
+import { Telegram } from "../stand-ins/internet/telegram.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
 import { requiredSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -81,11 +84,10 @@ beforeEach(async () => {
         github: {},
         registry: { tokens: {}, opaque: false, whole: false },
         basic: [],
-        openRouter: {},
-        models: [],
+        openRouter: new OpenRouter(),
         modal: {},
-        exa: {},
-        telegram: {},
+        exa: new Exa({}),
+        telegram: new Telegram({}),
         dns: {},
         failing: {},
     });

@@ -8,7 +8,7 @@ Standard input, as JSON, one of
   {"url", "tokens": [...], "model", "chats": how many, "seconds": length of each answer}
   {"url", "tokens": [...], "uploads": how many, "megabytes": size of each}
 where the tokens are those of signed-in accounts, which take turns. The chats rely on a model that answers
-"SLOW <n>" with the words 1 to n, one a second (test/stand-ins/internet/openrouter.py).
+"SLOW <n>" with the words 1 to n, one a second (test/stand-ins/internet/openrouter.ts).
 
 Prints as JSON, in the order in which they were started, times in s since the message or the file was sent
   chats    [{"complete": whether every word came, "first": time of the first one or null, "total", "error"?}]

@@ -35,8 +35,10 @@ import math
 import os
 import ssl
 import subprocess
+import threading
 import time
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,7 +47,6 @@ from grpclib import GRPCError, Status
 from grpclib.server import Server
 from modal_proto import api_grpc, api_pb2, task_command_router_grpc
 from modal_proto import task_command_router_pb2 as router_pb2
-from serving import Handler, listen
 
 ROUTER = "command-router.modal.com"
 FOLDER = Path("/sandboxes")
@@ -402,7 +403,23 @@ def ending(code):
     return {"code": code} if code >= 0 else {"signal": -code}
 
 
-class Records(Handler):
+class Records(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format, *args):
+        pass
+
+    def body(self):
+        return json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def send_json(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def do_GET(self):
         tables = {"/builds": builds, "/calls": calls, "/images": sorted(set(images) - {"im-base"}), "/sandboxes": [box.record() for box in sandboxes.values()]}
         path = urlsplit(self.path).path
@@ -413,13 +430,13 @@ class Records(Handler):
         self.send_json(200, {})
 
     def do_PUT(self):
-        body = json.loads(self.body())
+        body = self.body()
         faults.clear()
         faults.update(body)
         self.send_json(200, {})
 
     def do_POST(self):
-        sandboxes[urlsplit(self.path).path.split("/")[2]].end(json.loads(self.body())["why"])
+        sandboxes[urlsplit(self.path).path.split("/")[2]].end(self.body()["why"])
         self.send_json(200, {})
 
 
@@ -436,7 +453,7 @@ async def main():
     tls.set_alpn_protocols(["h2"])
     await Server([Api()]).start("0.0.0.0", 80)
     await Server([Router()]).start("0.0.0.0", 443, ssl=tls)
-    listen(("127.0.0.1", 8000), Records)
+    threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", 8000), Records).serve_forever, daemon=True).start()
     print("Modal stand-in ready", flush=True)
     while True:
         await asyncio.sleep(1)
