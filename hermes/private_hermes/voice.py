@@ -18,7 +18,6 @@ import os
 import re
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from tools import transcription_tools
 
 from . import replace
 from .inbox import is_allowed
+from .internet import TooLong, post
 
 # Takes JSON with the recording in base64 (openrouter.ai/docs/guides/overview/multimodal/stt).
 API = "https://openrouter.ai/api/v1/audio/transcriptions"
@@ -129,16 +129,9 @@ def text_of(file, language=""):
             raise Refused(TOO_LONG, 413)
     request = body(file, size, kind, language if re.fullmatch("[a-z]{2}", language or "") else "")
     headers = {"Authorization": f"Bearer {os.environ['OPENROUTER_API_KEY']}", "Content-Type": "application/json", "Content-Length": str(next(request))}
-    end, answer = time.monotonic() + SECONDS, bytearray()
     try:
-        with httpx.Client(timeout=SECONDS) as client, client.stream("POST", API, headers=headers, content=request) as response:
-            for piece in response.iter_bytes():
-                answer += piece
-                if len(answer) > MAX_ANSWER:
-                    raise ValueError
-                if time.monotonic() > end:
-                    raise httpx.ReadTimeout("")
-        if response.status_code == 200:
+        status, answer = post(API, SECONDS, MAX_ANSWER, headers=headers, content=request)
+        if status == 200:
             text = json.loads(answer)["text"].strip()
             if not re.search(r"\w", NO_WORDS.sub("", text)):
                 raise Refused(NOTHING_SAID, 422)
@@ -147,10 +140,10 @@ def text_of(file, language=""):
         raise Refused(LATE, 504) from None
     except httpx.HTTPError:
         raise Refused(OUT_OF_REACH, 502) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (TooLong, ValueError, KeyError, TypeError, AttributeError):
         raise Refused(OUT_OF_ORDER, 502) from None
-    logger.warning("OpenRouter answers %s to a recording", response.status_code)
-    raise Refused(REASONS.get(response.status_code) or (OUT_OF_ORDER if response.status_code >= 500 else REASONS[400]), 502)
+    logger.warning("OpenRouter answers %s to a recording", status)
+    raise Refused(REASONS.get(status) or (OUT_OF_ORDER if status >= 500 else REASONS[400]), 502)
 
 
 async def in_turn(file, language=""):

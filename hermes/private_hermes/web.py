@@ -15,9 +15,9 @@ Without EXA_API_KEY neither tool is offered. Hermes would offer both, because co
 """
 
 import ipaddress
+import json
 import os
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ from tools.registry import registry
 from toolsets import TOOLSETS
 
 from . import Unexpected, replace
+from .internet import TooLong, post
 
 API = "https://api.exa.ai"
 # Results of a search: one request includes as many, further ones cost extra (exa.ai/docs/admin/pricing).
@@ -104,19 +105,12 @@ def ask(path, question):
     if not key():
         # Hermes reads an address that a message names in its own way (agent/context_references.py), with or without the tools.
         raise Refused("This deployment reads no web pages. Its owner may switch it on by the setting exaApiKey.")
-    end = time.monotonic() + SECONDS
-    answer = bytearray()
     try:
-        with httpx.Client(timeout=SECONDS) as client, client.stream("POST", f"{API}{path}", headers={"x-api-key": key()}, json=question) as response:
-            status = response.status_code
-            for piece in response.iter_bytes():
-                answer += piece
-                if len(answer) > MAX_ANSWER:
-                    raise Refused("Exa's answer is too long to be read. Ask for less.")
-                if time.monotonic() > end:
-                    raise httpx.ReadTimeout("")
+        status, answer = post(f"{API}{path}", SECONDS, MAX_ANSWER, headers={"x-api-key": key()}, json=question)
         if status == 200:
-            return httpx.Response(200, content=bytes(answer)).json()
+            return json.loads(answer)
+    except TooLong:
+        raise Refused("Exa's answer is too long to be read. Ask for less.") from None
     except httpx.TimeoutException:
         raise Refused(f"Exa didn't answer within {SECONDS} seconds. Try again, or ask for less.") from None
     except httpx.HTTPError:
