@@ -39,6 +39,7 @@ export default defineConfig({
                     include: ["test/unit/**/*.test.ts"],
                     exclude: entrypoints,
                     globalSetup: "test/harness/unit-setup.ts",
+                    setupFiles: "test/harness/unit-worker.ts",
                     maxConcurrency: 10,
                     // For a machine with other work; no test is about time.
                     testTimeout: 60_000,
