@@ -24,6 +24,9 @@ const environment = (program: Program, name: string) =>
         Object.entries(plain(service(program, name).inputs.envVars) as Record<string, { value: string }>).map(([variable, { value }]) => [variable, value]),
     );
 
+/** The program with nothing but the required settings: evaluated once, for a test only looks at it. */
+const standard = await evaluate();
+
 /** Runs hooks as the engine does it, in a preview as well as in an update, with what a resource had and is to have. */
 async function update(hooks: pulumi.ResourceHook[], name: string, before: Record<string, unknown>, now: Record<string, unknown>): Promise<void> {
     expect(hooks.map(({ opts }) => opts)).toEqual([{ onDryRun: true }]);
@@ -31,8 +34,8 @@ async function update(hooks: pulumi.ResourceHook[], name: string, before: Record
 }
 
 describe("what the stack consists of", () => {
-    test("two private services, two images, a registry credential, three generated secrets, and nothing else", async () => {
-        const { resources } = await evaluate();
+    test("two private services, two images, a registry credential, three generated secrets, and nothing else", () => {
+        const { resources } = standard;
         expect(resources.map(({ type, name }) => `${type} ${name}`).sort()).toEqual([
             "docker-build:index:Image hermes-test",
             "docker-build:index:Image open-webui-test",
@@ -46,13 +49,13 @@ describe("what the stack consists of", () => {
         ]);
     });
 
-    test("no resource is of a type that the internet reaches", async () => {
-        const { resources } = await evaluate();
+    test("no resource is of a type that the internet reaches", () => {
+        const { resources } = standard;
         expect(resources.map(({ type }) => refusal(type)).filter((reason) => reason !== undefined)).toEqual([]);
     });
 
-    test("every Render resource is on the explicit provider", async () => {
-        const { resources } = await evaluate();
+    test("every Render resource is on the explicit provider", () => {
+        const { resources } = standard;
         const elsewhere = resources.filter(({ type, provider }) => type.startsWith("render:") && provider !== "render");
         expect(elsewhere).toEqual([]);
     });
@@ -67,8 +70,8 @@ describe("what the stack consists of", () => {
         });
     });
 
-    test("an image that is replaced stays in the registry: the new one may have the same digest", async () => {
-        expect(ofType(await evaluate(), image).map(({ retainOnDelete }) => retainOnDelete)).toEqual([true, true]);
+    test("an image that is replaced stays in the registry: the new one may have the same digest", () => {
+        expect(ofType(standard, image).map(({ retainOnDelete }) => retainOnDelete)).toEqual([true, true]);
     });
 
     test("the registry credential names the registry, the user and the token", async () => {
@@ -77,8 +80,8 @@ describe("what the stack consists of", () => {
         expect(plain(inputs)).toEqual({ name: "private-hermes-test", registry: "GITHUB", username: "Octo-Cat", authToken: ghcrToken });
     });
 
-    test("Render gets a token after it has pushed both images with it", async () => {
-        const [{ dependencies }] = ofType(await evaluate(), credential);
+    test("Render gets a token after it has pushed both images with it", () => {
+        const [{ dependencies }] = ofType(standard, credential);
         expect(dependencies.toSorted()).toEqual(["hermes-test", "open-webui-test"]);
     });
 
@@ -110,9 +113,8 @@ describe("the images", () => {
     test.for([
         ["hermes-test", "./hermes"],
         ["open-webui-test", "./openwebui"],
-    ])("%s is built from %s for linux/amd64 and pushed", async ([name, folder]) => {
-        const program = await evaluate();
-        const { inputs } = ofType(program, image).find((resource) => resource.name === name) as Resource;
+    ])("%s is built from %s for linux/amd64 and pushed", ([name, folder]) => {
+        const { inputs } = ofType(standard, image).find((resource) => resource.name === name) as Resource;
         expect(plain(inputs)).toMatchObject({
             context: { location: folder },
             platforms: ["linux/amd64"],
@@ -124,16 +126,15 @@ describe("the images", () => {
         expect(inputs).not.toHaveProperty("buildArgs");
     });
 
-    test.for(["hermes", "open-webui"])("%s runs the very image that was built, by digest", async (name) => {
-        const program = await evaluate();
-        const built = ofType(program, image).find((resource) => resource.name === `${name}-test`) as Resource;
-        const { runtimeSource } = service(program, name).inputs;
+    test.for(["hermes", "open-webui"])("%s runs the very image that was built, by digest", (name) => {
+        const built = ofType(standard, image).find((resource) => resource.name === `${name}-test`) as Resource;
+        const { runtimeSource } = service(standard, name).inputs;
         const { image: pulled } = plain(runtimeSource) as { image: Record<string, string> };
         expect(Object.keys(pulled).sort()).toEqual(["digest", "imageUrl", "registryCredentialId"]);
         expect(pulled.digest).toMatch(/^sha256:[0-9a-f]{64}$/);
         expect(`${pulled.imageUrl}:latest`).toBe((plain(built.inputs.tags) as string[])[0]);
         expect(pulled.registryCredentialId).toBe("registry-id");
-        expect(service(program, name).dependencies).toContain(built.name);
+        expect(service(standard, name).dependencies).toContain(built.name);
     });
 
     test("their paths are in lower case, whatever the user and the stack are called", async () => {
@@ -142,10 +143,9 @@ describe("the images", () => {
         expect(paths).toEqual(["ghcr.io/octo-cat/hermes-prod:latest", "ghcr.io/octo-cat/open-webui-prod:latest"]);
     });
 
-    test("the two services don't run the same digest", async () => {
-        const program = await evaluate();
+    test("the two services don't run the same digest", () => {
         const digests = ["hermes", "open-webui"].map(
-            (name) => (plain(service(program, name).inputs.runtimeSource) as { image: { digest: string } }).image.digest,
+            (name) => (plain(service(standard, name).inputs.runtimeSource) as { image: { digest: string } }).image.digest,
         );
         expect(new Set(digests).size).toBe(2);
     });
@@ -155,12 +155,12 @@ describe("the services", () => {
     test.for([
         ["hermes", { name: "hermes-data", mountPath: "/opt/data", sizeGb: 5 }],
         ["open-webui", { name: "open-webui-data", mountPath: "/app/backend/data", sizeGb: 5 }],
-    ] as const)("%s keeps its data on a disk", async ([name, disk]) => {
-        expect(plain(service(await evaluate(), name).inputs.disk)).toEqual(disk);
+    ] as const)("%s keeps its data on a disk", ([name, disk]) => {
+        expect(plain(service(standard, name).inputs.disk)).toEqual(disk);
     });
 
-    test.for(["hermes", "open-webui"])("%s has nothing that a public URL could hang on", async (name) => {
-        const { inputs } = service(await evaluate(), name);
+    test.for(["hermes", "open-webui"])("%s has nothing that a public URL could hang on", (name) => {
+        const { inputs } = service(standard, name);
         expect(Object.keys(inputs).sort()).toEqual([
             "disk",
             "envVars",
@@ -180,8 +180,8 @@ describe("the services", () => {
         expect(plain(service(program, "open-webui").inputs)).toMatchObject({ ...shared, name: "open-webui-test", plan: "0.5c-512mb" });
     });
 
-    test("both are deleted before they are replaced", async () => {
-        expect(ofType(await evaluate(), privateService).map(({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual([true, true]);
+    test("both are deleted before they are replaced", () => {
+        expect(ofType(standard, privateService).map(({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual([true, true]);
     });
 
     test.for<[replaceData: string | undefined, ignored: string[]]>([
@@ -203,7 +203,7 @@ describe("the services", () => {
     });
 
     test("a new owner is told of before anything is changed, in a preview too, and another change isn't", async () => {
-        const [{ beforeUpdate }] = ofType(await evaluate(), "pulumi:providers:render");
+        const [{ beforeUpdate }] = ofType(standard, "pulumi:providers:render");
         const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
         onTestFinished(() => {
             warn.mockRestore();
@@ -215,7 +215,7 @@ describe("the services", () => {
     });
 
     test("an update that would make a disk smaller is refused before anything is changed, in a preview too", async () => {
-        const services = ofType(await evaluate(), privateService);
+        const services = ofType(standard, privateService);
         for (const [name, setting] of Object.entries({ hermes: "hermesDiskGb", "open-webui": "webuiDiskGb" })) {
             const { beforeUpdate = [] } = services.find((found) => found.name === name) ?? {};
             await update(beforeUpdate, name, { disk: { sizeGb: 5 } }, { disk: { sizeGb: 6 } });
@@ -230,8 +230,8 @@ describe("the services", () => {
         expect(plain(service(program, "open-webui").inputs.disk)).toMatchObject({ sizeGb: 20 });
     });
 
-    test("Open WebUI waits for Hermes", async () => {
-        expect(service(await evaluate(), "open-webui").dependencies).toContain("hermes");
+    test("Open WebUI waits for Hermes", () => {
+        expect(service(standard, "open-webui").dependencies).toContain("hermes");
     });
 
     test.for([
@@ -369,8 +369,8 @@ describe("secrets", () => {
         expect(secrets.filter((secret) => !everything.includes(secret))).toEqual([]);
     });
 
-    test("the admin's password is letters and digits, and enough of them", async () => {
-        const [password] = ofType(await evaluate(), "random:index/randomPassword:RandomPassword");
+    test("the admin's password is letters and digits, and enough of them", () => {
+        const [password] = ofType(standard, "random:index/randomPassword:RandomPassword");
         expect(plain(password.inputs)).toMatchObject({ length: 24, special: false });
     });
 
@@ -388,10 +388,9 @@ describe("secrets", () => {
     });
 });
 
-test("the outputs say where things are and how to sign in", async () => {
-    const program = await evaluate();
-    const password = environment(program, "open-webui").WEBUI_ADMIN_PASSWORD;
-    expect(program.outputs).toEqual({
+test("the outputs say where things are and how to sign in", () => {
+    const password = environment(standard, "open-webui").WEBUI_ADMIN_PASSWORD;
+    expect(standard.outputs).toEqual({
         hermesInternalUrl: "http://hermes-test-x7k2:8642",
         openWebUiTailnetUrl: "https://open-webui.tail1234.ts.net",
         openWebUiAdminEmail: "admin@example.com",
@@ -402,18 +401,17 @@ test("the outputs say where things are and how to sign in", async () => {
     });
 });
 
-test("the tailnet's policy grants people HTTPS of the machine with the tag, and nothing else", async () => {
-    const { outputs } = await evaluate();
+test("the tailnet's policy grants people HTTPS of the machine with the tag, and nothing else", () => {
+    const { outputs } = standard;
     expect(JSON.parse(outputs.tailnetPolicy as string)).toEqual({
         tagOwners: { "tag:hermes": ["autogroup:admin"] },
         grants: [{ src: ["autogroup:member"], dst: ["tag:hermes"], ip: ["tcp:443"] }],
     });
 });
 
-test("what the images need to know of the program is the same there", async () => {
+test("what the images need to know of the program is the same there", () => {
     const found = (path: string, pattern: RegExp) => pattern.exec(readFileSync(path, "utf8"))?.[1];
-    const program = await evaluate();
-    const { maxShutdownDelaySeconds } = plain(service(program, "hermes").inputs) as { maxShutdownDelaySeconds: number };
+    const { maxShutdownDelaySeconds } = plain(service(standard, "hermes").inputs) as { maxShutdownDelaySeconds: number };
     expect(found("hermes/check_config.py", /^SHUTDOWN_SECONDS = (\d+)/m)).toBe(String(maxShutdownDelaySeconds));
     expect(found("openwebui/entrypoint.sh", /^readonly TAG=(\S+)/m)).toBe(tailnetTag);
     expect(found("openwebui/entrypoint.sh", /serve --bg --https=(\d+)/)).toBe(String(tailnetPort));
