@@ -23,7 +23,7 @@ vi.mock(import("../../ops/command.ts"), async (original) => {
     const actual = await original();
     return { ...actual, runCommand: vi.fn(actual.runCommand) };
 });
-/** Nine processes for each line of a table would be most of its time. */
+/** Nine processes for each line of a table would be most of its time, and prove no more than those of a few tests. */
 const withoutProcesses = () => {
     vi.mocked(runCommand).mockImplementation(commands.run);
 };
@@ -175,6 +175,7 @@ test("with everything in order each check has one line, and all that can be know
 });
 
 test("without a voice no model for it is looked for", async () => {
+    withoutProcesses();
     settings.voiceModel = "none";
     world.openRouter.voices = [];
     stack();
@@ -183,6 +184,7 @@ test("without a voice no model for it is looked for", async () => {
 });
 
 test("nothing is changed anywhere", async () => {
+    withoutProcesses();
     await run();
     expect(render.writes()).toEqual([]);
 });
@@ -198,6 +200,7 @@ test("the CLI is asked each question once, whatever number of checks needs the a
 });
 
 test("for people it prints a line for each, with a mark and the way out", async () => {
+    withoutProcesses();
     world.openRouter.keys[settings.openrouterApiKey].limit = null;
     world.modal = {};
     world.failing["api.github.com"] = 0;
@@ -1275,17 +1278,20 @@ describe("which CLI", () => {
 });
 
 test("a secret that contains another one is hidden whole", async () => {
+    withoutProcesses();
     settings.renderApiKey = `rnd_${settings.ghcrToken}`;
     commands.install("pulumi", { ...pulumiSays({ settings }), "stack export --non-interactive": { error: `error: bad token ${settings.renderApiKey}.` } });
     expect((await run()).line("Service names").message).toMatch(/bad token \[secret\]$/);
 });
 
 test("Modal is asked with the version of its client that the Hermes image has", async () => {
+    withoutProcesses();
     await run();
     expect(readFileSync("hermes/requirements.txt", "utf8")).toContain(`\nmodal==${world.modalClients?.[0]} `);
 });
 
 test("without a network it says what it couldn't check, and that is no failure", async () => {
+    withoutProcesses();
     for (const host of ["api.github.com", "registry-1.docker.io", "openrouter.ai", "api.modal.com"]) world.failing[host] = 0;
     vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1");
     const { code, lines } = await run();
