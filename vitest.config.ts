@@ -14,9 +14,11 @@ const containers = {
 };
 
 /** What takes longest though its file is short: it waits for others, for restarts or for schedules. */
-const longest = ["unit/lint", ...["telegram", "sandbox", "both-services", "rehearse", "page", "upgrade"].map((name) => `containers/${name}`)].map(
-    (name) => `/test/${name}.test.ts`,
-);
+const longest = [
+    "unit/lint",
+    "unit/setup-command",
+    ...["telegram", "sandbox", "both-services", "rehearse", "page", "upgrade"].map((name) => `containers/${name}`),
+].map((name) => `/test/${name}.test.ts`);
 
 /** The longest first, so that no worker is left with one at the end; the rehearsal in the order of its names, for its report is read from the top. */
 class Order extends BaseSequencer {
