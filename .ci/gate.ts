@@ -1,6 +1,7 @@
 /**
- * The gate, once the packages are installed: `npm test`, then the container tests and the parts of the rehearsal side by
- * side, then alone those parts that measure memory or time. Each runs whatever comes of the others, and has a bound in minutes.
+ * The gate, once the packages are installed: `npm test`, while the base images are made sure of; then the container tests and the
+ * parts of the rehearsal side by side; then alone those parts that measure memory or time. Each runs whatever comes of the others, and
+ * has a bound in minutes.
  *
  * The Docker engine and the base images are made sure of here, once: two runs that start an engine would stop it for each
  * other. Of two builds of one image the engine does the work once.
@@ -16,7 +17,7 @@ import { relative } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { repository } from "../test/harness/docker.ts";
-import { ensureEngine } from "../test/harness/host.ts";
+import { ensureCommands, ensureEngine } from "../test/harness/host.ts";
 
 /** What is used of vitest's report. */
 interface Report {
@@ -96,12 +97,15 @@ const parts = readdirSync(`${repository}test/rehearsal`).map((file) => `rehearsa
 const alone = parts.filter((file) => /memory|engine/.test(file));
 const beside = parts.filter((file) => !alone.includes(file));
 
-await test("unit", 10, "unit", "test");
 const endEngine = await ensureEngine().catch((error: unknown) => {
     failures.push(error instanceof Error ? error.message : String(error));
 });
+// What builds base images, before the unit tests install what they need: apt-get does one thing at a time. build.sh says why it fails.
+await ensureCommands("mmdebstrap").catch(() => undefined);
+const unit = test("unit", 10, "unit", "test");
+if (endEngine) failures.push(...(await run("bases", 20, ".ci/bases/build.sh")));
+await unit;
 if (endEngine) {
-    failures.push(...(await run("bases", 20, ".ci/bases/build.sh")));
     await Promise.all([test("containers", 35, "containers", "run", "test:containers"), test("rehearsal", 35, "rehearsal", "run", "rehearse", "--", ...beside)]);
     await test("rehearsal, alone", 30, "rehearsal", "run", "rehearse", "--", ...alone);
     await endEngine();

@@ -233,7 +233,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Other stand-ins are built on Python's. Compiling Go takes the processor while PyPI mostly waits for the network.
-chains "$(grep '^python:' <<<"$images")"
-chains "$(grep -v -e '^python:' -e '^golang:' -e '^tailscale/' -e '^moby/' <<<"$images")" \
-  "$(grep '^golang:' <<<"$images"; grep -e '^tailscale/' -e '^moby/' <<<"$images")"
+# Compiling Go takes the processor while Debian and PyPI mostly wait for the network. No stand-in is built in both: Open WebUI's
+# has a Python of its own.
+chains "$(grep -F -x "$OPEN_WEBUI_PYTHON" <<<"$images"; grep -v -e '^python:' -e '^golang:' -e '^tailscale/' -e '^moby/' <<<"$images")" \
+  "$(grep '^python:' <<<"$images" | grep -v -F -x "$OPEN_WEBUI_PYTHON"; grep '^golang:' <<<"$images"; grep -e '^tailscale/' -e '^moby/' <<<"$images")"
