@@ -2,7 +2,7 @@
 
 Hermes 0.19.0 drops what waits at Telegram when it starts (`drop_pending_updates` in plugins/platforms/telegram/adapter.py), refuses
 what comes while it stops, and tells Telegram that a message has arrived long before it has an answer; an answer that can't be sent
-at once is dropped. Here each message is a file in telegram-inbox/ on the disk before Telegram hears of it, until its chat has
+at once is dropped, and so is one that is on its way when Hermes stops. Here each message is a file in telegram-inbox/ on the disk before Telegram hears of it, until its chat has
 nothing left to do. Hermes gets it once it has started and unless it is about to stop; what is left over it gets at the next start.
 
 What remains possible: a crash between an answer and the removal of its message answers twice, and a tool that had run before a
@@ -66,6 +66,7 @@ class Inbox:
         self.put = None  # puts an update into the queue of the application, once there is one
         self.given = set()  # those that this process has put there
         self.adapter = None
+        self.answering = 0  # messages that Hermes is at, until their answers are sent
         self.started = self.stopping = self.frozen = False
 
     def load(self, bot):
@@ -203,7 +204,11 @@ def install():
         chat = int(event.source.chat_id)
         # While Hermes stops it lets go what waits behind this one.
         begun = inbox.begun(chat)
-        await process_event(self, event, session_key)
+        inbox.answering += 1
+        try:
+            await process_event(self, event, session_key)
+        finally:
+            inbox.answering -= 1
         inbox.settle(chat, begun if inbox.stopping else inbox.begun(chat))
 
     process_event = replace(BasePlatformAdapter, "_process_message_background", process_message, "(self, event: gateway.platforms.base.MessageEvent, session_key: str) -> None")
@@ -220,6 +225,16 @@ def install():
         await notify_active(self)
 
     notify_active = replace(GatewayRunner, "_notify_active_sessions_of_shutdown", notify, "(self) -> None")
+
+    async def drain(self, timeout):
+        end = time.monotonic() + timeout
+        agents, timed_out = await drain_agents(self, timeout)
+        # An agent that has its answer counts no more. Next, Hermes would cut off what sends it, and the message be answered again.
+        while inbox.answering and not timed_out and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+        return agents, timed_out
+
+    drain_agents = replace(GatewayRunner, "_drain_active_agents", drain, "(self, timeout: float) -> tuple[typing.Dict[str, typing.Any], bool]")
 
     def interrupt(self, reason):
         inbox.frozen = True

@@ -352,6 +352,7 @@ describe("a restart", () => {
         await expect.poll(() => testbed.asked(running), { timeout: 60_000 }).toHaveLength(1);
         const stopped = testbed.stop("hermes");
         await expectSaid(partner, "will be interrupted");
+        await telegram.refuse("sendMessage", 1, 429, "Too Many Requests: retry after 3", 3); // the answer is there before it is sent
         await telegram.write(owner, meanwhile);
         await stopped;
         expect(await said(partner)).toContainEqual(expect.stringMatching(/1 2 3.* 12/));
