@@ -161,7 +161,7 @@ class Box {
 
     /** Waits for a text in a file. An assertion for each look would take longer than what is waited for. */
     async until(text: string, file = "events"): Promise<void> {
-        for (const end = Date.now() + 20_000; !this.read(file).includes(text) && Date.now() < end;) await sleep(20);
+        for (const end = Date.now() + 20_000; !this.read(file).includes(text) && Date.now() < end;) await sleep(50);
         expect(this.read(file), this.output).toContain(text);
     }
 
