@@ -1,6 +1,8 @@
+/** The versions that are pinned: what Renovate is told of them, and what the tests of an upgrade make of them. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { projectFiles } from "../harness/files.ts";
+import { pinned, previous, type Versions } from "../harness/versions.ts";
 
 interface Rule {
     matchPackageNames?: string[];
@@ -109,4 +111,15 @@ test("Renovate understands the command at the head of the lock", () => {
             .map((word) => word.split("=")[0]),
     ).toEqual(options);
     expect(command.split(" ").filter((word) => !word.startsWith("-"))).toEqual(["requirements.in"]);
+});
+
+const names = Object.keys(pinned) as (keyof Versions)[];
+const older = names.filter((name) => previous[name].localeCompare(pinned[name], "en", { numeric: true }) < 0);
+
+test("the upgrade that is tried is one", () => {
+    expect(older).not.toEqual([]);
+});
+
+test("and nothing in it goes back", () => {
+    expect(names.filter((name) => !older.includes(name) && previous[name] !== pinned[name])).toEqual([]);
 });
