@@ -104,6 +104,7 @@ function run() {
     }
     if (command === "config set") {
         needsStack();
+        if (state.full) fail(`writing ${input}: no space left on device`);
         state.config[`private-hermes:${rest[0]}`] = { value: input, secret: flags.includes("--secret") };
         return "";
     }

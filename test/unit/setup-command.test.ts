@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Commands } from "../harness/commands.ts";
 import { idle } from "../harness/render-services.ts";
 import { Accounts, type World } from "../stand-ins/accounts.ts";
@@ -22,6 +22,8 @@ interface State {
     passphrase?: string;
     environments: Record<string, Record<string, { value: string; secret: boolean }>>;
     config: Record<string, { value: string; secret: boolean }>;
+    /** Whether the stack's file can't be written. */
+    full?: boolean;
     calls: { line: string; input: string }[];
 }
 
@@ -91,6 +93,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+    vi.unstubAllEnvs();
     terminal?.kill();
     terminal = undefined;
     await accounts.close();
@@ -173,7 +176,8 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
         { timeout: 60_000 },
         async () => {
             const { modalTokenSecret, ...others } = settings;
-            keep({ cloud: false, stacks: ["dev"], current: "dev", passphrase: "correct horse", config: stored(others) });
+            const before: Partial<State> = { cloud: false, stacks: ["dev"], current: "dev", passphrase: "correct horse", config: stored(others) };
+            keep({ ...before, full: true });
             writeFileSync(path("Pulumi.dev.yaml"), "# Mine.\nencryptionsalt: v1:abc\nenvironment:\n  - private-hermes/dev\n");
             secrets.push("correct horse", "mistyped horse");
             const session = start();
@@ -182,9 +186,17 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             await session.sees("The passphrase is wrong");
             await session.answer("The stack's passphrase", "correct horse");
             await session.answer("◆  modalTokenSecret", modalTokenSecret);
-            await session.sees("✓ Modal: modalTokenId and modalTokenSecret are a valid pair");
-            await session.answer("Change or add anything else?", "");
-            expect(await session.ended()).toBe(0);
+            // The CLI has the secret in its sentence, and it isn't in what the CLI has stored.
+            await session.sees("writing [secret]: no space left on device");
+            expect(await session.ended()).toBe(1);
+            expectSecrecy();
+            keep(before);
+            vi.stubEnv("PULUMI_CONFIG_PASSPHRASE", "correct horse");
+            const again = start();
+            await again.answer("◆  modalTokenSecret", modalTokenSecret);
+            await again.sees("✓ Modal: modalTokenId and modalTokenSecret are a valid pair");
+            await again.answer("Change or add anything else?", "");
+            expect(await again.ended()).toBe(0);
             expectSecrecy();
             expect(state().config).toEqual(stored(settings));
             expect(state().calls.filter(({ line }) => / set /.test(line))).toEqual([
