@@ -148,7 +148,8 @@ test("a skill whose folder holds another one is removed after that", async () =>
     const [outer, inner] = ["outer", "inner"].map((name) => `${name}-${randomUUID().slice(0, 8)}`);
     await new Person(testbed).use("skill_manage", skill(outer, words("Holds another")));
     const folder = (await output(hermes(), "find", "/opt/data/skills", "-name", outer)).trim();
-    await hermes().exec(["cp", "-r", folder, `${folder}/${inner}`], { user: "10000:10000" });
+    const copy = await hermes().exec(["install", "-D", `${folder}/SKILL.md`, `${folder}/${inner}/SKILL.md`], { user: "10000:10000" });
+    expect(copy.exitCode, copy.output).toBe(0);
     await expect(removeEntry(`skill ${outer}\n`)).rejects.toThrow(`Its folder holds the skill ${outer}/${inner}: remove that one first.`);
     await removeEntry(`skill ${outer}/${inner}\n`);
     await removeEntry(`skill ${outer}\n`);
