@@ -130,6 +130,16 @@ describe("refusals", () => {
         expect(calls).toEqual([]);
     });
 
+    test("but nothing of what may be set in the place of a default", () => {
+        const set = {
+            ...{ SANDBOX_CPU: "0.5-8", SANDBOX_MEMORY_MB: "1024-20480", SANDBOX_IDLE_MINUTES: "10", SANDBOX_NETWORK: "1.1.1.1/32,10.0.0.0/8" },
+            ...{ SANDBOX_PACKAGES: "apt:git,pandas==3.0.1", FILE_LIMIT_MB: "250", SESSION_DAYS: "3650" },
+        };
+        const { status, refusals } = boot({ env: { ...goodEnv, ...set } });
+        expect(refusals).toEqual([]);
+        expect(status).toBe(7);
+    });
+
     test.each(["", "*", "@somebody", "1,*", "1,,2", "1\n2"])("a Telegram bot open to TELEGRAM_ALLOWED_USERS=%j", (users) => {
         const { status, refusals } = boot({ env: { ...goodEnv, TELEGRAM_BOT_TOKEN: "1:token", TELEGRAM_ALLOWED_USERS: users } });
         expect(status).toBe(1);
