@@ -130,16 +130,23 @@ stand_in() { # IMAGE RECIPE
   esac
 }
 
+need_mmdebstrap() { # IMAGE
+  command -v mmdebstrap >/dev/null && return
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    die "the stand-in for $1 is made by root with Debian's mmdebstrap: reach a registry, or run this as root on Debian"
+  fi
+  echo "bases: installing mmdebstrap with apt-get"
+  logged "$1" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap'
+}
+
 python_stand_in() {
   local image=$1 recipe=$2 tag=${1#*:} version root
   version=$(cut -d . -f 1,2 <<<"${tag%%-*}")
-  if ! command -v mmdebstrap >/dev/null; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-      die "the stand-in for $image is made by root with Debian's mmdebstrap: reach a registry, or run this as root on Debian"
-    fi
-    echo "bases: installing mmdebstrap with apt-get"
-    logged "$image" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap'
-  fi
+  # Both chains may come here at once, and apt-get does one thing at a time.
+  {
+    ! command -v flock >/dev/null || flock 9 # not on macOS, which gets a sentence instead
+    need_mmdebstrap "$image"
+  } 9>"$scratch/apt"
   root=$(mktemp "$scratch/python.XXXXXX.tar")
   logged "$image" "$here/python/build.sh" "$version" "${tag##*-}" "$root"
   docker import --change "LABEL $LABEL=$recipe" \
