@@ -737,6 +737,17 @@ describe("credentials", () => {
             /may not push/,
         ],
         [
+            "a registry whose tokens say nothing refuses the whole question, push",
+            () => {
+                set({ imageRegistry: "registry.gitlab.com/family/agent" });
+                Object.assign(world.registry, { whole: true, opaque: true });
+                world.registry.tokens[settings.ghcrToken] = ["pull"];
+            },
+            "Registry, push",
+            "failure",
+            /may not push/,
+        ],
+        [
             "GitLab refuses the whole question, pull",
             () => {
                 set({ imageRegistry: "registry.gitlab.com/family/agent" });
