@@ -18,7 +18,7 @@ import type { AddressInfo } from "node:net";
 import { type Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import type { Exa } from "./internet/exa.ts";
 import type { OpenRouter } from "./internet/openrouter.ts";
-import { Exchange, type Host } from "./internet/serving.ts";
+import { attempt, Exchange, type Host } from "./internet/serving.ts";
 import type { Telegram } from "./internet/telegram.ts";
 
 /** What the services know. Tests change it. */
@@ -141,7 +141,7 @@ export class Accounts {
             // The one question that isn't asked by GET.
             const allowed = request.method === (host === "api.exa.ai" ? "POST" : "GET");
             if (host in played && allowed && !failing) {
-                void played[host](world).answer(new Exchange(request, response, url));
+                void attempt((exchange) => played[host](world).answer(exchange), new Exchange(request, response, url));
                 return;
             }
             const reply = failing ? { status: failing, headers: { location: "https://elsewhere.example/" } } : hosts[host](world, request, url);

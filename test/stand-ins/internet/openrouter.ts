@@ -132,7 +132,7 @@ export class OpenRouter implements Host {
     /** Those that are listed when it is asked for models that transcribe. */
     voices: Model[];
     /** The chat requests so far. */
-    calls: object[] = [];
+    private calls: object[] = [];
     private recordings: object[] = [];
     /** How a transcription fares. */
     private fares: { status?: number; text?: string; body?: string; seconds?: number } = {};

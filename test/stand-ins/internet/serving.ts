@@ -35,7 +35,7 @@ export class Exchange {
     }
 
     send(status: number, body: unknown): void {
-        const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
+        const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
         this.response.writeHead(status, { "content-type": "application/json", "content-length": bytes.length });
         this.response.end(bytes);
     }
@@ -49,14 +49,18 @@ export interface Host {
 
 type Answer = Host["answer"];
 
-/** Answers requests; one that goes wrong is dropped, and its error stands in the container's log. */
-const listener = (answer: Answer) => (request: IncomingMessage, response: ServerResponse) => {
-    void (async () => {
-        await answer(new Exchange(request, response, new URL(request.url ?? "/", "http://here")));
-    })().catch((error: unknown) => {
+/** Has a request answered; one that goes wrong is dropped, and its error printed. */
+export async function attempt(answer: Answer, exchange: Exchange): Promise<void> {
+    try {
+        await answer(exchange);
+    } catch (error) {
         console.error(error);
-        response.destroy();
-    });
+        exchange.response.destroy();
+    }
+}
+
+const listener = (answer: Answer) => (request: IncomingMessage, response: ServerResponse) => {
+    void attempt(answer, new Exchange(request, response, new URL(request.url ?? "/", "http://here")));
 };
 
 // A connection stays open until its client closes it: a client that sends just when it is closed for being idle takes that for a failure.

@@ -63,7 +63,7 @@ interface SentFile {
     content: string;
 }
 
-export interface Account {
+interface Account {
     username: string;
     /** Ids of those who have pressed Start. */
     users: string[];
