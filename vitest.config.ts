@@ -17,14 +17,19 @@ const containers = {
 const longest = [
     "unit/lint",
     "unit/setup-command",
-    ...["telegram", "sandbox", "both-services", "rehearse", "page", "upgrade"].map((name) => `containers/${name}`),
-].map((name) => `/test/${name}.test.ts`);
+    "containers/telegram",
+    "containers/sandbox",
+    "containers/both-services",
+    "containers/rehearse",
+    "containers/page",
+    "containers/upgrade",
+];
 
 /** The longest first, so that no worker is left with one at the end; the rehearsal in the order of its names, for its report is read from the top. */
 class Order extends BaseSequencer {
     async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
         if (files.some(({ project }) => ["rehearsal", "bench"].includes(project.name))) return files.toSorted((a, b) => a.moduleId.localeCompare(b.moduleId));
-        const waits = ({ moduleId }: TestSpecification) => longest.toReversed().findIndex((end) => moduleId.endsWith(end));
+        const waits = ({ moduleId }: TestSpecification) => longest.toReversed().findIndex((end) => moduleId.endsWith(`/test/${end}.test.ts`));
         return (await super.sort(files)).toSorted((a, b) => waits(b) - waits(a));
     }
 }
