@@ -2,8 +2,9 @@
 
 Hermes 0.19.0 drops what waits at Telegram when it starts (`drop_pending_updates` in plugins/platforms/telegram/adapter.py), refuses
 what comes while it stops, and tells Telegram that a message has arrived long before it has an answer; an answer that can't be sent
-at once is dropped, and so is one that is on its way when Hermes stops. Here each message is a file in telegram-inbox/ on the disk before Telegram hears of it, until its chat has
-nothing left to do. Hermes gets it once it has started and unless it is about to stop; what is left over it gets at the next start.
+at once is dropped, and so is one that is on its way when Hermes stops. Here each message is a file in telegram-inbox/ on the disk
+before Telegram hears of it, until its chat has nothing left to do. Hermes gets it once it has started and unless it is about to stop;
+what is left over it gets at the next start.
 
 What remains possible: a crash between an answer and the removal of its message answers twice, and a tool that had run before a
 crash may run again. A message at which Hermes ends twice is given up, and its chat is told. Work in the background (/background)
