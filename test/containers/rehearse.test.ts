@@ -87,7 +87,7 @@ test("--keep opens the laptop's proxy on the loopback alone; Ctrl-C removes ever
 });
 
 test.for<[when: string, said: RegExp, signal: NodeJS.Signals, code: number]>([
-    ["while images are built", /Building an image from openwebui/, "SIGINT", 130],
+    ["while images are built", /Building images:\s+from/, "SIGINT", 130],
     ["while services start", /Starting Hermes, Open WebUI and the laptop/, "SIGINT", 130],
     ["in the middle of a proof", /In a browser/, "SIGTERM", 143],
 ])("stopped %s it leaves nothing behind", async ([, said, signal, code]) => {

@@ -15,11 +15,13 @@ export default async function setup() {
     const endEngine = await ensureEngine();
     await removeAll();
     await ensureBases();
-    for (const name of Object.keys(contexts) as (keyof typeof contexts)[]) {
-        console.log(`Building an image from ${contexts[name]}/`);
-        await buildImage(name);
-        if (await onStandIn(name)) console.log(`  on a stand-in of its base image`);
-    }
+    console.log("Building images:");
+    // Side by side: one waits for downloads while another compiles.
+    const build = async ([name, folder]: [string, string]) => {
+        await buildImage(name as keyof typeof contexts);
+        console.log(`  from ${folder}/${(await onStandIn(name as keyof typeof contexts)) ? ", on a stand-in of its base image" : ""}`);
+    };
+    await Promise.all(Object.entries(contexts).map(build));
     if (!ownsRun()) return undefined;
     return async () => {
         await removeAll();

@@ -31,7 +31,6 @@ export const contexts = {
     openWebUi: "openwebui",
     control: "test/stand-ins/tailscale",
     internet: "test/stand-ins/internet",
-    // After those that it takes parts of.
     modal: "test/stand-ins/modal",
     laptop: "test/stand-ins/laptop",
 };
@@ -41,6 +40,9 @@ const laterContexts = {
     registry: "test/stand-ins/registry",
 };
 export type ImageName = keyof typeof contexts | keyof typeof laterContexts;
+
+/** What an image takes parts of: other images, by its build arguments. */
+const partsOf: Partial<Record<ImageName, Record<string, ImageName>>> = { modal: { HERMES: "hermes", INTERNET: "internet" } };
 
 /** The name of an image of this run, by which its end finds it. */
 export const imageOfRun = (name: string) => `private-hermes/${name}:${runId}`;
@@ -65,11 +67,23 @@ export async function ensureBases(...dockerfiles: string[]): Promise<void> {
     if (code !== 0) throw new Error("The base images are missing, see above.");
 }
 
-/** Builds an image under a tag that only this run has. Under a fixed one, the library would take an older image after a failed build. */
-export async function buildImage(name: ImageName): Promise<void> {
+const builds = new Map<ImageName, Promise<void>>();
+
+/**
+ * Builds an image, and first what it takes parts of, once in each process; under a tag that only this run has. Under a fixed one,
+ * the library would take an older image after a failed build.
+ */
+export function buildImage(name: ImageName): Promise<void> {
+    const build = builds.get(name) ?? buildWithParts(name);
+    builds.set(name, build);
+    return build;
+}
+
+async function buildWithParts(name: ImageName): Promise<void> {
     const folder = { ...contexts, ...laterContexts }[name];
-    const parts: Record<string, string> = name === "modal" ? { HERMES: tagOf("hermes"), INTERNET: tagOf("internet") } : {};
-    await buildFrom(`${repository}${folder}`, tagOf(name), folder, parts);
+    const parts = Object.entries(partsOf[name] ?? {});
+    await Promise.all(parts.map(([, part]) => buildImage(part)));
+    await buildFrom(`${repository}${folder}`, tagOf(name), folder, Object.fromEntries(parts.map(([argument, part]) => [argument, tagOf(part)])));
 }
 
 /** As `buildImage`, from another folder under another of `imageOfRun`'s names. */
