@@ -11,6 +11,8 @@ const containers = {
     globalSetup: "test/harness/containers-setup.ts",
     hookTimeout: 30 * 60_000,
     testTimeout: 10 * 60_000,
+    // Most ask a container something, which takes longer than the default of 50 ms.
+    expect: { poll: { interval: 300 } },
 };
 
 /** What takes longest though its file is short: it waits for others, for restarts or for schedules. */

@@ -29,7 +29,8 @@
 #                  branches. Of upstream's Debian packages only curl and jq. No build number.
 #   tailscale/*    Only the static binaries `tailscale` and `tailscaled`, for COPY --from: no shell, no
 #                  containerboot, no iptables, and without upstream's Kubernetes build tags.
-#   golang:*       The Go release of the tag, from the Go module proxy, on a python:* stand-in: no C compiler, no git.
+#   golang:*       The Go release of the tag, from the Go module proxy, on a python:* stand-in: no C compiler, no git. Its build
+#                  cache has what Tailscale is made of.
 #   moby/buildkit:* Compiled from the Go module of the tag, on a python:* stand-in with Debian's runc: no emulators,
 #                  CNI plugins or git, and without upstream's wrapper that mends cgroup v2 under Kubernetes.
 # Sizes, layers and digests are never those of the real images.
@@ -164,7 +165,7 @@ open_webui_stand_in() {
 golang_stand_in() {
   local tag=${1#*:}
   need "$python"
-  dockerfile_stand_in "$@" golang "PYTHON=$python" "VERSION=${tag%%-*}"
+  dockerfile_stand_in "$@" golang "PYTHON=$python" "VERSION=${tag%%-*}" "TAILSCALE=${tailscale##*:v}"
 }
 
 tailscale_stand_in() {
@@ -232,6 +233,7 @@ images=$(for name; do case $name in */Dockerfile) images_of "$name" ;; *) echo "
 # What the other stand-ins are built on, and compiled in.
 python=$(grep -o -m 1 'python:[^ @]*' "$repository/hermes/Dockerfile")
 golang=$(grep -o -m 1 'golang:[^ @]*' "$repository/test/stand-ins/tailscale/Dockerfile")
+tailscale=$(grep -o -m 1 'tailscale/tailscale:v[^ @]*' "$repository/openwebui/Dockerfile")
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/bases.XXXXXX")
 export TMPDIR=$scratch

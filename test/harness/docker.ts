@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -375,21 +376,47 @@ export const outputOf = (container: Container, command: string[], input: string)
     execute(container, ["sh", "-c", 'head -c "$0" | "$@"', `${Buffer.byteLength(input)}`, ...command], input);
 
 async function execute(container: Container, command: string[], input?: string): Promise<string> {
-    const docker = await engine();
-    const exec = await docker.getContainer(container.getId()).exec({ Cmd: command, AttachStdin: input !== undefined, AttachStdout: true, AttachStderr: true });
-    const stream = await exec.start({ hijack: true, stdin: true });
-    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-    docker.modem.demuxStream(stream, stdout, stderr);
+    const { exec, stream, stdout, stderr } = await startIn(container, command, input !== undefined);
     const said = Promise.all([text(stdout), text(stderr)]);
     if (input !== undefined) stream.write(input);
     await once(stream, "end");
-    stream.destroy();
-    stdout.end();
-    stderr.end();
     const [out, error] = await said;
     const { ExitCode } = await exec.inspect();
     if (ExitCode !== 0) throw new Error(`${command.join(" ")} ended with ${ExitCode}: ${error || out}`);
     return out;
+}
+
+/** Starts a command in a container; its output ends with it. */
+async function startIn(container: Container, command: string[], stdin: boolean) {
+    const docker = await engine();
+    const exec = await docker.getContainer(container.getId()).exec({ Cmd: command, AttachStdin: stdin, AttachStdout: true, AttachStderr: true });
+    const stream = await exec.start({ hijack: true, stdin: true });
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    docker.modem.demuxStream(stream, stdout, stderr);
+    // Also where the engine drops the connection with what it ran.
+    stream.once("close", () => {
+        stdout.end();
+        stderr.end();
+    });
+    stream.once("end", () => stream.destroy());
+    return { exec, stream, stdout, stderr };
+}
+
+/**
+ * Starts a command in a container that is told lines and says lines, as long as both are there. Gives what tells it one; `hear` gets
+ * each that it says, and `ended`, once, what it has printed as errors.
+ */
+export async function interact(
+    container: Container,
+    command: string[],
+    hear: (line: string) => void,
+    ended: (errors: string) => void,
+): Promise<(line: string) => void> {
+    const { stream, stdout, stderr } = await startIn(container, command, true);
+    stream.on("error", () => undefined); // "close" follows
+    createInterface(stdout).on("line", hear);
+    void text(stderr).then(ended);
+    return (line) => void stream.write(`${line}\n`);
 }
 
 /** Runs a shell command in a container with the id of the oldest process whose command line matches, as $pid. */

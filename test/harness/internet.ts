@@ -1,7 +1,8 @@
 /** A host of the internet that test/stand-ins/internet/play.ts plays in a testbed's private network. */
 import type { StartedTestContainer } from "testcontainers";
 import { start } from "./docker.ts";
-import { requestFrom, type Testbed } from "./testbed.ts";
+import { requestFrom } from "./client.ts";
+import type { Testbed } from "./testbed.ts";
 
 export class PlayedHost {
     readonly container: StartedTestContainer;

@@ -1,7 +1,7 @@
 /** The stand-in of Modal, test/stand-ins/modal/server.py, as the tests drive it. */
 import type { StartedTestContainer } from "testcontainers";
 import { createVolume, start } from "./docker.ts";
-import { requestFrom } from "./testbed.ts";
+import { requestFrom } from "./client.ts";
 
 /** A sandbox that was asked for; times in seconds since 1970, memory in MiB. */
 export interface Sandbox {

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, type Program } from "./program.ts";
 import { requiredSettings, serviceNames, type ServiceName } from "./settings.ts";
+import { requestFrom, type Answer, type RequestOptions } from "./client.ts";
 import { hosts as modalHosts, Modal, serverUrl } from "./modal.ts";
 import {
     connect,
@@ -21,7 +22,6 @@ import {
     kill,
     logOf,
     output,
-    outputOf,
     runToEnd,
     start,
     sweep,
@@ -98,22 +98,6 @@ function declared(program: Program, name: ServiceName): Omit<Declaration, "host"
         seconds: inputs.maxShutdownDelaySeconds,
         plan: inputs.plan,
     };
-}
-
-export interface RequestOptions {
-    bearer?: string;
-    headers?: Record<string, string>;
-    /** Sent as JSON. */
-    body?: unknown;
-    /** Sent as a form: texts, and files with their content in base64. */
-    form?: Record<string, string | { name: string; content: string }>;
-}
-
-export interface Answer {
-    status: number;
-    headers: Record<string, string>;
-    /** Parsed where it is JSON. */
-    body: unknown;
 }
 
 /** A node of the tailnet as its control plane lists it. */
@@ -550,29 +534,3 @@ export class Testbed {
 
 /** Something that nobody has said before. */
 export const words = (what: string) => `${what} ${unique()}`;
-
-/** Sends a request from a container of the stand-ins. */
-export async function requestFrom(
-    container: StartedTestContainer,
-    method: string,
-    url: string,
-    { bearer, headers, body, form }: RequestOptions = {},
-): Promise<Answer> {
-    const call = { method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, body, form };
-    const result = JSON.parse(await outputOf(container, ["python3", "/client.py"], JSON.stringify(call))) as {
-        error?: string;
-        status: number;
-        headers: Record<string, string>;
-        body: string;
-    };
-    if (result.error) throw new Error(`${method} ${url}: ${result.error}`);
-    return { ...result, body: parsed(result.body) };
-}
-
-function parsed(text: string): unknown {
-    try {
-        return JSON.parse(text);
-    } catch {
-        return text;
-    }
-}

@@ -1,6 +1,7 @@
 /** Speech in a testbed, and OpenRouter's transcription of it. See test/stand-ins/internet/speech.py and openrouter.ts. */
 import { output } from "./docker.ts";
-import { requestFrom, type Testbed } from "./testbed.ts";
+import { requestFrom } from "./client.ts";
+import type { Testbed } from "./testbed.ts";
 
 /** What browsers and Telegram record. */
 export type Kind = "wav" | "ogg" | "webm" | "m4a" | "mp3";

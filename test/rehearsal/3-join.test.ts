@@ -40,6 +40,7 @@ async function settled(container: StartedTestContainer, aim: "page" | "end"): Pr
     const docker = await handleOf(container);
     const { StartedAt } = (await docker.inspect()).State;
     const begin = aim === "page" ? Date.parse(StartedAt) : Date.now();
+    const ended = docker.wait();
     while (Date.now() - begin < limit * 1000) {
         const { Running, ExitCode, FinishedAt } = (await docker.inspect()).State;
         if (!Running || aim === "page") {
@@ -50,7 +51,7 @@ async function settled(container: StartedTestContainer, aim: "page" | "end"): Pr
                 return { code: Running ? undefined : ExitCode, seconds, sentence: await lastSentence(container), reachable };
             }
         }
-        await sleep(100);
+        await Promise.race([ended, sleep(1000)]); // each question costs the machine more than the answer
     }
     throw new Error(`hangs: after ${limit} s it has not ended and its page doesn't answer\n${await logOf(container)}`);
 }

@@ -1,8 +1,8 @@
-"""Sends one HTTP request from inside the private network and prints what came back, for `docker exec`.
+"""Sends HTTP requests from inside the private network, for `docker exec`: one for each line of standard input, side by side.
 
-Standard input: {"method", "url", "headers", "body"} as JSON; a body is sent as JSON. With "form" in its place a form is sent, {name: text, or
-{"name", "content": in base64} for a file}. Prints {"status", "headers", "body"}, or {"error"} when there was no answer. A request to
-upgrade to a websocket ends with the answer's headers.
+A line: {"id", "method", "url", "headers", "body"} as JSON; a body is sent as JSON. With "form" in its place a form is sent, {name: text, or
+{"name", "content": in base64} for a file}. Prints a line for each, once it is answered: {"id", "status", "headers", "body"}, or
+{"id", "error"} when there was no answer. A request to upgrade to a websocket ends with the answer's headers.
 """
 
 import base64
@@ -10,29 +10,43 @@ import http.client
 import json
 import mimetypes
 import sys
+import threading
 from urllib.parse import urlsplit
 
-call = json.load(sys.stdin)
-url = urlsplit(call["url"])
-kind, data = "application/json", None if call.get("body") is None else json.dumps(call["body"])
-if call.get("form"):
-    kind, data = "multipart/form-data; boundary=part", b""
-    for name, value in call["form"].items():
-        file, content = "", value
-        if isinstance(value, dict):
-            file = f'; filename="{value["name"]}"\r\nContent-Type: {mimetypes.guess_type(value["name"])[0]}'
-            content = base64.b64decode(value["content"])
-        data += f'--part\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
-        data += (content if file else content.encode()) + b"\r\n"
-    data += b"--part--\r\n"
-connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
-try:
+printing = threading.Lock()
+
+
+def send(call):
+    url = urlsplit(call["url"])
+    kind, data = "application/json", None if call.get("body") is None else json.dumps(call["body"])
+    if call.get("form"):
+        kind, data = "multipart/form-data; boundary=part", b""
+        for name, value in call["form"].items():
+            file, content = "", value
+            if isinstance(value, dict):
+                file = f'; filename="{value["name"]}"\r\nContent-Type: {mimetypes.guess_type(value["name"])[0]}'
+                content = base64.b64decode(value["content"])
+            data += f'--part\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
+            data += (content if file else content.encode()) + b"\r\n"
+        data += b"--part--\r\n"
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
     connection.request(
         call["method"], f"{url.path}?{url.query}", data, {"Content-Type": kind, **call.get("headers", {})}
     )
     response = connection.getresponse()
     body = "" if response.status == 101 else response.read().decode(errors="replace")
-    result = {"status": response.status, "headers": dict(response.headers), "body": body}
-except OSError as error:
-    result = {"error": str(error)}
-print(json.dumps(result))
+    connection.close()
+    return {"status": response.status, "headers": dict(response.headers), "body": body}
+
+
+def answer(call):
+    try:
+        result = send(call)
+    except Exception as error:  # whatever it is, who asks has to hear of it
+        result = {"error": str(error) or type(error).__name__}
+    with printing:
+        print(json.dumps({"id": call.get("id"), **result}), flush=True)
+
+
+for line in sys.stdin:
+    threading.Thread(target=answer, args=(json.loads(line),)).start()
