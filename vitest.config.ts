@@ -55,8 +55,8 @@ export default defineConfig({
                     hookTimeout: 60_000,
                 },
             },
-            // They measure no memory, and wait more than they work. A third one beside these and the rehearsal is too much for 2 processors.
-            { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers, maxWorkers: 2 } },
+            // They measure no memory, and wait more than they work.
+            { test: { name: "containers", include: ["test/containers/**/*.test.ts"], ...containers, maxWorkers: 3 } },
             { test: { name: "rehearsal", include: ["test/rehearsal/**/*.test.ts"], ...containers } },
             { test: { name: "bench", include: ["test/bench/**/*.bench.ts"], ...containers } },
         ],

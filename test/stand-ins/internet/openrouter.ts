@@ -221,8 +221,11 @@ export class OpenRouter implements Host {
         }
         if (calls) send({ role: "assistant", ...calls });
         const pause = JSON.stringify(messages.at(-1)).includes("SLOW") ? 1000 : 0;
-        for (const word of words.split(" ")) {
-            send({ role: "assistant", content: `${word} ` });
+        // A word each, as a model's tokens come; of a long text several, for Hermes takes a millisecond for each chunk.
+        const all = words.split(" ");
+        const together = Math.ceil(all.length / 1000);
+        for (let at = 0; at < all.length; at += together) {
+            send({ role: "assistant", content: `${all.slice(at, at + together).join(" ")} ` });
             await sleep(pause);
         }
         send({}, finish);
