@@ -130,6 +130,21 @@ export async function kill(container: Container): Promise<void> {
     await (await handleOf(container)).kill();
 }
 
+/** Halts a container; gives what lets it go on. */
+export async function pause(container: Container): Promise<() => Promise<void>> {
+    const handle = await handleOf(container);
+    for (let tries = 1; ; tries++) {
+        try {
+            await handle.pause();
+            break;
+        } catch (error) {
+            // What runc says where a busy kernel of control groups v1 doesn't freeze it in time; it has let it go on then.
+            if (tries === 5 || !String(error).includes("unable to freeze")) throw error;
+        }
+    }
+    return () => handle.unpause() as Promise<void>;
+}
+
 /** A running container by its name, also one that another process of this run has started. */
 export async function find(name: string): Promise<Container | undefined> {
     const filters = { name: [`^/${name}$`], status: ["running"] };

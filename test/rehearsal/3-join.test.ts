@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { handleOf, isRunning, logOf, output, start, withPid, type ContainerSpec } from "../harness/docker.ts";
+import { handleOf, isRunning, logOf, output, pause, start, withPid, type ContainerSpec } from "../harness/docker.ts";
 import { Laptop } from "../harness/laptop.ts";
 import { Testbed } from "../harness/testbed.ts";
 
@@ -168,17 +168,14 @@ describe("The join, with the real tailscaled", () => {
     });
 
     test("the control plane is down at boot and back after 20 s", async ({ annotate }) => {
-        const control = await handleOf(testbed.control);
-        await control.pause();
-        const back = sleep(20_000).then(() => control.unpause());
-        onTestFinished(() => back as Promise<void>);
+        const goOn = await pause(testbed.control);
+        const back = sleep(20_000).then(goOn);
+        onTestFinished(() => back);
         await annotate(told(await published(await onNewDisk())));
     });
 
     test("the control plane stays down", async ({ annotate }) => {
-        const control = await handleOf(testbed.control);
-        await control.pause();
-        onTestFinished(() => control.unpause() as Promise<void>);
+        onTestFinished(await pause(testbed.control));
         await annotate(told(await refused(await onNewDisk({ TS_JOIN_TIMEOUT: "5" }), /couldn't be joined within 5 s/)));
     });
 

@@ -60,7 +60,8 @@ class Phone(Visit):
         """Gives what stands in the message, or what the page says in its place."""
         self.open_chat()
         self.step = "Dictating"
-        self.page.locator("#voice-input-button").click()
+        self.page.locator("#chat-input").wait_for()
+        self.page.locator("#voice-input-button").click(timeout=15_000)  # it comes with the field for the message, or not at all
         confirm = self.page.locator("#confirm-recording-button")
         confirm.wait_for()
         self.page.wait_for_timeout(4000)
