@@ -19,12 +19,12 @@ const containers = {
 const longest = [
     "unit/lint",
     "unit/setup-command",
-    "containers/telegram",
+    "containers/upgrade",
     "containers/sandbox",
+    "containers/page",
+    "containers/telegram",
     "containers/both-services",
     "containers/rehearse",
-    "containers/page",
-    "containers/upgrade",
 ];
 
 /** The longest first, so that no worker is left with one at the end; the rehearsal in the order of its names, for its report is read from the top. */

@@ -57,7 +57,7 @@ describe("a recording", () => {
         });
         await expect.poll(() => refused, { timeout: 28_000 }).toHaveLength(4);
         expect(refused[0]).toMatch(/Too many recordings.*moment/);
-        expect(await recordings(testbed)).toHaveLength(4);
+        await expect.poll(() => recordings(testbed), { timeout: 20_000 }).toHaveLength(4);
         await fare(testbed);
         expect((await Promise.all(asked)).filter(Boolean)).toHaveLength(20);
         expect((await recordings(testbed)).filter(({ together }) => together > 4)).toEqual([]);

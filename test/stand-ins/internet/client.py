@@ -48,5 +48,6 @@ def answer(call):
         print(json.dumps({"id": call.get("id"), **result}), flush=True)
 
 
+mimetypes.init()  # by itself it begins in whatever thread comes first, while the others take it for done
 for line in sys.stdin:
     threading.Thread(target=answer, args=(json.loads(line),)).start()
