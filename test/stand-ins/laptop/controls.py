@@ -211,7 +211,7 @@ class Walk:
         self.visit.step = f"Opening {address}"
         self.page.goto(f"{self.url}{address}")
         try:
-            self.page.wait_for_function("address => location.pathname !== address", arg=address, timeout=10_000)
+            self.page.wait_for_function("address => location.pathname !== address", arg=address)
         except TimeoutError:
             return False
         return True
