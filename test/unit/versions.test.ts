@@ -21,7 +21,7 @@ interface Config {
 
 const config = JSON.parse(readFileSync("renovate.json", "utf8")) as Config;
 
-// What Renovate makes of the rules is its own business, and its validator needs Node.js 24 and 123 packages. Here: that they name what is there.
+// That it understands the rules, its own validator says (.github/workflows/test.yml). Here: that they name what is there.
 const inGroup = (name: string | null) => config.packageRules.filter(({ groupName }) => groupName === name);
 
 /** What a Dockerfile starts from, without its own stages. */

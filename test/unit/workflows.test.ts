@@ -90,9 +90,12 @@ describe("all workflows", () => {
         expect(stepsWith("actions/checkout").map((step) => step.with)).toEqual(jobs.map(() => ({ "persist-credentials": false })));
     });
 
-    test("Node.js is of the oldest major that package.json takes", () => {
+    test("where the project is installed, Node.js is of the oldest major that package.json takes", () => {
         const wanted = packageJson.engines.node.replace(">=", "^");
-        expect(stepsWith("actions/setup-node").map((step) => step.with?.["node-version"])).toEqual(jobs.map(() => wanted));
+        const installing = jobs.map((job) => job.steps).filter((all) => all.some(({ run }) => run === "npm ci"));
+        expect(installing).not.toEqual([]);
+        const versions = installing.map((all) => all.find(({ uses }) => uses?.startsWith("actions/setup-node@"))?.with?.["node-version"]);
+        expect(versions).toEqual(installing.map(() => wanted));
     });
 
     test("every job ends by itself", () => {
