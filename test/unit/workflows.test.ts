@@ -90,12 +90,12 @@ describe("all workflows", () => {
         expect(stepsWith("actions/checkout").map((step) => step.with)).toEqual(jobs.map(() => ({ "persist-credentials": false })));
     });
 
-    test("where the project is installed, Node.js is of the oldest major that package.json takes", () => {
+    test("Node.js is of the oldest major that package.json takes, but for Renovate's own command", () => {
         const wanted = packageJson.engines.node.replace(">=", "^");
-        const installing = jobs.map((job) => job.steps).filter((all) => all.some(({ run }) => run === "npm ci"));
-        expect(installing).not.toEqual([]);
-        const versions = installing.map((all) => all.find(({ uses }) => uses?.startsWith("actions/setup-node@"))?.with?.["node-version"]);
-        expect(versions).toEqual(installing.map(() => wanted));
+        const ours = jobs.map((job) => job.steps).filter((all) => !all.some(({ run }) => run?.includes("renovate-config-validator")));
+        const versions = ours.map((all) => all.find(({ uses }) => uses?.startsWith("actions/setup-node@"))?.with?.["node-version"]);
+        expect(ours).toHaveLength(jobs.length - 1);
+        expect(versions).toEqual(ours.map(() => wanted));
     });
 
     test("every job ends by itself", () => {
