@@ -17,11 +17,11 @@ export default async function setup() {
     await ensureBases();
     console.log("Building images:");
     // Side by side: one waits for downloads while another compiles.
-    const build = async ([name, folder]: [string, string]) => {
-        await buildImage(name as keyof typeof contexts);
-        console.log(`  from ${folder}/${(await onStandIn(name as keyof typeof contexts)) ? ", on a stand-in of its base image" : ""}`);
+    const build = async (name: keyof typeof contexts) => {
+        await buildImage(name);
+        console.log(`  from ${contexts[name]}/${(await onStandIn(name)) ? ", on a stand-in of its base image" : ""}`);
     };
-    await Promise.all(Object.entries(contexts).map(build));
+    await Promise.all((Object.keys(contexts) as (keyof typeof contexts)[]).map(build));
     if (!ownsRun()) return undefined;
     return async () => {
         await removeAll();
