@@ -9,6 +9,7 @@ Pictures: Open WebUI sends all pictures of a chat again with each message, and H
 request is read, which also bounds the memory that it takes, and the bill; the model is told so in the picture's place.
 """
 
+import re
 from collections import deque
 
 from aiohttp import web
@@ -23,8 +24,13 @@ KEPT_PICTURES = 8_000_000
 # What a request has besides pictures.
 MAX_TEXT = api_server.MAX_REQUEST_BYTES
 
-# The beginning of a JSON string that is a picture; no such string has an escaped quotation mark in it.
-PICTURE = b'"data:image/'
+# What stands before a picture, up to its opening quotation mark. The same within a text, as of a style sheet, has a backslash before
+# each mark; and a mark without one that ends a string is never followed by a letter.
+PICTURE = re.compile(rb'[{,\s]"(?:image_)?url"\s*:\s*"(?=data:image/)')
+# More bytes than such a beginning has, unless somebody puts many blanks into it; then it passes as text.
+BEGINNING = 64
+# What a JSON string has up to its end, or to an escape that isn't whole yet.
+INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 LEFT_OUT = "data:image/left-out,"
 NOTE = {
     "type": "text",
@@ -55,22 +61,20 @@ async def read_without_old_pictures(chunks):
         waiting += chunk
         while True:
             if picture is None:
-                at = waiting.find(PICTURE)
-                if at < 0:
-                    # The mark may come in two pieces.
-                    ready = max(0, len(waiting) - len(PICTURE) + 1)
-                    add_text(waiting[:ready])
-                    del waiting[:ready]
+                found = PICTURE.search(waiting)
+                # One may come in two pieces.
+                ready = found.end() if found else max(0, len(waiting) - BEGINNING)
+                add_text(waiting[:ready])
+                del waiting[:ready]
+                if not found:
                     break
-                add_text(waiting[: at + 1])
-                del waiting[: at + 1]
                 picture = bytearray()
-            end = waiting.find(b'"')
+            end = INSIDE.match(waiting).end()
             # One that is too large by itself is not even collected.
             if len(picture) <= KEPT_PICTURES:
-                picture += waiting if end < 0 else waiting[:end]
-            del waiting[: len(waiting) if end < 0 else end]
-            if end < 0:
+                picture += waiting[:end]
+            del waiting[:end]
+            if not waiting.startswith(b'"'):
                 break
             if len(picture) > KEPT_PICTURES:
                 segments.append(LEFT_OUT.encode())

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
-import { handleOf, output, runToEnd, type ContainerSpec } from "../harness/docker.ts";
+import { handleOf, output, outputOf, runToEnd, type ContainerSpec } from "../harness/docker.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 
 let testbed: Testbed;
@@ -282,6 +282,22 @@ describe("what the page sends", () => {
         expect(photos.map((url) => sent.includes(url))).toEqual(photos.map((_, index) => index >= 10 - most));
         expect(sent.match(/picture stood here and was left out/g)).toHaveLength(10 - most);
         for (let index = 0; index < 9; index++) expect(sent).toContain(`Photo ${index}`);
+    });
+
+    test("texts that look like pictures reach the model whole, and a photo beside them", async () => {
+        const [question, last, url] = [words("What does it style?"), words("The last rule."), photo(100)];
+        const rules = Array.from({ length: 20 }, (_, index) => `.i${index} { background: url("data:image/svg+xml;utf8,<svg id='${index}'/>") }`).join("\n");
+        const pasted = `${rules}\n{"image_url": {"url": "data:image/png;base64,AAAA"}}\n${last}`;
+        await testbed.chat([message(pasted), { role: "assistant", content: `"data:image/` }, message(question, url)]);
+        const [sent] = await sentTo(question);
+        expect(sent).toContain(JSON.stringify(pasted));
+        expect(sent).toContain(url);
+    });
+
+    test("whatever it is, it comes out of the search for pictures as it was but for those that are left out", async () => {
+        const script = readFileSync(new URL("../harness/hostile_requests.py", import.meta.url), "utf8");
+        const leftOut = await outputOf(hermes(), ["/opt/hermes/bin/python", "-", "5000"], script);
+        expect(Number(leftOut)).toBeGreaterThan(100);
     });
 
     test("without the key nothing of a message is read", async () => {
