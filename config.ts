@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 // By themselves: all of the SDK takes half a second to load, for which the commands in ops/ would wait, too.
 import { Config } from "@pulumi/pulumi/config.js";
 import * as runtime from "@pulumi/pulumi/runtime/config.js";
+import { closestMatch } from "leven";
 import { mistake } from "./mistake.ts";
 
 /** What the machine that publishes the page is tagged with. openwebui/entrypoint.sh has it as TAG, and starts with no other. */
@@ -292,16 +293,35 @@ function complaint(config: Config, key: string, rule: Rule): string | undefined 
     return undefined;
 }
 
+/** What is stored under the project's name and no setting: mistyped, or a setting of another release. Keys of other namespaces are somebody else's. */
+const strangers = ({ name }: Config) =>
+    Object.keys(runtime.allConfig())
+        .filter((fullKey) => fullKey.startsWith(`${name}:`))
+        .map((fullKey) => fullKey.slice(name.length + 1))
+        .filter((key) => !(key in rules));
+
+function stranger(key: string, known: SettingName[]): string {
+    const nearest = closestMatch(key, known, { maxDistance: Math.ceil(key.length / 3) });
+    return `${key} isn't a setting: ${nearest ? `set ${nearest}, and ` : ""}take it out with \`pulumi config rm ${key}\`, or of ESC.`;
+}
+
+export interface Complaint {
+    /** What it is about: a setting, or what no setting is called. */
+    key: string;
+    sentence: string;
+}
+
 /**
  * Reads all settings, and gives one sentence for each that is wrong. No sentence quotes a secret. The settings are of use
  * only when there is no complaint.
  */
 export function inspectSettings(config: Config) {
     const keys = Object.keys(rules) as SettingName[];
-    const complaints = keys.flatMap((key) => {
+    const complaints: Complaint[] = keys.flatMap((key) => {
         const sentence = complaint(config, key, rules[key]);
         return sentence === undefined ? [] : [{ key, sentence }];
     });
+    for (const key of strangers(config)) complaints.push({ key, sentence: stranger(key, keys) });
     const botToken = config.get("telegramBotToken");
     const allowedUsers = config.get("telegramAllowedUsers");
     if (botToken !== undefined && allowedUsers === undefined) {

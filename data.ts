@@ -31,20 +31,53 @@ export function refuseMove(services: Record<string, render.PrivateService>, rend
     });
 }
 
+/** The workspace that the provider had before this preview, if it gets another one. */
+let oldOwner: string | undefined;
+
 /**
- * A hook for the provider: preview and update warn of a new workspace. It replaces nothing, because the provider is updated in
- * place. It isn't refused either: after an `up` that failed, the right workspace in the place of a wrong one is such a change.
+ * A hook for the provider: notes a new workspace. It replaces nothing, because the provider is updated in place. It isn't refused
+ * either: after an `up` that failed, the right workspace in the place of a wrong one is such a change.
  */
 export const tellOfNewOwner = () =>
     new pulumi.ResourceHook(
         "tell-of-new-owner",
         ({ oldInputs, newInputs }) => {
             const [before, now] = [oldInputs, newInputs].map((inputs) => (inputs as { ownerId?: string } | undefined)?.ownerId ?? "");
-            if (before === now) return;
+            oldOwner = before === now ? undefined : before;
+        },
+        { onDryRun: true },
+    );
+
+/** A preview, so that of `up` as well, warns of a new workspace when a service stands in the old one: only then does it know an id. */
+export function tellWhatStays(services: render.PrivateService[], renderOwnerId: string): void {
+    if (!pulumi.runtime.isDryRun()) return;
+    for (const { id } of services) {
+        id.apply(() => {
+            if (oldOwner === undefined) return;
             void pulumi.log.warn(
-                `renderOwnerId is ${now}, and was ${before}: services that stand there stay there, with their disks, and only what is made from now on ` +
-                    "stands in the new workspace. Set it back, or begin anew there: `pulumi destroy`, which deletes both disks, then `pulumi up`.",
+                `renderOwnerId is ${renderOwnerId}, and was ${oldOwner}: services that stand there stay there, with their disks, and only what is made from ` +
+                    "now on stands in the new workspace. Set it back, or begin anew there: `pulumi destroy`, which deletes both disks, then `pulumi up`.",
             );
+            oldOwner = undefined; // Said once for both.
+        });
+    }
+}
+
+interface WithVariables {
+    envVars?: pulumi.Input<Record<string, { value?: string } | undefined>>;
+}
+
+/** A hook for Open WebUI: preview and update say it when keys are replaced that earlier releases had made as RandomBytes, in hex. */
+export const tellOfNewKeys = () =>
+    new pulumi.ResourceHook(
+        "tell-of-new-keys",
+        ({ oldInputs }) => {
+            pulumi.output((oldInputs as WithVariables | undefined)?.envVars).apply((variables) => {
+                if (!/^[0-9a-f]{64}$/.test(variables?.WEBUI_SECRET_KEY?.value ?? "")) return;
+                void pulumi.log.warn(
+                    "Both generated keys are replaced this once, because the stack's state had them in plain text: everybody signs in again. Chats, accounts and memory stay.",
+                );
+            });
         },
         { onDryRun: true },
     );

@@ -1,13 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as render from "@pulumi/render";
+import { pullTokenFor, refuseWrongAccount } from "./accounts.ts";
 import { readSettings, tailnetPort, tailnetTag } from "./config.ts";
-import { keepDisk, refuseMove, tellOfNewOwner } from "./data.ts";
+import { keepDisk, refuseMove, tellOfNewKeys, tellOfNewOwner, tellWhatStays } from "./data.ts";
 import { refusePublicResources } from "./guard.ts";
 import { buildImage } from "./images.ts";
 
 const settings = readSettings();
 refusePublicResources();
+await refuseWrongAccount(settings);
 
 // Names at Render are unique within a workspace, and a second stack may stand beside the first. In lower case, as images are named.
 const stack = pulumi.getStack().toLowerCase();
@@ -27,10 +29,12 @@ const provider = new render.Provider(
 
 // --- Secrets that nobody has to invent ---------------------------------------------------------------------------
 
+// No RandomBytes: its id is the secret itself, and ids stand in the state in plain text. 43 letters and digits are 256 bits.
+const key = { length: 43, special: false };
 /** The bearer key between the two services, and the only thing that `keyRotation` replaces. */
-const sharedKey = pulumi.secret(new random.RandomBytes("shared-key", { length: 32, keepers: { rotation: settings.keyRotation } }).hex);
+const sharedKey = pulumi.secret(new random.RandomPassword("shared-key", { ...key, keepers: { rotation: settings.keyRotation } }).result);
 /** Signs the sessions of Open WebUI: with a new one everybody has to sign in again. */
-const sessionKey = pulumi.secret(new random.RandomBytes("session-key", { length: 32 }).hex);
+const sessionKey = pulumi.secret(new random.RandomPassword("session-key", key).result);
 /** Letters and digits only: it gets typed on a phone. 24 of them are 142 bits. */
 const adminPassword = pulumi.secret(new random.RandomPassword("admin-password", { length: 24, special: false }).result);
 
@@ -45,9 +49,10 @@ const registryCredential = new render.RegistryCredential(
         name: `private-hermes-${stack}`,
         registry: settings.renderRegistry,
         username: settings.ghcrUser,
-        authToken: pulumi.secret(settings.ghcrPullToken),
+        // Tried first, for Render takes any in the place of one that works.
+        authToken: pullTokenFor({ [hermesName]: hermesImage.digest, [openWebUiName]: openWebUiImage.digest }, settings),
     },
-    // A mistyped token then fails at the push, before Render has it in the place of one that works.
+    // A ghcrToken that can't push fails there, and that only when an image changes: docker-build doesn't look at it otherwise.
     { provider, dependsOn: [hermesImage, openWebUiImage] },
 );
 
@@ -153,9 +158,10 @@ const openWebUi = new render.PrivateService(
             RAG_FILE_MAX_SIZE: settings.uploadLimitMb, // In MB.
         }),
     },
-    serviceOptions,
+    { ...serviceOptions, hooks: { beforeUpdate: [...serviceOptions.hooks.beforeUpdate, tellOfNewKeys()] } },
 );
 
+tellWhatStays([hermes, openWebUi], settings.renderOwnerId);
 refuseMove({ [hermesName]: hermes, [openWebUiName]: openWebUi }, settings.renderRegion);
 
 const policy = {

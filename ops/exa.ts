@@ -1,5 +1,5 @@
 /** What Exa says of the key. */
-import { ask, unexpected } from "./http.ts";
+import { ask, unexpected } from "../http.ts";
 import { type Check, failure, type Finding, ok } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
 

@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { getCli } from "./cli.ts";
 import { CommandFailed, runCommand } from "./command.ts";
-import { ask } from "./http.ts";
+import { ask } from "../http.ts";
 import { type Check, failure, type Finding, ok, warning } from "./report.ts";
 
 /** The oldest that this project has run with. */

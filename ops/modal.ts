@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { type ServiceError, Client, credentials, Metadata, status } from "@grpc/grpc-js";
 import { requestAndLimit, type SettingName } from "../config.ts";
-import { type Check, failure, type Finding, ok, Unchecked } from "./report.ts";
+import { Unchecked } from "../http.ts";
+import { type Check, failure, type Finding, ok } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
 
 /** Of modal, the Python package in the Hermes image; Modal turns away versions that are too old. */

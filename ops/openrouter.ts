@@ -1,6 +1,6 @@
 /** What OpenRouter says of the key and the models. */
-import { type Answer, ask, unexpected } from "./http.ts";
-import { type Check, failure, type Finding, ok, Unchecked, warning } from "./report.ts";
+import { type Answer, ask, unexpected, Unchecked } from "../http.ts";
+import { type Check, failure, type Finding, ok, warning } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
 
 interface OpenRouterKey {

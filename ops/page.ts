@@ -4,8 +4,8 @@ import { request } from "node:https";
 import { type PeerCertificate, TLSSocket } from "node:tls";
 import { SocksProxyAgent } from "socks-proxy-agent";
 import { tailnetPort, tailnetTag } from "../config.ts";
-import { parsed, reasonOf } from "./http.ts";
-import { type Check, failure, type Finding, ok, Unchecked, unchecked, warning } from "./report.ts";
+import { parsed, reasonOf, Unchecked } from "../http.ts";
+import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
 
 interface PageAnswer {
     status: number;

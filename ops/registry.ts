@@ -1,5 +1,5 @@
 /** What a token may do at an image registry, found out without pushing or pulling anything. */
-import { type Answer, ask, unexpected } from "./http.ts";
+import { type Answer, ask, challenge, registryApi, unexpected } from "../http.ts";
 import type { SettingName, Settings } from "../config.ts";
 import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
@@ -31,9 +31,6 @@ async function github(token: string): Promise<Verdict> {
     };
 }
 
-/** The parameters of a WWW-Authenticate header. */
-const challenge = (header: string) => Object.fromEntries([...header.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]));
-
 interface Access {
     name: string;
     actions: string[];
@@ -53,7 +50,7 @@ function accessOf({ body }: Answer): Access[] | undefined {
 /** The way that Docker logs in (distribution.github.io, "Token Authentication Specification"). */
 async function distribution({ imageRegistry, imageBase, ghcrUser }: Login, repository: string, token: string): Promise<Verdict> {
     const [host] = imageRegistry.split("/");
-    const root = `https://${host === "docker.io" ? "registry-1.docker.io" : host}/v2/`;
+    const root = registryApi(host);
     const basic = { user: ghcrUser, password: token };
     const { status, headers } = await ask(root);
     const header = headers.get("www-authenticate") ?? "";

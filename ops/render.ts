@@ -4,14 +4,12 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SettingName } from "../config.ts";
-import { type Answer, ask } from "./http.ts";
-import { type Check, failure, type Finding, ok, Unchecked, unchecked, warning } from "./report.ts";
+import { type Answer, ask, renderApi, Unchecked } from "../http.ts";
+import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
 
-const base = () => process.env.RENDER_HOST ?? "https://api.render.com/v1";
-
 /** Rejects with `Unchecked` when Render can't be reached. */
-export const askRender = (apiKey: string, path: string): Promise<Answer> => ask(`${base()}${path}`, { bearer: apiKey });
+export const askRender = (apiKey: string, path: string): Promise<Answer> => ask(`${renderApi()}${path}`, { bearer: apiKey });
 
 const renderKeys = "make a key in Render's dashboard, Account Settings, API Keys";
 

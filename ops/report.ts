@@ -29,9 +29,6 @@ export const warning = (message: string, fix: string): Finding => ({ status: "wa
 export const unchecked = (message: string, fix?: string): Finding => ({ status: "unchecked", message, fix });
 export const failure = (message: string, fix: string): Finding => ({ status: "failure", message, fix });
 
-/** Why a check can't be done. */
-export class Unchecked extends Error {}
-
 const marks = { ok: ["✓", "green"], warning: ["!", "yellow"], unchecked: ["!", "yellow"], failure: ["✗", "red"] } as const;
 
 /** A line for people; colours only where the terminal takes them. */

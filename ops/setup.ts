@@ -13,7 +13,7 @@
  *   RENDER_HOST                Render's API, as its Pulumi provider takes it (https://api.render.com/v1)
  */
 import { cancel, intro, isCancel, log, multiselect, outro, password, select, text } from "@clack/prompts";
-import { type SettingName, settingRules } from "../config.ts";
+import { type Complaint, type SettingName, settingRules } from "../config.ts";
 import { getCli } from "./cli.ts";
 import { CommandFailed } from "./command.ts";
 import { credentialChecks } from "./credentials.ts";
@@ -138,7 +138,8 @@ async function take(keys: SettingName[], store: Store, stored: Stored, all = fal
         }
         return typed;
     };
-    const wrong = () => stackOf(withValues(stored, given)).complaints.filter(({ key }) => keys.includes(key));
+    const isOfStep = (each: Complaint): each is Complaint & { key: SettingName } => keys.some((key) => key === each.key);
+    const wrong = () => stackOf(withValues(stored, given)).complaints.filter(isOfStep);
     for (const { key, sentence } of wrong()) if (isThere(key) && !all) log.warn(wrapped(sentence));
     if (all && (await askFor(keys)) === undefined) return stored;
     // One setting may be wrong because of another.

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { Config } from "@pulumi/pulumi/config.js";
 import { setAllConfig } from "@pulumi/pulumi/runtime/config.js";
 import { parse } from "yaml";
-import { inspectSettings, type SettingName, type Settings } from "../config.ts";
+import { type Complaint, inspectSettings, type SettingName, type Settings } from "../config.ts";
 import { CommandFailed, runCommand } from "./command.ts";
 import { type Check, failure, type Finding, ok, unchecked } from "./report.ts";
 
@@ -18,7 +18,7 @@ export interface Stack {
     /** As `index.ts` writes it into the names at Render. */
     name: string;
     settings: Settings;
-    complaints: { key: SettingName; sentence: string }[];
+    complaints: Complaint[];
     secrets: string[];
     /** Ids of the private services that are in the stack's state; the CLI is asked once. Rejects with `CommandFailed`. */
     serviceIds: () => Promise<string[]>;

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { tailnetPort, tailnetTag } from "../config.ts";
 import { runCommand } from "./command.ts";
-import { ask, unexpected } from "./http.ts";
+import { ask, unexpected } from "../http.ts";
 import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
 

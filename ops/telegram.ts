@@ -1,6 +1,6 @@
 /** What Telegram says of the bot and of the people who may write to it. */
-import { type Answer, ask } from "./http.ts";
-import { type Check, failure, ok, Unchecked, warning } from "./report.ts";
+import { type Answer, ask, Unchecked } from "../http.ts";
+import { type Check, failure, ok, warning } from "./report.ts";
 import { type Stack, whenRight } from "./stack.ts";
 
 /** What can be asked before the bot answers; nothing where there is none. */

@@ -17,6 +17,9 @@ import { declaredSettings, project, requiredSettings, secretSettings } from "./s
 export interface Resource {
     type: string;
     name: string;
+    urn: string;
+    /** As a provider gives it: it stands in the state in plain text, whatever it is. */
+    id: string;
     /** As the program gave them, each secret still marked as one. */
     inputs: Record<string, unknown>;
     /** All strings among the inputs that the program didn't mark secret, each by itself: in `inputs` one secret hides its whole property. */
@@ -121,6 +124,12 @@ export interface Options {
     plainText?: string[];
     /** Name of the stack. */
     stack?: string;
+    /** A preview: what isn't in `before` has no id yet. */
+    preview?: boolean;
+    /** Inputs of the resources that stood before, by name: their hooks run, as the engine does it before an update. */
+    before?: Partial<Record<string, Record<string, unknown>>>;
+    /** What a service answers that the program asks; without it each takes every credential. */
+    answer?: (url: string, authorization: string) => Response | Promise<Response>;
     /** Region in which both services stand already, as the engine tells the program when a change of it is ignored. */
     standing?: string;
 }
@@ -140,7 +149,7 @@ export async function evaluate(overrides: Overrides = {}, options: Options = {})
  */
 export async function tryProgram(
     overrides: Overrides = {},
-    { also, plainText = [], stack = "test", standing }: Options = {},
+    { also, plainText = [], stack = "test", preview = false, before = {}, answer = () => Response.json({}), standing }: Options = {},
 ): Promise<Program & { failure?: unknown }> {
     const defaults = Object.entries(declaredSettings)
         .filter(([, { default: value }]) => value !== undefined)
@@ -154,6 +163,10 @@ export async function tryProgram(
     const written = new Map<string, { props: unknown; beforeUpdate: pulumi.ResourceHook[] }>();
     let failure: unknown;
     // The request that the SDK sends is the only place that shows a resource's options.
+    const asked = vi.spyOn(globalThis, "fetch").mockImplementation(async (url, init) => {
+        return answer(url instanceof Request ? url.url : url.toString(), new Headers(init?.headers).get("authorization") ?? "");
+    });
+    const ids = new Map<string, string>();
     const register = vi.spyOn(MockMonitor.prototype, "registerResource");
     // What an `apply` throws reaches Pulumi's loader so. Vitest's own listener would fail the whole run.
     const listeners = process.listeners("unhandledRejection");
@@ -166,15 +179,22 @@ export async function tryProgram(
     );
     await pulumi.runtime.setMocks(
         {
-            newResource: ({ type, name, inputs }: { type: string; name: string; inputs: object }) => {
+            newResource: async ({ type, name, inputs }: { type: string; name: string; inputs: object }) => {
+                const hooks = before[name] ? (written.get(`${type} ${name}`)?.beforeUpdate ?? []) : [];
+                for (const { callback } of hooks)
+                    await callback({ urn: "", id: "", name, type, oldInputs: before[name], oldOutputs: before[name], newInputs: plain(inputs) as object });
                 const invented = invent(type, name, plain(inputs) as Record<string, unknown>, standing);
                 if (type.startsWith("random:")) secrets.push(...Object.values(invented));
-                return { id: `${name}-id`, state: { ...inputs, ...invented } };
+                // A key of RandomBytes is its id, in base64 (pulumi-random, provider/resources.go, computeRandomBytesID); other ids say nothing.
+                const id = type.endsWith(":RandomBytes") ? Buffer.from(invented.hex, "hex").toString("base64") : `${name}-id`;
+                ids.set(`${type} ${name}`, id);
+                return { id: preview && !before[name] ? "" : id, state: { ...inputs, ...invented } };
             },
             call: ({ inputs }) => inputs as Record<string, unknown>,
         },
         project.name,
         stack,
+        preview,
     );
     // Pulumi reads the stack of each promise, and Vite then finds the source of each frame: half of what an evaluation takes.
     const { stackTraceLimit } = Error;
@@ -196,8 +216,11 @@ export async function tryProgram(
             }
             return {};
         });
-        const outputs = Object.fromEntries(await Promise.all(Object.entries(exports).map(async ([key, value]) => [key, await settle(value)] as const)));
-        await pulumi.runtime.disconnect();
+        // What fails for good takes the outputs along that are made of it.
+        const failed = (thrown: unknown) => void (failure ??= thrown);
+        const settled = Object.entries(exports).map(async ([key, value]) => [key, await settle(value).catch(failed)] as const);
+        const outputs = Object.fromEntries(await Promise.all(settled));
+        await pulumi.runtime.disconnect().catch(failed);
         await nextTurn(); // Node.js tells of a rejection at the end of a turn.
         for (const [request] of register.mock.calls as unknown as [RegisterResourceRequest][]) {
             if (!request.getCustom()) continue;
@@ -206,6 +229,8 @@ export async function tryProgram(
             resources.push({
                 type: request.getType(),
                 name: request.getName(),
+                urn: `urn:pulumi:${stack}::${project.name}::${request.getType()}::${request.getName()}`,
+                id: ids.get(`${request.getType()} ${request.getName()}`) ?? "",
                 inputs: inputs as Record<string, unknown>,
                 plainInputs: await unmarked(props),
                 provider: request.getProvider().split("::").at(-2) ?? "",
@@ -221,6 +246,7 @@ export async function tryProgram(
     } finally {
         Error.stackTraceLimit = stackTraceLimit;
         register.mockRestore();
+        asked.mockRestore();
         process.removeAllListeners("unhandledRejection");
         for (const listener of listeners) process.on("unhandledRejection", listener);
     }

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { ownPath } from "../../ops/cli.ts";
-import { reasonOf } from "../../ops/http.ts";
+import { reasonOf } from "../../http.ts";
 import { contexts, isDue, repository, runId, takeImitatedDigests } from "./docker.ts";
 
 /** Name of the stack. */

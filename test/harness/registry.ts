@@ -143,6 +143,9 @@ export class Registry {
             HTTPS_PROXY: `http://127.0.0.1:${(this.proxy.address() as AddressInfo).port}`,
             NO_PROXY: "127.0.0.1,localhost",
             SSL_CERT_FILE: authority,
+            // The same for the program, which tries the token.
+            NODE_USE_ENV_PROXY: "1",
+            NODE_EXTRA_CA_CERTS: authority,
         };
     }
 

@@ -7,6 +7,7 @@ import { runChecks } from "../harness/ops.ts";
 import { output, repository } from "../harness/docker.ts";
 import { Laptop } from "../harness/laptop.ts";
 import { Testbed } from "../harness/testbed.ts";
+import { readableIn } from "../harness/forms.ts";
 import { Deployment } from "../harness/deployment.ts";
 import { cliVersion, stackName } from "../harness/pulumi.ts";
 import { Registry } from "../harness/registry.ts";
@@ -107,6 +108,35 @@ const updateOf = (name: ServiceName) => [
 
 type StoredVariables = Record<string, { value: { ciphertext?: string } }>;
 
+/**
+ * What nobody may read where the engine writes in plain text: each credential, and each value of an environment, by name. What
+ * stands in an output or a resource's name anyway isn't among them.
+ */
+async function secretsOf(): Promise<Record<string, string>> {
+    const { resources } = await exportedState();
+    const known = new Set(
+        resources.flatMap(({ urn, type, outputs }) => [urn.split("::").at(-1), ...(type === "pulumi:pulumi:Stack" ? Object.values<unknown>(outputs) : [])]),
+    );
+    const values = serviceNames
+        .flatMap((name) => Object.entries(deployment.service(name).environment))
+        .filter(([, value]) => value.length > 6 && !known.has(value));
+    const credentials = secretSettings.map((key) => [key, testbed.settings[key]]).filter(([, value]) => value as unknown);
+    return Object.fromEntries([...values, ...credentials]) as Record<string, string>;
+}
+
+const exportedState = async () => (JSON.parse(await deployment.pulumi.must("stack", "export")) as { deployment: { resources: StoredResource[] } }).deployment;
+
+/** What can be read of secrets in what these commands print, which is all that the engine shows of a stack. */
+async function readableAfter(secrets: Record<string, string>, ...commands: string[]): Promise<string[]> {
+    const found = [];
+    for (const command of commands) {
+        const { code, output: said } = await deployment.pulumi.run(command.split(" "));
+        if (code !== 0) throw new Error(`pulumi ${command} ended with ${code}:\n${said}`);
+        found.push(...readableIn(said, secrets).map((name) => `${name} in ${command}`));
+    }
+    return found;
+}
+
 interface StoredResource {
     urn: string;
     type: string;
@@ -193,27 +223,25 @@ describe("The engine, from nothing", () => {
         await annotate(`${own.toFixed(1)} s against ${other.toFixed(1)} s, ${(own / other).toFixed(1)} times (medians of 3 previews in turn)`);
     });
 
-    test("the exported state holds no credential and no value of an environment in plain text", async ({ annotate }) => {
-        const exported = await deployment.pulumi.must("stack", "export");
-        const {
-            deployment: { resources },
-        } = JSON.parse(exported) as { deployment: { resources: StoredResource[] } };
+    test("neither the exported state nor what commands show of it holds a credential or a value of an environment, in whatever form", async ({ annotate }) => {
+        const { resources } = await exportedState();
         const services = resources.filter(({ type }) => type.endsWith(":PrivateService"));
         expect(services).toHaveLength(2);
         for (const variables of services.flatMap(({ inputs, outputs }) => [inputs.envVars, outputs.envVars])) {
             const plain = Object.entries(variables ?? {}).filter(([, { value }]) => !value.ciphertext);
             expect([variables && Object.keys(variables).length > 8, plain.map(([name]) => name)]).toEqual([true, []]);
         }
-        // These stand in it elsewhere, as a name or an output.
-        const known = new Set(
-            resources.flatMap(({ urn, type, outputs }) => [urn.split("::").at(-1), ...(type === "pulumi:pulumi:Stack" ? Object.values<unknown>(outputs) : [])]),
-        );
-        const values = serviceNames
-            .flatMap((name) => Object.values(deployment.service(name).environment))
-            .filter((value) => value.length > 6 && !known.has(value));
-        const credentials = secretSettings.map((key) => testbed.settings[key]).filter((value) => value as unknown);
-        expect([...values, ...credentials].filter((value) => exported.includes(value))).toEqual([]);
-        await annotate(`${credentials.length} credentials and ${values.length} values looked for`);
+        const secrets = await secretsOf();
+        const commands = [
+            "stack export",
+            "stack --show-ids",
+            "stack output --json",
+            "stack history --json",
+            "destroy --preview-only --diff",
+            "destroy --preview-only --json",
+        ];
+        expect(await readableAfter(secrets, ...commands)).toEqual([]);
+        await annotate(`${Object.keys(secrets).length} values looked for, each as it is, in hex, base64, base64url and URL-encoded`);
     });
 });
 
@@ -231,8 +259,12 @@ describe("A change", () => {
 
     test("of keyRotation replaces the key that both share, and chat works", async () => {
         const key = testbed.environment("hermes").API_SERVER_KEY;
+        const before = await secretsOf();
         await deployment.set({ keyRotation: "2" });
-        await deployment.up();
+        // Both have the key in hand that is to go, while it is live.
+        expect(await readableAfter(before, "preview --diff", "preview --json", "up --yes --diff")).toEqual([]);
+        await deployment.settled();
+        expect(await readableAfter({ ...before, ...(await secretsOf()) }, "stack export")).toEqual([]);
         expect(testbed.environment("hermes").API_SERVER_KEY).not.toBe(key);
         expect(testbed.environment("open-webui").OPENAI_API_KEY).toBe(testbed.environment("hermes").API_SERVER_KEY);
         expect((await testbed.hermes("GET", "/v1/models", { bearer: key })).status).toBe(401);
@@ -350,9 +382,10 @@ describe("A new region or workspace", () => {
         const before = [...containerIds(), ...disks()];
         await deployment.set({ renderOwnerId: "tea-b0b0b0b0b0b0b0b0b0b0" });
         expect(await deployment.pulumi.must("preview")).toContain("services that stand there stay there, with their disks");
-        expect(await deployment.up()).toEqual({ same: 9, update: 1 });
+        const { output: said } = await deployment.failingUp();
+        expect(reason(said)).toContain("renderOwnerId tea-b0b0b0b0b0b0b0b0b0b0 isn't a workspace that renderApiKey opens");
         await deployment.set({ renderOwnerId: testbed.settings.renderOwnerId });
-        await deployment.up();
+        expect(await deployment.up()).toEqual({ same: 10 });
         expect(deployment.writes()).toEqual([]);
         expect([...containerIds(), ...disks()]).toEqual(before);
     });
@@ -430,6 +463,19 @@ describe("Trouble with what stands: one more `up` repairs it, and both disks are
         expect(await chat("Again?")).toBe("Echo: Again?");
     });
 
+    test.for(["ghcrToken", "ghcrPullToken"])(
+        "a %s that the registry doesn't take never reaches Render, though no image has changed",
+        async (setting, { annotate }) => {
+            await deployment.set({ [setting]: "guessed-by-nobody" });
+            const { output: said } = await deployment.failingUp();
+            await annotate(reason(said));
+            expect(reason(said)).toContain(`${setting} doesn't open ${Registry.host}/`);
+            expect(deployment.writes()).toEqual([]);
+            await deployment.set({ [setting]: testbed.settings.ghcrToken });
+            await deployment.up();
+        },
+    );
+
     test("a wrong password of the registry", async ({ annotate }) => {
         await deployment.pulumi.edit("hermes/entrypoint.sh", (text) => `${text}\n# changed\n`);
         await deployment.set({ ghcrToken: "guessed-by-nobody" });
@@ -439,14 +485,6 @@ describe("Trouble with what stands: one more `up` repairs it, and both disks are
         await deployment.set({ ghcrToken: testbed.settings.ghcrToken });
         await deployment.up();
         expect(await output(testbed.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed\n");
-    });
-
-    test("a pull token that the registry doesn't take", async ({ annotate }) => {
-        await deployment.set({ ghcrPullToken: "guessed-by-nobody", keyRotation: String(++rotation) });
-        const { output: said } = await deployment.failingUp();
-        await annotate(reason(said));
-        await deployment.set({ ghcrPullToken: testbed.settings.ghcrToken });
-        await deployment.up();
     });
 
     test("no Docker daemon", async ({ annotate }) => {
@@ -527,6 +565,30 @@ describe("Trouble with the first `up`", () => {
         await deployment.set({ tailscaleAuthKey: right });
         await deployment.up();
         expect([deployment.service("open-webui").id, ...disks()]).toEqual(before);
+    });
+
+    test.for([
+        ["renderApiKey", "rnd_guessed-by-nobody"],
+        ["renderOwnerId", "tea-b0b0b0b0b0b0b0b0b0b0"],
+    ])("a wrong %s: `up` names it before an image is built, and putting it right advises no `destroy`", async ([setting, value]) => {
+        await deployment.set({ [setting]: value });
+        const { output: said } = await deployment.failingUp();
+        expect(reason(said)).toContain(`error: ${setting} `);
+        expect(deployment.render.calls.filter(({ path }) => path.startsWith("/registrycredentials"))).toEqual([]);
+        await deployment.set({ [setting]: testbed.settings[setting as "renderApiKey"] });
+        expect(await deployment.pulumi.must("up", "--yes")).not.toContain("pulumi destroy");
+        await deployment.settled();
+    });
+
+    test("a misspelled setting: `preview` and `up` name it, and the nearest that exists", async ({ annotate }) => {
+        await deployment.set({ modelDefalt: "openai/gpt-5.5" });
+        for (const command of ["preview", "up --yes"]) {
+            const { code, output: said } = await deployment.pulumi.run(command.split(" "));
+            expect([code === 0, said]).toEqual([false, expect.stringContaining("modelDefalt isn't a setting: set modelDefault")]);
+            await annotate(command);
+        }
+        await deployment.pulumi.must("config", "rm", "modelDefalt");
+        await deployment.up();
     });
 
     test("no payment card, at the registry credential and at a service: one more `up` once there is one", async ({ annotate }) => {

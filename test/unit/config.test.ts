@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { inspectSettings } from "../../config.ts";
 import { tryProgram } from "../harness/program.ts";
 import { declaredSettings, requiredSettings, secretSettings } from "../harness/settings.ts";
 
@@ -220,6 +221,22 @@ test("the defaults are the documented ones", () => {
         keyRotation: "1",
         protectData: false,
     });
+});
+
+test.for<[key: string, says: RegExp]>([
+    ["modelDefalt", /modelDefalt isn't a setting: set modelDefault, and take it out with `pulumi config rm modelDefalt`/],
+    ["openrouterApikey", /: set openrouterApiKey, /],
+    ["telegramAllowedUser", /: set telegramAllowedUsers, /],
+    ["something", /something isn't a setting: take it out /],
+])("a key that no setting has is named, with the nearest that exists: %s", async ([key, says]) => {
+    expect(Object.values(await complaints({ [key]: "anything" }))).toEqual([expect.stringMatching(says)]);
+});
+
+test("keys of other namespaces are left alone", () => {
+    const keys = ["aws:region", "private-herms:modelDefault", "pulumi:tags"];
+    pulumi.runtime.setAllConfig(Object.fromEntries(keys.map((key) => [key, "x"])));
+    const said = inspectSettings(new pulumi.Config("private-hermes")).complaints.map(({ sentence }) => sentence);
+    expect(said.filter((sentence) => sentence.includes("isn't a setting"))).toEqual([]);
 });
 
 test("all mistakes are told at once, and no secret's value with them", async () => {

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { tailnetPort, tailnetTag } from "../../config.ts";
 import { refusal } from "../../guard.ts";
 import { evaluate, plain, plainStrings, tryProgram, type Program, type Resource } from "../harness/program.ts";
+import { readableIn } from "../harness/forms.ts";
 import { requiredSettings } from "../harness/settings.ts";
 
 const credential = "render:index/registryCredential:RegistryCredential";
@@ -27,9 +28,20 @@ const environment = (program: Program, name: string) =>
 /** The program with nothing but the required settings: evaluated once, for a test only looks at it. */
 const standard = await evaluate();
 
+/** What the program warns of. */
+async function warnings(...[settings, options]: Parameters<typeof evaluate>): Promise<string[]> {
+    const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+    try {
+        await evaluate(settings, options);
+        return warn.mock.calls.map(([sentence]) => sentence);
+    } finally {
+        warn.mockRestore();
+    }
+}
+
 /** Runs hooks as the engine does it, in a preview as well as in an update, with what a resource had and is to have. */
 async function update(hooks: pulumi.ResourceHook[], name: string, before: Record<string, unknown>, now: Record<string, unknown>): Promise<void> {
-    expect(hooks.map(({ opts }) => opts)).toEqual([{ onDryRun: true }]);
+    for (const { opts } of hooks) expect(opts).toEqual({ onDryRun: true });
     for (const { callback } of hooks) await callback({ urn: "", id: "", name, type: "", oldInputs: before, oldOutputs: before, newInputs: now });
 }
 
@@ -40,9 +52,9 @@ describe("what the stack consists of", () => {
             "docker-build:index:Image hermes-test",
             "docker-build:index:Image open-webui-test",
             "pulumi:providers:render render",
-            "random:index/randomBytes:RandomBytes session-key",
-            "random:index/randomBytes:RandomBytes shared-key",
             "random:index/randomPassword:RandomPassword admin-password",
+            "random:index/randomPassword:RandomPassword session-key",
+            "random:index/randomPassword:RandomPassword shared-key",
             "render:index/privateService:PrivateService hermes",
             "render:index/privateService:PrivateService open-webui",
             "render:index/registryCredential:RegistryCredential registry",
@@ -202,16 +214,19 @@ describe("the services", () => {
         });
     });
 
-    test("a new owner is told of before anything is changed, in a preview too, and another change isn't", async () => {
-        const [{ beforeUpdate }] = ofType(standard, "pulumi:providers:render");
-        const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
-        onTestFinished(() => {
-            warn.mockRestore();
-        });
-        for (const apiKey of ["old", "new"]) await update(beforeUpdate, "render", { ownerId: "tea-1", apiKey: "old" }, { ownerId: "tea-1", apiKey });
-        expect(warn).not.toHaveBeenCalled();
-        await update(beforeUpdate, "render", { ownerId: "tea-1" }, { ownerId: "tea-2" });
-        expect(warn.mock.calls).toEqual([[expect.stringMatching(/^renderOwnerId is tea-2, and was tea-1: /)]]);
+    const services = { hermes: {}, "open-webui": {} };
+    test.for<[what: string, before: Record<string, Record<string, unknown>>, says: RegExp[]]>([
+        [
+            "a new owner is told of while a service stands in the old workspace",
+            { render: { ownerId: "tea-1" }, ...services },
+            [/^renderOwnerId is tea-2, and was tea-1: /],
+        ],
+        ["and not while none does: then a wrong owner is put right", { render: { ownerId: "tea-1" } }, []],
+        ["nor when it stays the same", { render: { ownerId: "tea-2", apiKey: "old" }, ...services }, []],
+    ])("%s", async ([, before, says]) => {
+        expect(await warnings({ renderOwnerId: "tea-2" }, { preview: true, before })).toEqual(
+            says.map((sentence) => expect.stringMatching(sentence) as string),
+        );
     });
 
     test("an update that would make a disk smaller is refused before anything is changed, in a preview too", async () => {
@@ -247,7 +262,7 @@ describe("the environments", () => {
     test("Hermes gets these variables and no others", async () => {
         const settings = requiredSettings();
         const { API_SERVER_KEY, ...others } = environment(await evaluate(settings), "hermes");
-        expect(API_SERVER_KEY).toMatch(/^[0-9a-f]{64}$/);
+        expect(API_SERVER_KEY).toMatch(/^[0-9a-zA-Z]{43}$/);
         expect(others).toEqual({
             PORT: "8642",
             API_SERVER_PORT: "8642",
@@ -294,7 +309,7 @@ describe("the environments", () => {
         const program = await evaluate(settings);
         const { WEBUI_ADMIN_PASSWORD, WEBUI_SECRET_KEY, OPENAI_API_KEY, ...others } = environment(program, "open-webui");
         expect(WEBUI_ADMIN_PASSWORD).toHaveLength(24);
-        expect(WEBUI_SECRET_KEY).toMatch(/^[0-9a-f]{64}$/);
+        expect(WEBUI_SECRET_KEY).toMatch(/^[0-9a-zA-Z]{43}$/);
         expect(OPENAI_API_KEY).toBe(environment(program, "hermes").API_SERVER_KEY);
         expect(WEBUI_SECRET_KEY).not.toBe(OPENAI_API_KEY);
         expect(others).toEqual({
@@ -342,6 +357,53 @@ describe("the environments", () => {
     });
 });
 
+describe("a credential is tried before it is used", () => {
+    const { ghcrToken, renderApiKey } = requiredSettings();
+    const basic = (password: string) => `Basic ${Buffer.from(`Octo-Cat:${password}`).toString("base64")}`;
+    /** A registry as GHCR is one: it sends everybody to its token endpoint, which takes this token alone. */
+    const registry = (url: string, authorization: string) => {
+        if (new URL(url).host !== "ghcr.io") return Response.json({});
+        if (url.startsWith("https://ghcr.io/token?"))
+            return authorization === basic(ghcrToken) ? Response.json({ token: "pass" }) : new Response("", { status: 403 });
+        if (authorization === "Bearer pass") return Response.json({});
+        return new Response("", {
+            status: 401,
+            headers: { "www-authenticate": 'Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:user/image:pull"' },
+        });
+    };
+    const atRender = (program: Program) => plain(ofType(program, credential)[0]?.inputs.authToken);
+
+    test("a token that the registry takes reaches Render", async () => {
+        expect(atRender(await evaluate({ ghcrToken }, { answer: registry }))).toBe(ghcrToken);
+    });
+
+    test.for(["ghcrToken", "ghcrPullToken"])("a %s that it doesn't take never does, though no image changed, and is named", async (setting) => {
+        const { failure, ...program } = await tryProgram({ ghcrToken, [setting]: requiredSettings().ghcrToken }, { answer: registry });
+        expect((failure as Error).message).toMatch(new RegExp(`^${setting} doesn't open ghcr\\.io/octo-cat/hermes-test`));
+        expect(atRender(program)).toBeUndefined();
+    });
+
+    test.for<[status: number, says: RegExp]>([
+        [401, /renderApiKey isn't taken by Render: /],
+        [403, /renderOwnerId tea-\w+ isn't a workspace that renderApiKey opens: /],
+        [404, /renderOwnerId tea-\w+ isn't a workspace that renderApiKey opens: /],
+    ])("Render's %i names the setting, before an image is built", async ([status, says]) => {
+        const answer = (url: string) => new Response("{}", { status: url.includes("api.render.com") ? status : 200 });
+        const { failure, resources } = await tryProgram({ renderApiKey }, { answer });
+        expect(String(failure)).toMatch(says);
+        expect(resources).toEqual([]);
+    });
+
+    test("a service that can't be asked is warned of, and stops nothing; a preview asks nobody", async () => {
+        const answer = () => Promise.reject(new TypeError("fetch failed", { cause: { code: "ENOTFOUND" } }));
+        expect(await warnings({}, { answer })).toEqual([
+            expect.stringMatching(/^renderApiKey couldn't be tried, .*ENOTFOUND/),
+            expect.stringMatching(/^ghcrToken couldn't be tried, .*ENOTFOUND/),
+        ]);
+        expect(await warnings({}, { answer, preview: true })).toEqual([]);
+    });
+});
+
 describe("secrets", () => {
     const withOptionalOnes = () => ({
         ghcrPullToken: requiredSettings().ghcrToken,
@@ -363,6 +425,18 @@ describe("secrets", () => {
         }
     });
 
+    test("no id, URN or plain input shows one in another form either: the engine encrypts none of them", async () => {
+        const { resources, secrets } = await evaluate(withOptionalOnes());
+        const named = Object.fromEntries(secrets.map((secret) => [secret, secret]));
+        for (const { urn, id, plainInputs } of resources) expect(readableIn([urn, id, ...plainInputs].join("\n"), named), urn).toEqual([]);
+    });
+
+    test("whoever had their keys in plain text is told that both are replaced, and nobody else", async () => {
+        const had = (value: string) => ({ preview: true, before: { "open-webui": { envVars: { WEBUI_SECRET_KEY: { value } } } } });
+        expect(await warnings({}, had("0123456789abcdef".repeat(4)))).toEqual([expect.stringContaining("everybody signs in again")]);
+        expect(await warnings({}, had("0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"))).toEqual([]);
+    });
+
     test("each credential is used by somebody, so that the test above has something to find", async () => {
         const { resources, secrets } = await evaluate(withOptionalOnes());
         const everything = JSON.stringify(resources.map(({ inputs }) => plain(inputs)));
@@ -370,8 +444,8 @@ describe("secrets", () => {
     });
 
     test("the admin's password is letters and digits, and enough of them", () => {
-        const [password] = ofType(standard, "random:index/randomPassword:RandomPassword");
-        expect(plain(password.inputs)).toMatchObject({ length: 24, special: false });
+        const password = ofType(standard, "random:index/randomPassword:RandomPassword").find(({ name }) => name === "admin-password");
+        expect(plain(password?.inputs)).toMatchObject({ length: 24, special: false });
     });
 
     test("a new keyRotation replaces the shared key on both services and changes nothing else", async () => {

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { runCommand } from "../../ops/command.ts";
-import { ask } from "../../ops/http.ts";
+import { ask } from "../../http.ts";
 
 /** Limits in milliseconds that commands were started with; each of them has a short one here. */
 const limits = vi.hoisted(() => [] as (number | undefined)[]);

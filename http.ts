@@ -1,5 +1,7 @@
 /** Questions over HTTPS. */
-import { Unchecked } from "./report.ts";
+
+/** Why something couldn't be found out: the service can't be reached, or its answer says nothing about the question. */
+export class Unchecked extends Error {}
 
 export interface Answer {
     status: number;
@@ -59,3 +61,12 @@ export async function ask(url: string, { bearer, basic }: Credentials = {}, head
 
 /** For an answer that no case is known for. */
 export const unexpected = (url: string, { status }: Pick<Answer, "status">) => new Unchecked(`${new URL(url).host} answers ${status}`);
+
+/** Render's API, where its Pulumi provider has it, too. */
+export const renderApi = () => process.env.RENDER_HOST ?? "https://api.render.com/v1";
+
+/** The API of an image registry; Docker's has another host than its images' names. */
+export const registryApi = (host: string) => `https://${host === "docker.io" ? "registry-1.docker.io" : host}/v2/`;
+
+/** The parameters of a WWW-Authenticate header. */
+export const challenge = (header: string) => Object.fromEntries([...header.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]));
