@@ -16,6 +16,7 @@ HOOKS = {
     "answers": ("utils/middleware.py", "open_webui.utils.middleware", "save_response_stream"),
     "failures": ("routers/openai.py", "open_webui.utils.chat", "generate_openai_chat_completion"),
     "files": ("utils/files.py", "open_webui.utils.middleware", "convert_markdown_base64_images"),
+    "handover": ("utils/middleware.py", "open_webui.utils.middleware", "process_chat_payload"),
     # It replaces nothing.
     "leftovers": ("main.py", None, None),
     "names": ("routers/openai.py", "open_webui.routers.openai", "get_all_models_responses"),

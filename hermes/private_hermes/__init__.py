@@ -7,8 +7,8 @@ the module was written, so that an upgrade of Hermes fails while the image is bu
 import importlib
 import inspect
 
-# In this order: files.py wraps what failures.py and messages.py put in its place, and voice.py what inbox.py does.
-MODULES = ["choices", "failures", "inbox", "knowledge", "messages", "people", "progress", "prompts", "sandbox", "files", "upkeep", "voice", "web"]
+# In this order: files.py wraps what failures.py and messages.py put in its place, voice.py what inbox.py does, and handover.py what voice.py does.
+MODULES = ["choices", "failures", "inbox", "knowledge", "messages", "people", "progress", "prompts", "sandbox", "files", "upkeep", "voice", "handover", "web"]
 
 
 class Unexpected(Exception):

@@ -36,6 +36,12 @@ def session_of(person, *seed):
     return f"api-{person}-{hashlib.sha256(chr(0).join(seed).encode()).hexdigest()[:16]}"
 
 
+def person_of_request(request):
+    """Whom Open WebUI asks for, or sends something of."""
+    user = request.headers.get(USER, "")
+    return named("webui", user) if user else OWNER
+
+
 def person_of_session(id):
     found = re.fullmatch(r"api-(person-.+)-[0-9a-f]{16}", id or "")
     return found[1] if found else None
@@ -62,8 +68,7 @@ def person_of_task(task_id):
 
 def install():
     async def handle_chat(self, request):
-        user = request.headers.get(USER, "")
-        asks.set((named("webui", user) if user else OWNER, request.headers.get(CHAT, "")))
+        asks.set((person_of_request(request), request.headers.get(CHAT, "")))
         return await handle(self, request)
 
     handle = replace(APIServerAdapter, "_handle_chat_completions", handle_chat, "(self, request: 'web.Request') -> 'web.Response'")

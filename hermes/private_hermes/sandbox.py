@@ -15,14 +15,15 @@ How: a command is a script in the arguments of an exec, or at the head of its st
 in a group of processes that can be ended by itself. What it writes comes back with its exit code as the last line, so that a command
 costs two calls; what is too much is left out in the sandbox, before it costs memory here.
 
-What goes in is the command and the files that the agent writes; what comes out is what a command prints, and a file that an answer
-names (files.py). Hermes' ways to copy skills, caches and credentials in, and changes of skills out (tools/environments/file_sync.py),
-have no part in it.
+What goes in is the command, the files that the agent writes and those that the person gives (handover.py); what comes out is what a
+command prints, and a file that an answer names (files.py). Hermes' ways to copy skills, caches and credentials in, and changes of skills
+out (tools/environments/file_sync.py), have no part in it.
 """
 
 import asyncio
 import contextvars
 import inspect
+import itertools
 import json
 import logging
 import os
@@ -512,13 +513,13 @@ class PersonSandbox(BaseEnvironment):
 
     def _wait_until_ready(self):
         """Has a sandbox run before a command's time begins. A Stop ends the waiting, and not what is waited for."""
-        if self._ready():
+        if self._ready() and not any(waits(self) for waits, _ in first):
             return
         failures = []
 
         def ensure():
             try:
-                self._ensure()
+                self._in_one(lambda sandbox: None)
             except Exception as error:
                 failures.append(explained(error))
 
@@ -590,6 +591,10 @@ class PersonSandbox(BaseEnvironment):
 
     def _run(self, id, script, seconds, head, tail, given):
         """Runs a script in the sandbox; gives its output, as bytes, and its exit code."""
+        return self._in_one(lambda sandbox: self._run_in(sandbox, id, script, seconds, head, tail, given))
+
+    def _in_one(self, work):
+        """Does something in the sandbox that runs, once all that comes before it is done there; in another one if that has ended before."""
         for _ in range(3):
             self._ensure()
             with self._state:
@@ -599,7 +604,10 @@ class PersonSandbox(BaseEnvironment):
                     continue
                 self._commands += 1
             try:
-                return self._run_in(sandbox, id, script, seconds, head, tail, given)
+                for waits, do in first:
+                    if waits(self):
+                        do(self, sandbox)
+                return work(sandbox)
             except Ended as ended:
                 self._forget(sandbox)
                 if ended.began:
@@ -611,9 +619,10 @@ class PersonSandbox(BaseEnvironment):
         raise SandboxError(f"Modal ends each sandbox at once. {NOT_LOST} Try again in a few minutes.")
 
     def _run_in(self, sandbox, id, script, seconds, head, tail, given):
-        whole = [text.encode(errors="surrogateescape") for text in (script, given)]
+        # What is given is text, or a function that gives pieces of bytes.
+        whole = [text.encode(errors="surrogateescape") for text in (script, "" if callable(given) else given)]
         # Arguments are text, and end at a zero.
-        short = sum(map(len, whole)) < MAX_ARGUMENTS and not re.search("[\0\ud800-\udfff]", script + given)
+        short = not callable(given) and sum(map(len, whole)) < MAX_ARGUMENTS and not re.search("[\0\ud800-\udfff]", script + given)
         began = False
 
         async def run():
@@ -626,8 +635,8 @@ class PersonSandbox(BaseEnvironment):
             began = True
             if not short:
                 everything = b"".join(whole)
-                for at in range(0, len(everything), PIECE):
-                    process.stdin.write(everything[at : at + PIECE])
+                for piece in itertools.chain((everything[at : at + PIECE] for at in range(0, len(everything), PIECE)), given() if callable(given) else ()):
+                    process.stdin.write(piece)
                     await process.stdin.drain.aio()
                 process.stdin.write_eof()
                 await process.stdin.drain.aio()
@@ -647,6 +656,8 @@ class PersonSandbox(BaseEnvironment):
 
 
 sandboxes = {}
+# What comes before a person's next command, from other modules: whether it waits for this sandbox, and what does it.
+first = []
 # A file is in memory several times while it comes.
 reading = threading.Lock()
 sandboxes_lock = threading.Lock()

@@ -18,7 +18,7 @@ import time
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
 
-from . import expected
+from . import expected, handover
 
 DAYS = int(os.environ.get("SESSION_DAYS", "90"))
 DAY = 24 * 60 * 60  # seconds
@@ -62,6 +62,7 @@ def keep_up():
             logger.warning("old sessions can't be deleted for now: %s", error)
         try:
             empty_caches()
+            handover.delete_old()
         except OSError as error:
             logger.warning("old files can't be deleted for now: %s", error)
         time.sleep(DAY)

@@ -204,6 +204,152 @@ describe("a file from the sandbox runs no script in the page's origin", () => {
     });
 });
 
+describe("a file that a person gives", () => {
+    let uploads: Uploads;
+    /** Has code run in a chat whose message comes with these files. */
+    const workOn = (files: string[], code: string, token = owner.token) => testbed.sendFromPage(token, `${words("Work")} in your sandbox: ${code}`, { files });
+    /** Python that prints the name and the SHA-256 of each file that was given. */
+    const look =
+        "import hashlib, json, pathlib\nprint(json.dumps({one.name: hashlib.sha256(one.read_bytes()).hexdigest() for one in pathlib.Path('/root/uploads').glob('*')}))";
+    const seen = async (files: string[], token = owner.token) =>
+        JSON.parse((await workOn(files, look, token)).replace("It has printed: ", "")) as Record<string, string>;
+    const join = async (name: string) => {
+        const account = { name, email: `${name}@example.com`, password: randomUUID(), role: "user" };
+        const session = (await testbed.webui("POST", "/api/v1/auths/add", { bearer: owner.token, body: account })).body as Session;
+        return { token: session.token, uploads: await Uploads.create(testbed, session.token) };
+    };
+
+    beforeAll(async () => {
+        uploads = await Uploads.create(testbed, owner.token);
+    });
+
+    test("is worked with in the sandbox: 30,000 rows are added up, an archive is unpacked, a database is opened", async () => {
+        const [rows, archive, database] = [await uploads.upload("rows.csv"), await uploads.upload("a.zip"), await uploads.upload("a.db")];
+        const code = `import csv, sqlite3, zipfile
+print(sum(int(row['square']) for row in csv.DictReader(open('/root/uploads/rows.csv'))))
+print(zipfile.ZipFile('/root/uploads/a.zip').read('in/it.txt').decode())
+print(sqlite3.connect('/root/uploads/a.db').execute('select word from words').fetchone()[0])`;
+        expect(await workOn([rows.id, archive.id, database.id], code)).toBe(
+            `It has printed: ${(29_999 * 30_000 * 59_999) / 6}\nThe word is zip\nThe word is db`,
+        );
+    });
+
+    test("is handed over when a tool first wants it and not before, once, and costs no call to Modal from then on", async () => {
+        const { token, uploads: hers } = await join("ada");
+        const { id } = await hers.upload("a.pdf");
+        const [first, second] = [words("What does it say?"), words("And now?")];
+        const before = (await testbed.modal.sandboxes()).length;
+        await testbed.forgetCalls();
+        const asked = await testbed.askFromPage(token, first, { files: [id] });
+        await testbed.answered(token, asked);
+        expect(await testbed.modal.sandboxes()).toHaveLength(before);
+        expect(JSON.stringify((await testbed.asked(first))[0].messages.at(-1))).toContain("byte for byte in the sandbox: /root/uploads/a.pdf]");
+        expect(await testbed.asked(first)).toHaveLength(1);
+        expect(await seen([id], token)).toEqual({ "a.pdf": await hers.sha256("a.pdf") });
+        await testbed.modal.forgetCalls();
+        expect(await testbed.sendFromPage(token, `${second} in your sandbox: print('more')`, { files: [id], after: asked })).toContain("more");
+        const calls = Object.values(await testbed.modal.calls());
+        expect(calls.reduce((sum, times) => sum + times)).toBe(2);
+    });
+
+    test("is in nobody else's sandbox, and not in that of somebody who names it", async () => {
+        const [anna, ben] = [await join("hanna"), await join("benno")];
+        const { id } = await anna.uploads.upload("a.docx");
+        expect(Object.keys(await seen([id], anna.token))).toEqual(["a.docx"]);
+        expect(await workOn([id], "import os; print(os.path.exists('/root/uploads'))", ben.token)).toContain("False");
+    });
+
+    test("has its own name, however odd, and a second one of that name doesn't take its place", async () => {
+        const { token, uploads: his } = await join("otto");
+        const names = [
+            "Büro – Übersicht (1) 日本.txt",
+            'it\'s "so" $(id) `id`.txt',
+            "-rf *.txt",
+            ".hidden",
+            "..",
+            "../../../etc/passwd",
+            "a\\b.txt",
+            `${"ä".repeat(110)}.txt`,
+        ];
+        const ids = [];
+        for (const name of [...names, names[0]]) ids.push((await his.upload("a.txt", name)).id);
+        const found = await seen(ids, token);
+        // A quotation mark is sent as %22 in a form, by browsers, too.
+        expect(Object.keys(found).sort()).toEqual(
+            [...names.slice(0, 4).map((name) => name.replaceAll('"', "%22")), "file", "passwd", "b.txt", names[7], "Büro – Übersicht (1) 日本 (2).txt"].sort(),
+        );
+        expect(new Set(Object.values(found))).toEqual(new Set([await his.sha256("a.txt")]));
+    });
+
+    test("is put there again after its sandbox was lost, and not after somebody has deleted it there", async () => {
+        const { token, uploads: her } = await join("ines");
+        const { id } = await her.upload("a.zip");
+        const sha256 = await her.sha256("a.zip");
+        expect(await seen([id], token)).toEqual({ "a.zip": sha256 });
+        for (const { id: sandbox } of await testbed.modal.running()) await testbed.modal.end(sandbox);
+        expect(await workOn([id], look, token)).toContain(sha256);
+        await workOn([id], "import os; os.remove('/root/uploads/a.zip'); print('gone')", token);
+        await testbed.redeploy("hermes");
+        expect(await seen([id], token)).toEqual({});
+    });
+
+    test("is said not to be there, where it was deleted", async () => {
+        const { token, uploads: her } = await join("uta");
+        const { id } = await her.upload("a.zip");
+        const question = words("What is in it?");
+        await output(testbed.running("open-webui"), "sh", "-c", `rm /app/backend/data/uploads/${id}_*`);
+        await testbed.sendFromPage(token, question, { files: [id] });
+        expect(JSON.stringify(await testbed.asked(question))).toContain("a.zip isn't there: it was deleted");
+    });
+
+    test("waits on Hermes' disk within bounds: the file that nobody has named for longest goes first, and one that doesn't fit is refused", async () => {
+        const program = `
+import os, shutil, time
+from pathlib import Path
+from types import SimpleNamespace
+from private_hermes import handover
+os.makedirs(handover.root())
+handover.MOST, handover.NAMES = 30, 3
+def keep(id, name="a.txt", size=10, person="person-a"):
+    new = handover.root() / "a.new"
+    new.write_bytes(bytes(size))
+    try:
+        return handover.keep(person, id, name, new)
+    except handover.Refused as refused:
+        return str(refused)
+    finally:
+        assert not new.exists()
+def age(id, seconds):
+    os.utime(handover.root() / "person-a" / id, times=(time.time() - seconds,) * 2)
+kept = lambda: sorted(handover.files_of("person-a"))
+print([keep("1"), keep("2"), keep("1"), keep("3", person="person-b"), keep("4")])
+age("1", 7200); age("2", 7201)
+handover.named("person-a", ["2"])
+print([keep("5"), kept()])
+handover.shutil = SimpleNamespace(rmtree=shutil.rmtree, disk_usage=lambda path: SimpleNamespace(free=handover.ROOM + 9))
+age("2", 7200)
+print([keep("6"), kept()])
+age("5", handover.KEPT + 1)
+handover.delete_old()
+print([kept(), sorted(handover.named("person-b", ["3", "5"]).items())])`;
+        const ran = await outputOf(testbed.running("hermes"), ["env", "HERMES_HOME=/tmp/handed", "python", "-"], program);
+        const at = (name: string) => `'/root/uploads/${name}'`;
+        const full = "'the disk of the service hermes has no room for it'";
+        expect(ran.trim().split("\n")).toEqual([
+            `[${at("a.txt")}, ${at("a (2).txt")}, ${at("a.txt")}, ${at("a.txt")}, ${full}]`,
+            `[${at("a (3).txt")}, ['2', '5']]`,
+            `[${full}, ['5']]`,
+            `[[], [('3', ${at("a.txt")})]]`,
+        ]);
+    });
+
+    test("is taken from Open WebUI alone, and under no id that is a path", async () => {
+        const put = (path: string, bearer?: string) => testbed.hermes("PUT", `/v1/uploads/${path}`, { bearer, body: "x".repeat(100) });
+        expect(await put("1?name=a.txt")).toMatchObject({ status: 401 });
+        expect(await put("..%2f1?name=a.txt", testbed.environment("hermes").API_SERVER_KEY)).toMatchObject({ status: 400 });
+    });
+});
+
 describe("a file on the disk", () => {
     const onDatabase = (statement: string) =>
         output(

@@ -5,6 +5,7 @@ They are made, so they don't prove that what other programs write is read: docs/
 """
 
 import os
+import sqlite3
 import sys
 import zipfile
 import zlib
@@ -151,3 +152,10 @@ write("tree.html", "<b>x</b>" * 240_000)
 write("half.txt", "All work and no play. " * 23_000)
 write("long.txt", "All work and no play. " * 40_000)
 write("program.exe", b"MZ\0\0" * 100)
+
+# What is worked with in the sandbox: a table of 30,000 rows, an archive with a file, a database with a row.
+write("rows.csv", "number,square,name,town\n" + "".join(f"{n},{n * n},Person {n},Town\n" for n in range(30_000)))
+package("a.zip", {"in/it.txt": said("zip")})
+if not os.path.exists(os.path.join(folder, "a.db")):
+    with sqlite3.connect(os.path.join(folder, "a.db")) as database:
+        database.execute("create table words as select ? as word", [said("db")])

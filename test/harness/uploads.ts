@@ -1,7 +1,7 @@
 /** Uploads of documents to Open WebUI, as its page makes them. */
 import { readFile } from "node:fs/promises";
 import type { StartedTestContainer } from "testcontainers";
-import { outputOf } from "./docker.ts";
+import { output, outputOf } from "./docker.ts";
 import type { Testbed } from "./testbed.ts";
 
 const folder = "/tmp/documents";
@@ -38,10 +38,19 @@ export class Uploads {
         return new Uploads(testbed, container, token);
     }
 
-    /** Uploads one and waits until it has been read, as far as it can be. */
-    async upload(name: string): Promise<Upload> {
+    /** The SHA-256 of one. */
+    async sha256(name: string): Promise<string> {
+        return (await output(this.container, "sha256sum", `${folder}/${name}`)).split(" ")[0];
+    }
+
+    /** Uploads one, under its own name or another, and waits until it has been read, as far as it can be. */
+    async upload(name: string, as = name): Promise<Upload> {
         const headers = `header = "Authorization: Bearer ${this.token}"\n`;
-        const said = await outputOf(this.container, ["curl", "-sSK-", "-F", `file=@${folder}/${name}`, "http://127.0.0.1:8080/api/v1/files/"], headers);
+        const said = await outputOf(
+            this.container,
+            ["curl", "-sSK-", "-F", `file=@${folder}/${name};filename="${as.replace(/["\\]/g, "\\$&")}"`, "http://127.0.0.1:8080/api/v1/files/"],
+            headers,
+        );
         const { id } = JSON.parse(said) as { id: string };
         const events = await outputOf(this.container, ["curl", "-sSK-", `http://127.0.0.1:8080/api/v1/files/${id}/process/status?stream=true`], headers);
         const last = JSON.parse(events.trim().split("data: ").at(-1) ?? "") as { error?: string };

@@ -1,0 +1,89 @@
+"""Gives Hermes each file that a message comes with, so that it can lie in the sandbox of the person who asks, and tells the model where.
+
+Open WebUI 0.12.4 gives a model the text of documents, and no file. Here those of a chat that Hermes hasn't got are sent to it before the
+question is, whatever was read of them (hermes/private_hermes/handover.py): the chat's uploads and the message's pictures, as far as who
+asks may read them. One line before the message names their places. A file that can't be sent is named there, too, with the reason.
+
+Hooked into open_webui/utils/middleware.py by hooks.py.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+import aiohttp
+from open_webui.models.files import Files
+from open_webui.private.hooks import expected
+from open_webui.utils.access_control.files import has_access_to_file
+from open_webui.utils.headers import include_user_info_headers
+from open_webui.utils.misc import update_message_content
+from open_webui.utils.session_pool import get_session
+
+# In seconds, for each file.
+PATIENCE = 60
+OUT_OF_REACH = "the agent can't be reached"
+GONE = "it was deleted"
+NOTHING = " (nothing of it stands here)"
+
+# The parameters of what is replaced.
+PAYLOAD = ["request", "form_data", "user", "metadata", "model"]
+
+log = logging.getLogger(__name__)
+
+
+async def call(method, path, user, **more):
+    """Hermes' answer to a request: its JSON, or {"error"} with the reason why there is none."""
+    url = f"{os.environ['OPENAI_API_BASE_URL']}/uploads{path}"
+    headers = include_user_info_headers({"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}, user)
+    try:
+        session = await get_session()
+        async with session.request(method, url, headers=headers, timeout=aiohttp.ClientTimeout(total=PATIENCE), **more) as answer:
+            said = await answer.json()
+            return said if answer.status == 200 else {"error": said["error"]["message"]}
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        log.exception("Hermes doesn't take a file")
+        return {"error": OUT_OF_REACH}
+
+
+async def pieces(path):
+    # In pieces of no told length: Hermes refuses what says that it is over 10 MB, and a file may be a little larger.
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 16):
+            yield piece
+
+
+async def files_of(metadata, user):
+    """The files that come with a message, as far as its writer may read them: those of the chat, and the message's own pictures."""
+    named = [*(metadata.get("files") or []), *((metadata.get("user_message") or {}).get("files") or [])]
+    files = [await Files.get_file_by_id(id) for id in dict.fromkeys(str(item.get("id")) for item in named if isinstance(item, dict))]
+    return [file for file in files if file and file.path and (file.user_id == user.id or await has_access_to_file(file.id, "read", user))]
+
+
+async def places(files, user):
+    """For each file its place in the sandbox, or why it has none; those that Hermes hasn't got are sent."""
+    kept = (await call("POST", "", user, json={"ids": [file.id for file in files]})).get("paths", {})
+    for file in files:
+        said = {"path": kept.get(file.id)}
+        if not said["path"] and Path(file.path).is_file():
+            name = file.filename.encode(errors="replace").decode()
+            said = await call("PUT", f"/{file.id}", user, params={"name": name}, data=pieces(file.path))
+        if said.get("path"):
+            picture = ((file.meta or {}).get("content_type") or "").startswith("image/")
+            yield said["path"] + ("" if picture or (file.data or {}).get("content") else NOTHING)
+        else:
+            yield f"{file.filename} isn't there: {said.get('error', GONE)}"
+
+
+def install(middleware):
+    """Replaces a function of open_webui/utils/middleware.py, given as its namespace; raises when it isn't what it was."""
+    payload = expected(middleware["process_chat_payload"], PAYLOAD)
+
+    async def process_chat_payload(request, form_data, user, metadata, model):
+        form_data, metadata, events, paused = await payload(request, form_data, user, metadata, model)
+        if files := await files_of(metadata, user):
+            line = f"[Given by the person, and byte for byte in the sandbox: {', '.join([place async for place in places(files, user)])}]"
+            last = next(message for message in reversed(form_data["messages"]) if message["role"] == "user")
+            update_message_content(last, line, append=False)
+        return form_data, metadata, events, paused
+
+    middleware["process_chat_payload"] = process_chat_payload
