@@ -8,7 +8,7 @@ import importlib
 import inspect
 
 # In this order: files.py wraps what failures.py and messages.py put in its place, voice.py what inbox.py does, and handover.py what voice.py does.
-MODULES = ["choices", "failures", "inbox", "knowledge", "messages", "people", "progress", "prompts", "sandbox", "files", "upkeep", "voice", "handover", "web"]
+MODULES = ["brake", "choices", "failures", "inbox", "knowledge", "messages", "people", "progress", "prompts", "sandbox", "files", "upkeep", "voice", "handover", "web"]
 
 
 class Unexpected(Exception):

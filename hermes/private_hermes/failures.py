@@ -41,6 +41,7 @@ REASONS = [
     (r"context.{0,20}(length|window)|too (large|long)|HTTP 413|payload", "This chat is too long for the model. Begin a new one, or leave files out."),
     (r"HTTP 404", "OpenRouter doesn't have this model. Set modelDefault to another one, then run pulumi up."),
     (r"HTTP 429|rate.?limit", "The model has too much to do at the moment. Try again in a minute."),
+    (r"invalid tool call", "The model called a tool that doesn't exist, three times. Try again, or set modelDefault to another model."),
     (r"truncat", "The answer is longer than the model may write at once. Ask it to go on."),
     (r"empty|no response|invalid api response", "The model answered with nothing. Try again, or set modelDefault to another model."),
     (r"HTTP 5\d\d|timed? ?out|connect|stale|overloaded", "The model is out of order or out of reach. Try again in a minute; https://status.openrouter.ai tells whether others have it, too."),
@@ -50,7 +51,8 @@ REASONS = [
 
 # What Hermes calls the end of a turn in which the model has said nothing, and what it says while it still tries.
 NOTHING_SAID = {"empty_response_exhausted", "all_retries_exhausted_no_response"}
-RETRYING = re.compile(r"empty response from model|returned no content after all retries", re.IGNORECASE)
+# The end that brake.py tells of is one of these, too.
+RETRYING = re.compile(r"empty response from model|returned no content after all retries|tool guardrail halted|iteration budget exhausted", re.IGNORECASE)
 
 
 def reason_of(text):

@@ -237,6 +237,25 @@ test("with Modal out of reach no tool call runs on the gateway, and each says wh
     await testbed.redeploy("hermes");
 });
 
+describe("a model that goes in circles is stopped, and the person reads why and what it has cost", () => {
+    test.for<[what: string, loop: string, calls: number, says: RegExp]>([
+        ["a command that fails", 'terminal {"command": "cat /nope"}', 5, /has tried the same call of terminal again and again, and it failed 4 times/],
+        ["a file that isn't there", 'read_file {"path": "/nope"}', 5, /has tried the same call of read_file/],
+        ["a command that succeeds each time", 'terminal {"command": "true"}', 9, /has repeated one call of terminal, and had the same result 8 times/],
+        ["a call that is no JSON", 'terminal {"command":}', 3, /called terminal 3 times in a way that can't be read\. Try again, or set modelDefault/],
+        ["two calls in one", 'terminal {"command": "true"}{"command": "true"}', 3, /in a way that can't be read/],
+        ["a tool that doesn't exist", 'make_coffee {"command": "true"}', 3, /called a tool that doesn't exist, three times\. Try again, or set modelDefault/],
+        ["what costs too many tokens", 'terminal {"command": "echo $RANDOM$RANDOM"} COST 300000', 7, /has taken more of the model than one may/],
+        ["another command each time", 'terminal {"command": "echo $RANDOM$RANDOM"}', 61, /has taken more steps than one may/],
+    ])("%s", { timeout: 240_000 }, async ([, loop, calls, says]) => {
+        await testbed.forgetCalls();
+        const said = await testbed.ask(`LOOP ${loop}`);
+        expect(said).toMatch(says);
+        if (says.source.startsWith("has")) expect(said).toMatch(new RegExp(`It has cost ${calls} calls of the model and [\\d,]+ tokens`));
+        expect(await testbed.calls()).toHaveLength(calls);
+    });
+});
+
 test("it takes the time zone from the settings, by a name that it knows", async () => {
     const { HERMES_TIMEZONE } = testbed.environment("hermes");
     // Without the variable, and with a name that it doesn't know, this is None.

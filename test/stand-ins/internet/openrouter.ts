@@ -4,6 +4,8 @@
  * The answer is told by the last message of the user:
  *   CALL <tool> <JSON object>   one call of that tool; the next answer then begins with "Tool said: ". With THEN between them several,
  *                               one after the other, each with the answer of the one before; then all that they said
+ *   LOOP <tool> <arguments>     that call again and again, whatever came of it, while there are tools; the arguments may be no JSON. With
+ *                               COST <n> at the end each call counts n tokens
  *   ... in your sandbox: <what> Python is run: what is code, or the sum of i*i for i from 1 to 1000; then what it has printed
  *   ... on the web: <what>      a search for it; then the excerpt of the first result, and its address
  *   SLOW <n>                    n words, one a second
@@ -88,13 +90,15 @@ function stepsOf(said: string): Step[] {
 }
 
 /** The next message: its words, or the tool that it calls. */
-function next(messages: Message[]): { words: string; step?: Step } {
+function next(messages: Message[], tools: string[]): { words: string; step?: Step } {
     const asked = messages.findLastIndex(({ role }) => role === "user");
     const said = textOf(messages[asked]);
     const results = messages
         .slice(asked)
         .filter(({ role }) => role === "tool")
         .map(textOf);
+    const [, again, raw] = /LOOP (\w+) (.*?)(?: COST \d+)?$/s.exec(said) ?? [];
+    if (again && tools.length > 0) return { words: "", step: { name: again, arguments: raw } };
     const steps = stepsOf(said);
     if (results.length < steps.length) return { words: "", step: steps[results.length] };
     const last = results.at(-1);
@@ -179,9 +183,15 @@ export class OpenRouter implements Host {
             exchange.send(Number(failure), { error: { code: Number(failure), message: reason } });
             return;
         }
-        const { words, step } = failure ? { words: "" } : next(messages);
+        const { words, step } = failure
+            ? { words: "" }
+            : next(
+                  messages,
+                  tools.map(({ function: { name } }) => name),
+              );
         const common = { id: "gen-1", model, created: Math.floor(Date.now() / 1000) };
-        const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
+        const [, cost = "1"] = /COST (\d+)/.exec(said) ?? [];
+        const usage = { prompt_tokens: Number(cost), completion_tokens: 1, total_tokens: Number(cost) + 1 };
         const calls = step && { tool_calls: [{ index: 0, id: `call_${this.calls.length}`, type: "function", function: step }] };
         const finish = step ? "tool_calls" : "stop";
         if (!stream) {
