@@ -124,6 +124,14 @@ def threads():
 
 
 @check
+def authorities():
+    from agent import ssl_guard
+
+    del os.environ["HERMES_SKIP_SSL_GUARD"]
+    ssl_guard.verify_ca_bundle()
+
+
+@check
 def settings():
     for name, wanted in {
         "model.provider": "openrouter",

@@ -7,8 +7,25 @@ the module was written, so that an upgrade of Hermes fails while the image is bu
 import importlib
 import inspect
 
-# In this order: files.py wraps what failures.py and messages.py put in its place, voice.py what inbox.py does, and handover.py what voice.py does.
-MODULES = ["brake", "choices", "failures", "inbox", "knowledge", "messages", "people", "progress", "prompts", "sandbox", "files", "upkeep", "voice", "handover", "web"]
+# In this order.
+MODULES = [
+    "brake",
+    "choices",
+    "failures",
+    "inbox",
+    "knowledge",
+    "messages",
+    "people",
+    "progress",
+    "prompts",
+    "sandbox",
+    "files",  # wraps what failures.py and messages.py put in its place
+    "upkeep",
+    "voice",  # wraps what inbox.py does
+    "handover",  # wraps what voice.py does
+    "web",
+    "speed",  # wraps all that is done to the pieces of an answer
+]
 
 
 class Unexpected(Exception):

@@ -400,6 +400,12 @@ test("its SQLite is one without the WAL-reset bug", async () => {
     expect(major * 1_000_000 + minor * 1000 + patch).toBeGreaterThanOrEqual(3_051_003);
 });
 
+test("pieces of an answer are joined in their order and nothing else is, and a chunk of text is read as it was", async () => {
+    const proofs = readFileSync("test/harness/pieces.py", "utf8");
+    const { exitCode, output: said } = await hermes().exec(["/opt/hermes/bin/python", "-c", proofs]);
+    expect({ exitCode, said }).toMatchObject({ exitCode: 0 });
+});
+
 test("SIGTERM lets a running answer finish", async () => {
     const answer = testbed.ask("SLOW 6");
     await expect.poll(async () => (await testbed.calls()).some(({ messages }) => JSON.stringify(messages).includes("SLOW 6")), { timeout: 20_000 }).toBe(true);

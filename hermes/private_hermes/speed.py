@@ -1,0 +1,129 @@
+"""Does less for the same answer, for half a CPU is all that the smallest plan has. docs/figures.md says what each part saves.
+
+- Pieces of an answer are joined: each costs a thread's hop, a frame and a TLS record on its way to the page. The first goes at once,
+  and none waits longer than PAUSE. What isn't text (a file, news of a tool, the end) goes by itself, in its place.
+- The certificate authorities are read once. Hermes makes a client for each question, and httpx reads the file up to three times for each.
+- A chunk that carries text alone isn't made an object of pydantic's. Every other chunk is: a tool's call, usage, a reason for the end.
+- YAML is parsed in C. Hermes reads its configuration at least twice for each message, by PyYAML's slow parser.
+"""
+
+import collections
+import functools
+import os
+import ssl
+import time
+from queue import Empty
+
+import certifi
+import yaml
+from agent import ssl_verify
+from gateway.platforms.api_server import APIServerAdapter
+from httpx._transports import default as transports
+from openai._base_client import BaseClient
+from openai.types.chat import ChatCompletionChunk
+
+from . import replace
+from .progress import WRITE
+
+# Seconds. Five updates a second are as fluent as a word each.
+PAUSE = 0.2
+
+
+class Joined:
+    """The queue of an answer's pieces, which gives texts that come within PAUSE as one. Read by one thread at a time."""
+
+    def __init__(self, queue):
+        self._queue, self._next, self._given = queue, collections.deque(), 0.0
+
+    def _take(self, timeout):
+        return self._next.popleft() if self._next else self._queue.get(timeout=timeout) if timeout > 0 else self._queue.get_nowait()
+
+    def get(self, timeout):
+        return self._joined(self._take(timeout), self._given + PAUSE)
+
+    def get_nowait(self):
+        return self._joined(self._take(0), 0)
+
+    def _joined(self, piece, until):
+        if type(piece) is not str:
+            return piece
+        pieces = [piece]
+        try:
+            while type(piece := self._take(until - time.monotonic())) is str:
+                pieces.append(piece)
+            self._next.append(piece)
+        except Empty:
+            pass
+        self._given = time.monotonic()
+        return "".join(pieces)
+
+
+@functools.cache
+def context(path, changed):
+    """What verifies a server by the authorities of a file; a file that was exchanged has another time. Threads may share it."""
+    return ssl.create_default_context(cafile=path)
+
+
+def is_text(data):
+    """Whether a chunk says a few words, and nothing else that Hermes looks at."""
+    match data:
+        case {"object": "chat.completion.chunk", "choices": [{"delta": {"content": str()} as delta} as choice]}:
+            return not data.get("usage") and not choice.get("finish_reason") and not any(delta[name] for name in delta.keys() - {"content", "role"})
+    return False
+
+
+class Plain:
+    """A part of a chunk, with its fields as attributes."""
+
+    def __init__(self, fields):
+        self.__dict__ = fields
+
+    def __repr__(self):
+        # Hermes adds up its length, for a statistic, at each chunk.
+        return ""
+
+
+def chunk_of(data):
+    [choice] = data["choices"]
+    delta = {**dict.fromkeys(("role", "function_call", "refusal", "tool_calls"), None), **choice["delta"]}
+    return Plain({
+        **dict.fromkeys(("service_tier", "system_fingerprint", "usage"), None),
+        **data,
+        "choices": [Plain({"index": 0, "finish_reason": None, "logprobs": None, **choice, "delta": Plain(delta)})],
+    })
+
+
+def install():
+    async def write(self, request, completion_id, model, created, stream_q, *arguments, **more):
+        return await written(self, request, completion_id, model, created, Joined(stream_q), *arguments, **more)
+
+    # Last of all, so that the pieces are joined before anything is made of them.
+    written = replace(APIServerAdapter, "_write_sse_chat_completion", write)
+
+    def create_context(verify=True, cert=None, trust_env=True):
+        if verify is not True or cert or not trust_env or "SSL_CERT_DIR" in os.environ:
+            return create(verify=verify, cert=cert, trust_env=trust_env)
+        path = os.environ.get("SSL_CERT_FILE") or certifi.where()
+        return context(path, os.stat(path).st_mtime_ns)
+
+    create = replace(
+        transports, "create_ssl_context", create_context,
+        "(verify: 'ssl.SSLContext | str | bool' = True, cert: 'CertTypes | None' = None, trust_env: 'bool' = True) -> 'ssl.SSLContext'",
+    )
+    # So that httpx decides, by SSL_CERT_FILE: Hermes would read that file itself, for each client. Nor can a provider's setting switch the checks off.
+    replace(
+        ssl_verify, "resolve_httpx_verify", lambda **_: True,
+        "(*, ca_bundle: 'Optional[str]' = None, ssl_verify: 'Any' = None, base_url: 'str' = '') -> 'bool | ssl.SSLContext'",
+    )
+
+    def process(self, *, data, cast_to, response):
+        if cast_to is ChatCompletionChunk and is_text(data):
+            return chunk_of(data)
+        return processed(self, data=data, cast_to=cast_to, response=response)
+
+    processed = replace(
+        BaseClient, "_process_response_data", process,
+        "(self, *, data: 'object', cast_to: 'type[ResponseT]', response: 'httpx.Response') -> 'ResponseT'",
+    )
+    # safe_load looks it up at each call.
+    replace(yaml, "SafeLoader", yaml.CSafeLoader)
