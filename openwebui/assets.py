@@ -43,7 +43,8 @@ def install(main):
         if is_taken(scope) and os.path.exists(compressed):
             response = plain(self, compressed, os.stat(compressed), scope, status_code)
             response.headers["content-encoding"] = "br"
-            response.headers["content-type"] = mimetypes.guess_type(full_path)[0] or "application/octet-stream"
+            kind = mimetypes.guess_type(full_path)[0] or "application/octet-stream"
+            response.headers["content-type"] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
         else:
             response = plain(self, full_path, stat_result, scope, status_code)
         response.headers.add_vary_header("Accept-Encoding")

@@ -14,6 +14,8 @@ from pathlib import Path
 # By module: the file that is added to; who uses what is replaced there, and under which name.
 HOOKS = {
     "answers": ("utils/middleware.py", "open_webui.utils.middleware", "save_response_stream"),
+    # Of the class that serves the page it replaces a method.
+    "assets": ("main.py", None, None),
     "failures": ("routers/openai.py", "open_webui.utils.chat", "generate_openai_chat_completion"),
     "files": ("utils/files.py", "open_webui.utils.middleware", "convert_markdown_base64_images"),
     "handover": ("utils/middleware.py", "open_webui.utils.middleware", "process_chat_payload"),
@@ -21,6 +23,7 @@ HOOKS = {
     "leftovers": ("main.py", None, None),
     "names": ("routers/openai.py", "open_webui.routers.openai", "get_all_models_responses"),
     "scans": ("utils/middleware.py", "open_webui.utils.middleware", "chat_completion_files_handler"),
+    "start": ("main.py", None, None),
     "uploads": ("routers/files.py", "open_webui.routers.files", "index_file"),
     "voice": ("routers/audio/__init__.py", "open_webui.routers.audio", "_transcribe_openai"),
 }

@@ -62,6 +62,7 @@ describe("while it runs", () => {
         const ofImage = {
             HOST: "0.0.0.0",
             ENABLE_OLLAMA_API: "false",
+            OLLAMA_BASE_URL: "http://127.0.0.1:9",
             ENABLE_FORWARD_USER_INFO_HEADERS: "true",
             FORWARDED_ALLOW_IPS: "127.0.0.1",
             WEBUI_SESSION_COOKIE_SECURE: "true",
@@ -95,6 +96,24 @@ describe("while it runs", () => {
         const seen = Object.fromEntries(environ.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
         expect(seen).toMatchObject({ ...ofImage, ...Object.fromEntries(declared.filter(([name]) => !name.startsWith("TS_"))) });
         expect(Object.keys(seen).filter((name) => name.startsWith("TS_"))).toEqual([]);
+    });
+
+    test("a script of the page comes as it was compressed while the image was built, to be kept for good", async () => {
+        const address = `http://${testbed.address("open-webui")}`;
+        const { body: page } = await testbed.request("GET", `${address}/`);
+        const [script] = /\/_app\/immutable\/entry\/app\.[\w-]+\.js/.exec(String(page)) ?? [];
+        const get = async (encoding: string) => (await testbed.request("GET", `${address}${script}`, { headers: { "accept-encoding": encoding } })).headers;
+        const [small, plain] = [await get("gzip, br, zstd"), await get("identity")];
+        expect(small).toMatchObject({
+            "content-encoding": "br",
+            "cache-control": "public, max-age=31536000, immutable",
+            vary: expect.stringContaining("Accept-Encoding") as string,
+        });
+        expect(small["content-type"]).toBe(plain["content-type"]);
+        expect(Number(small["content-length"])).toBeLessThan(Number(plain["content-length"]));
+        expect(await get("gzip")).toMatchObject({ "content-encoding": "gzip", vary: expect.stringContaining("Accept-Encoding") as string });
+        const { headers } = await testbed.request("GET", `${address}/`);
+        expect(headers["cache-control"]).toBe("no-cache");
     });
 
     test("it serves the page and nothing else, to the tailnet only", async () => {
