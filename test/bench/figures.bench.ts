@@ -124,10 +124,11 @@ test("memory under chats over the tailnet, each service on its plan", async () =
         Laptop.join(testbed),
     ]);
     const { token } = await testbed.signIn();
+    const tokens = await testbed.addAccounts(token, 40);
     const working = peaks([hermes], Promise.all(Array.from({ length: 8 }, () => new Person(testbed).run("sleep 15; head -c 3000000 /dev/zero | tr '\\0' a"))));
     record(`hermes on ${testbed.plan("hermes")}, 8 people each with a running command`, (await working)[0], 341, "MB");
     for (const chats of [8, 40]) {
-        const load = laptop.chats({ url: testbed.url, tokens: [token], model: testbed.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
+        const load = laptop.chats({ url: testbed.url, tokens, model: testbed.environment("open-webui").DEFAULT_MODELS, chats, words: 200, pace: "FAST" });
         const needed = await peaks([hermes, openWebUi], load);
         for (const [index, name] of serviceNames.entries()) {
             const { memoryMb = NaN } = testbed.onPlan(name);

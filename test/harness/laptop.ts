@@ -130,8 +130,20 @@ interface Load {
 export interface Chats extends Load {
     model: string;
     chats: number;
-    /** How long each answer takes at least. */
-    seconds: number;
+    /** Of each answer. */
+    words: number;
+    /** How they come: one a second, or as a model writes. */
+    pace: "SLOW" | "FAST";
+}
+
+/** What came of a chat; times in seconds since its message was sent. */
+export interface Held {
+    complete: boolean;
+    first: number;
+    /** In how many pieces the answer came. */
+    updates: number;
+    total: number;
+    error?: string;
 }
 
 export interface Uploads extends Load {
@@ -232,8 +244,8 @@ export class Laptop {
         return Object.fromEntries(await Promise.all(pictures));
     }
 
-    /** Holds chats, all at once; gives for each whether its answer was complete, and the seconds until its first word. */
-    async chats(load: Chats): Promise<{ complete: boolean; first: number; error?: string }[]> {
+    /** Holds chats, all at once. */
+    async chats(load: Chats): Promise<Held[]> {
         return (await this.load(load)).chats;
     }
 
@@ -244,7 +256,7 @@ export class Laptop {
 
     private async load(load: Load) {
         return JSON.parse(await outputOf(this.container, ["python3", "/load.py"], JSON.stringify(load))) as {
-            chats: { complete: boolean; first: number; error?: string }[];
+            chats: Held[];
             uploads: { status: number }[];
         };
     }

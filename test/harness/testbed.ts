@@ -456,6 +456,16 @@ export class Testbed {
         return body as Session;
     }
 
+    /** Makes accounts, as the admin whose token is given; gives their tokens. */
+    async addAccounts(token: string, count: number): Promise<string[]> {
+        const add = async () => {
+            const name = unique();
+            const account = { name, email: `${name}@example.com`, password: randomUUID(), role: "user" };
+            return ((await this.webui("POST", "/api/v1/auths/add", { bearer: token, body: account })).body as Session).token;
+        };
+        return Promise.all(Array.from({ length: count }, add));
+    }
+
     /** The chats of an account; a title is the first message. */
     async chats(token: string): Promise<{ id: string; title: string }[]> {
         return (await this.webui("GET", "/api/v1/chats/", { bearer: token })).body as { id: string; title: string }[];

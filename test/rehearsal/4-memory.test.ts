@@ -12,6 +12,8 @@ let laptop: Laptop;
 let hermes: StartedTestContainer;
 let openWebUi: StartedTestContainer;
 let token: string;
+/** Of accounts, one for each chat: Open WebUI sends all that happens to an account to each of its pages. */
+let tokens: string[];
 
 beforeAll(async () => {
     testbed = await Testbed.create();
@@ -22,6 +24,7 @@ beforeAll(async () => {
         Laptop.join(testbed),
     ]);
     ({ token } = await testbed.signIn());
+    tokens = await testbed.addAccounts(token, 40);
     await testbed.ask("Are you awake?"); // the first chat after a start takes some seconds more
 });
 afterAll(() => testbed.remove());
@@ -30,7 +33,7 @@ const needs = (work: Promise<unknown>) => needsOf(testbed, [hermes, openWebUi], 
 
 describe("Memory, under load over the tailnet", () => {
     test.for([8, 40])("%i chats at once leave a third of the memory to spare", async (chats, { annotate }) => {
-        const load = laptop.chats({ url: testbed.url, tokens: [token], model: testbed.environment("open-webui").DEFAULT_MODELS, chats, seconds: 20 });
+        const load = laptop.chats({ url: testbed.url, tokens, model: testbed.environment("open-webui").DEFAULT_MODELS, chats, words: 200, pace: "FAST" });
         const found = await needs(load);
         await annotate(told(found));
         for (const { name, megabytes, limit } of found) expect(megabytes, name).toBeLessThanOrEqual((limit * 2) / 3);

@@ -9,6 +9,7 @@
  *   ... in your sandbox: <what> Python is run: what is code, or the sum of i*i for i from 1 to 1000; then what it has printed
  *   ... on the web: <what>      a search for it; then the excerpt of the first result, and its address
  *   SLOW <n>                    n words, one a second
+ *   FAST <n>                    n words, one each 20 ms, as a model writes
  *   FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word
  *   BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
  *   THINK <n>                   n seconds with a comment line in each, then as below
@@ -109,7 +110,7 @@ function next(messages: Message[], tools: string[]): { words: string; step?: Ste
         return { words: `${data.web[0].description} (${data.web[0].url})` };
     }
     if (last !== undefined) return { words: results.map((result) => `Tool said: ${result}`).join("\n") };
-    const [, slow] = /SLOW (\d+)/.exec(said) ?? [];
+    const [, slow] = /(?:SLOW|FAST) (\d+)/.exec(said) ?? [];
     if (slow) return { words: Array.from({ length: Number(slow) }, (_, index) => `${index + 1} `).join("") };
     return { words: `Echo: ${said}` };
 }
@@ -230,7 +231,9 @@ export class OpenRouter implements Host {
             return;
         }
         if (calls) send({ role: "assistant", ...calls });
-        const pause = JSON.stringify(messages.at(-1)).includes("SLOW") ? 1000 : 0;
+        const paces = { SLOW: 1000, FAST: 20 };
+        const last = JSON.stringify(messages.at(-1));
+        const pause = Object.entries(paces).find(([pace]) => last.includes(pace))?.[1] ?? 0;
         // A word each, as a model's tokens come; of a long text several, for Hermes takes a millisecond for each chunk.
         const all = words.split(" ");
         const together = Math.ceil(all.length / 1000);

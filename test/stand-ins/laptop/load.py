@@ -5,13 +5,13 @@ Open WebUI sends every event to every websocket of the account: with one account
 40 accounts, so several can be given.
 
 Standard input, as JSON, one of
-  {"url", "tokens": [...], "model", "chats": how many, "seconds": length of each answer}
+  {"url", "tokens": [...], "model", "chats": how many, "words": length of each answer, "pace": how they come}
   {"url", "tokens": [...], "uploads": how many, "megabytes": size of each}
 where the tokens are those of signed-in accounts, which take turns. The chats rely on a model that answers
-"SLOW <n>" with the words 1 to n, one a second (test/stand-ins/internet/openrouter.ts).
+"<pace> <n>" with the words 1 to n (test/stand-ins/internet/openrouter.ts).
 
 Prints as JSON, in the order in which they were started, times in s since the message or the file was sent
-  chats    [{"complete": whether every word came, "first": time of the first one or null, "total", "error"?}]
+  chats    [{"complete": whether every word came, "first": time of the first one or null, "updates": in how many pieces, "total", "error"?}]
   uploads  [{"status": HTTP status, or null without an answer, "total", "error"?}]
 The exit code is 0 whatever became of them.
 """
@@ -30,7 +30,7 @@ from socketio.exceptions import SocketIOError
 
 PROXY = "socks5://127.0.0.1:1055"  # tailscaled's
 CA = "/ca/bundle.pem"
-PATIENCE = 120  # s that a chat may take beyond the length of its answer, and an upload altogether
+PATIENCE = 150  # s that a chat may take, and an upload
 FAILURES = (OSError, aiohttp.ClientError, ProxyError, SocketIOError)
 
 
@@ -47,7 +47,7 @@ class Chat:
         self.id = str(uuid.uuid4())  # of the answer
         self.start = time.monotonic()
         self.first: float | None = None
-        self.text = ""
+        self.text, self.updates = "", 0
         self.error: str | None = None
         self.ended = asyncio.Event()
 
@@ -60,6 +60,7 @@ class Chat:
         if data.get("type") == "response.output_text.delta":
             self.first = self.first or time.monotonic() - self.start
             self.text += data["delta"]
+            self.updates += 1
         elif data.get("error"):
             self.fail(f"the page is told: {data['error']}")
         elif data.get("done"):
@@ -94,9 +95,9 @@ class Chat:
             await socket.disconnect()
 
 
-def message(number: int, model: str, seconds: int) -> dict:
+def message(number: int, order: dict) -> dict:
     """The request that the page sends for the first message of a chat, without the ids of this one."""
-    content = f"SLOW {seconds}, says number {number}"
+    content, model = f"{order['pace']} {order['words']}, says number {number}", order["model"]
     user = {"id": str(uuid.uuid4()), "parentId": None, "childrenIds": [], "role": "user", "content": content,
             "models": [model], "timestamp": int(time.time())}
     return {
@@ -107,16 +108,16 @@ def message(number: int, model: str, seconds: int) -> dict:
 
 
 async def chat(number: int, token: str, order: dict) -> dict:
-    seconds = order["seconds"]
     one = Chat()
     try:
-        async with asyncio.timeout(seconds + PATIENCE), connect(order["url"], token) as session:
-            await one.run(session, order["url"], token, message(number, order["model"], seconds))
+        async with asyncio.timeout(PATIENCE), connect(order["url"], token) as session:
+            await one.run(session, order["url"], token, message(number, order))
     except FAILURES as error:
         one.fail(reason(error))
     result = {
-        "complete": not one.error and one.text.split() == [str(n) for n in range(1, seconds + 1)],
+        "complete": not one.error and one.text.split() == [str(n) for n in range(1, order["words"] + 1)],
         "first": one.first,
+        "updates": one.updates,
         "total": time.monotonic() - one.start,
     }
     return {**result, "error": one.error} if one.error else result
