@@ -270,7 +270,7 @@ start_app() {
 # A user of its own and an empty environment, for it reads foreign files with large libraries.
 start_extractor() {
   setpriv --reuid="$EXTRACTOR_ID" --regid="$EXTRACTOR_ID" --clear-groups --no-new-privs \
-    env -i PATH="$PATH" MALLOC_ARENA_MAX=1 python3 -I -S -W ignore /usr/local/lib/extractor.py /var/lib/extractor/socket &
+    env -i PATH="$PATH" MALLOC_ARENA_MAX=1 python3 -I -S -W ignore /usr/local/lib/extractor/extractor.py /var/lib/extractor/socket &
   extractor_pid=$!
 }
 
