@@ -170,9 +170,9 @@ seal_disk() {
   chown "root:$HERMES_ID" "$DATA"
   chmod 1770 "$DATA"
   rm -rf -- "${SEALED_FILES[@]/#/$DATA/}" "${SEALED_FOLDERS[@]/#/$DATA/}" "${REMOVED[@]/#/$DATA/}"
-  # A backup restored as root.
-  find "$DATA" -mindepth 1 -maxdepth 1 ! -uid "$HERMES_ID" ! -name lost+found \
-    -exec chown --recursive --no-dereference "$HERMES_ID:$HERMES_ID" {} +
+  # A backup restored as root, or what a command of root has left anywhere on the disk.
+  find "$DATA" -mindepth 1 -path "$DATA/lost+found" -prune -o ! -uid "$HERMES_ID" \
+    -exec chown --no-dereference "$HERMES_ID:$HERMES_ID" {} +
   install -m 0444 /dev/null "$DATA/.env"
   install -m 0444 /dev/null "$DATA/.op.env"
   install -m 0444 /dev/null "$DATA/active_profile"

@@ -5,7 +5,11 @@ The name is one that Hermes recognises as a gateway process; the arguments are t
 """
 
 import gc
+import os
 import sys
+
+if os.geteuid() == 0:
+    sys.exit("hermes-gateway isn't for root, whose files Hermes couldn't use. In a shell, call hermes.")
 
 # Collecting while thousands of modules are imported is a fifth of the start, and finds nothing.
 gc.disable()

@@ -12,6 +12,7 @@ MODULES = [
     "brake",
     "choices",
     "failures",
+    "health",
     "inbox",
     "knowledge",
     "messages",

@@ -222,6 +222,86 @@ describe("whatever stands on the disk", () => {
     });
 });
 
+describe("in a shell of root's, as Render's is", () => {
+    beforeAll(async () => {
+        if (!testbed.services.hermes) await testbed.start("hermes");
+    });
+    const health = async () => (await testbed.hermes("GET", "/health", {})).status;
+    const shell = (script: string) => hermes().exec(["sh", "-c", script]);
+    const foreign = () => output(hermes(), "sh", "-c", "find /opt/data/cron /opt/data/sessions /opt/data/memories -user root; stat -c %U:%a /opt/data");
+
+    test("the command hermes makes and lists jobs, shows what there is, and leaves the disk to Hermes", async () => {
+        const name = words("page-watch");
+        const { exitCode, output: said } = await shell(
+            `hermes cron create "every 1h" "If the page changed, say so, else [SILENT]" --name "${name}" --deliver telegram`,
+        );
+        expect(said).toContain("Created job");
+        expect(exitCode).toBe(0);
+        const reading = ["cron list", "cron status", "cron runs", "status", "config show", "config path", "sessions list", "sessions stats", "skills list"];
+        const more = [
+            "memory status",
+            "tools list",
+            "hooks list",
+            "plugins list",
+            "pairing list",
+            "insights",
+            "logs",
+            "prompt-size",
+            "version",
+            "--version",
+            "--help",
+        ];
+        const wrong: string[] = [];
+        for (const command of [...reading, ...more]) {
+            const { exitCode: code, output: shown } = await shell(`timeout 60 hermes ${command} </dev/null`);
+            if (code !== 0 || /Traceback|Permission denied/.test(shown)) wrong.push(`${command}: ${shown.slice(-500)}`);
+        }
+        expect(wrong).toEqual([]);
+        expect((await shell("hermes cron list")).output).toContain(name);
+        expect(await foreign()).toBe("root:1770\n");
+        expect(await health()).toBe(200);
+        const question = words("Are you well?");
+        expect(await testbed.ask(question)).toContain(question);
+        expect((await shell(`hermes cron remove "${name}"`)).exitCode).toBe(0);
+    });
+
+    test.each([
+        "gateway restart",
+        "config set model.default other/model",
+        "login",
+        "auth list",
+        "plugins install evil",
+        "cron tick",
+        "skills install evil",
+        "-z Hello",
+        "--yolo",
+        "",
+    ])("hermes %s is refused with a sentence", async (command) => {
+        const { exitCode, output: said } = await shell(`hermes ${command}`);
+        expect(said).toMatch(/^hermes: .+ isn't for this shell: .+\n$/);
+        expect(exitCode).toBe(1);
+    });
+
+    test("no other of its programs opens the disk as root", async () => {
+        const programs = (await shell("(ls /opt/hermes/bin; ls /usr/local/bin) | grep -iE 'hermes|modal|openai|mcp' | sort")).output.trim().split("\n");
+        expect(programs).toEqual(["hermes", "hermes-entrypoint", "hermes-gateway"]);
+        expect((await shell("hermes-gateway cron list")).output).toMatch(/isn't for root/);
+        expect(await foreign()).toBe("root:1770\n");
+    });
+
+    test("/health says so when Hermes can't use its disk, and a start repairs whose it is", async () => {
+        await shell("chmod 700 /opt/data");
+        expect(await health()).toBe(503);
+        await shell("chmod 1770 /opt/data; chown -R root:root /opt/data/cron; chmod 600 /opt/data/cron/jobs.json");
+        const { status, body } = await testbed.hermes("GET", "/health", {});
+        expect([status, JSON.stringify(body)]).toEqual([503, expect.stringMatching(/opt\/data\/cron, which.*Restart/)]);
+        await testbed.redeploy("hermes");
+        expect(await health()).toBe(200);
+        expect(await foreign()).toBe("root:1770\n");
+        expect(await testbed.useTool("cronjob", { action: "list" })).toContain('"success": true');
+    });
+});
+
 test("with Modal out of reach no tool call runs on the gateway, and each says why", async () => {
     await testbed.redeploy("hermes", { MODAL_SERVER_URL: "http://127.0.0.1:9" });
     const calls: [tool: string, args: object][] = [

@@ -329,6 +329,6 @@ describe("the seal", () => {
         const [top, rest] = boot({ env: goodEnv }).calls;
         expect(top).toBe(`chown root:10000 ${data}`);
         expect(rest.split(" ").filter((word) => word.startsWith("/"))).toEqual([join(data, "state.db")]);
-        expect(rest).toMatch(/^chown --recursive --no-dereference 10000:10000 /);
+        expect(rest).toMatch(/^chown --no-dereference 10000:10000 /);
     });
 });

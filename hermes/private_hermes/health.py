@@ -1,0 +1,46 @@
+"""Has `/health` say whether Hermes can work: 200, or 503 with a sentence for each thing that is wrong.
+
+Hermes 0.19.0 answers ok as long as it answers. A module adds a question to `CHECKS`; it must be quick, for each call asks all.
+"""
+
+import os
+import tempfile
+
+from aiohttp import web
+from gateway.platforms.api_server import APIServerAdapter
+from hermes_constants import get_hermes_home
+
+from . import replace
+
+# What stops all of Hermes, or all jobs, when somebody else has it.
+NEEDED = ("state.db", "cron", "cron/jobs.json")
+
+
+def disk():
+    """What is wrong with the disk, or None: whether it can be written as Hermes' user."""
+    home = get_hermes_home()
+    try:
+        with tempfile.TemporaryFile(dir=home) as probe:
+            probe.write(b"x")
+            probe.flush()
+    except OSError as error:
+        return f"Hermes can't write its disk ({error.strerror}). If it isn't full, restart the service hermes at Render: that repairs whose it is."
+    for name in NEEDED:
+        if os.path.exists(home / name) and not os.access(home / name, os.R_OK | os.W_OK):
+            return f"Hermes can't use {home / name}, which is somebody else's. Restart the service hermes at Render: that repairs it."
+    return None
+
+
+CHECKS = [disk]
+
+
+def problems():
+    return [said for check in CHECKS if (said := check())]
+
+
+def install():
+    async def handle_health(self, request):
+        found = problems()
+        return web.json_response({"status": "error", "problems": found}, status=503) if found else await healthy(self, request)
+
+    healthy = replace(APIServerAdapter, "_handle_health", handle_health, "(self, request: 'web.Request') -> 'web.Response'")
