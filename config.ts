@@ -218,6 +218,7 @@ const rules = {
     sandboxCpu: { hint: "write what is requested, and so paid for, and the limit, in cores, such as 0.25-2", wrong: range(0.125, 16) },
     sandboxMemoryMb: { hint: "write what is requested, and so paid for, and the limit, in MiB, such as 512-4096", wrong: range(128, 65_536) },
     sandboxIdleMinutes: { hint: "Modal ends a sandbox by itself after 15", wrong: wholeNumber(1, 12) },
+    sandboxBackgroundMinutes: { hint: "a sandbox lives for a day at most", wrong: wholeNumber(1, 1380) },
     sandboxNetwork: { hint: "write open, none, or the networks that may be reached, such as 140.82.112.0/20,1.1.1.1/32", wrong: sandboxNetwork },
     sandboxPackages: {
         hint: "write none, or packages with commas between them: Debian's with apt: in front, Python's as pip takes them, such as apt:git,pandas==2.3.3",

@@ -109,6 +109,7 @@ const hermes = new render.PrivateService(
             SANDBOX_CPU: settings.sandboxCpu,
             SANDBOX_MEMORY_MB: settings.sandboxMemoryMb,
             SANDBOX_IDLE_MINUTES: settings.sandboxIdleMinutes,
+            SANDBOX_BACKGROUND_MINUTES: settings.sandboxBackgroundMinutes,
             SANDBOX_NETWORK: settings.sandboxNetwork,
             SANDBOX_PACKAGES: settings.sandboxPackages,
             FILE_LIMIT_MB: settings.uploadLimitMb,

@@ -13,6 +13,7 @@
 #   SANDBOX_CPU             0.25-2    cores of a sandbox, requested and at most
 #   SANDBOX_MEMORY_MB       512-4096  MiB of its memory, requested and at most
 #   SANDBOX_IDLE_MINUTES    4         minutes without a command after which it is saved and ended
+#   SANDBOX_BACKGROUND_MINUTES 120    the same, while a process runs in the background
 #   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
 #   VOICE_MODEL             none      OpenRouter id of the model that turns speech into text, or none
 #   EXA_API_KEY             -         switches web search and page reading on
@@ -119,6 +120,9 @@ check_sandbox() {
   fi
   if [[ ! ${SANDBOX_IDLE_MINUTES:-4} =~ ^[0-9]+$ ]]; then
     problems+=("SANDBOX_IDLE_MINUTES must be a number of minutes, e.g. 4.")
+  fi
+  if [[ ! ${SANDBOX_BACKGROUND_MINUTES:-120} =~ ^[0-9]+$ ]]; then
+    problems+=("SANDBOX_BACKGROUND_MINUTES must be a number of minutes, e.g. 120.")
   fi
   if [[ ! ${SANDBOX_NETWORK:-open} =~ ^(open|none|$cidr(,$cidr)*)$ ]]; then
     problems+=("SANDBOX_NETWORK must be open, none or networks with commas between them, e.g. 1.1.1.1/32.")

@@ -24,4 +24,9 @@ if __name__ == "__main__":
     # What is there now stays; it needn't be looked through again.
     gc.freeze()
     gc.enable()
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        from private_hermes.sandbox import wait_until_rested
+
+        wait_until_rested()

@@ -32,7 +32,7 @@ from hermes_cli import plugins
 from . import replace
 from .people import asks, person_of_task
 from .progress import Changed
-from .sandbox import HOME, SandboxError, explained, sandbox_of
+from .sandbox import HOME, SandboxError, sandbox_of
 
 # Bytes of one file, the same as of an upload. What a file of this size costs is in docs/figures.md.
 LIMIT = int(os.environ.get("FILE_LIMIT_MB", "10")) << 20
@@ -136,33 +136,27 @@ def missing(path, reason):
 
 
 def read(person, path):
-    """The bytes of a file in a person's sandbox. Raises SandboxError with the reason why not."""
-    try:
-        return sandbox_of(person).read_file(path, LIMIT)
-    except SandboxError:
-        raise
-    except Exception as error:
-        raise explained(error) from error
+    """A file of a person's sandbox, as an open file on the disk here, and what is to be said of it. Raises SandboxError with the reason why not."""
+    file = tempfile.TemporaryFile()
+    note = sandbox_of(person).read_file(path, LIMIT, file)
+    return file, f"[{name_of(path)}: {note}]\n" if note else ""
 
 
 def for_page(person):
     """Fills the place of a file with its bytes in parts, as openwebui/files.py takes them; each is made when it is sent."""
 
     def fill(path, written):
-        content = read(person, path)
-        kind = next((kind for start, kind in PICTURES if re.match(start, content, re.DOTALL)), None)
-        name, source, id, parts = name_of(path), f"{written}:{quote(path)}", uuid.uuid4(), -(-len(content) // PART)
-        about = f"{kind or 'application/octet-stream'};name={quote(name, safe='')};source={source};file={id}"
         # It waits on the disk, for as long as a part of it isn't sent.
-        file = tempfile.TemporaryFile()
-        file.write(content)
-        file.flush()
+        file, note = read(person, path)
+        kind = next((kind for start, kind in PICTURES if re.match(start, os.pread(file.fileno(), 20, 0), re.DOTALL)), None)
+        name, source, id, parts = name_of(path), f"{written}:{quote(path)}", uuid.uuid4(), -(-file.tell() // PART)
+        about = f"{kind or 'application/octet-stream'};name={quote(name, safe='')};source={source};file={id}"
 
         def part(number):
             encoded = base64.b64encode(os.pread(file.fileno(), PART, number * PART)).decode()
             return f"{'!' if kind else ''}[{name}](data:{about};part={number + 1}/{parts};base64,{encoded})"
 
-        return [partial(part, number) for number in range(parts)]
+        return [*filter(None, [note]), *(partial(part, number) for number in range(parts))]
 
     return fill
 
@@ -171,7 +165,7 @@ def for_chat(person):
     """Fills the place of a file with the path of one in the outbox, as Hermes' adapters take it."""
 
     def fill(path, written):
-        content = read(person, path)
+        content, note = read(person, path)
         OUTBOX.mkdir(mode=0o700, exist_ok=True)
         for folder in OUTBOX.glob("*"):
             if folder.stat().st_mtime < time.time() - ON_ITS_WAY:
@@ -179,8 +173,10 @@ def for_chat(person):
         # Nobody else's answer can name it. Without what would end the path for Hermes (_normalize_media_tag_path in base.py).
         file = OUTBOX / uuid.uuid4().hex / (re.sub(r"[\s']", "_", name_of(path)).rstrip(",;)") or "file")
         file.parent.mkdir(mode=0o700)
-        file.write_bytes(content)
-        return [f"MEDIA:{file}"]
+        content.seek(0)
+        with content, file.open("wb") as copy:
+            shutil.copyfileobj(content, copy)
+        return [f"{note}MEDIA:{file}"]
 
     return fill
 

@@ -12,6 +12,7 @@ never leads to another file. The page gives a file again that Hermes has deleted
 
 import asyncio
 import collections
+import io
 import json
 import logging
 import os
@@ -158,11 +159,13 @@ def missing(env):
 def hand_over(env, below):
     """Puts them there. Raises what Modal's client raises, Ended and SandboxError; what the sandbox doesn't take is said by its next command."""
     def run(script, seconds, given=""):
+        output = io.BytesIO()
         try:
-            return env._run_in(below, uuid.uuid4().hex, script, seconds, 1 << 20, 300, given)
+            code = env._run_in(below, uuid.uuid4().hex, script, seconds, 1 << 20, 300, given, output)
         except Ended as ended:
             # The command hasn't begun.
             raise Ended(False) from ended
+        return output.getvalue(), code
 
     with putting[env.person]:
         if not (files := missing(env)):
@@ -178,7 +181,7 @@ def hand_over(env, below):
                 continue  # Nobody wants it any more.
             if code:
                 reason = (output.decode(errors="replace").strip().splitlines() or ["it came in part"])[-1]
-                env._note = f"[{FOLDER}/{file.name} isn't there: the sandbox doesn't take it ({reason}).]"
+                env._tell(f"[{FOLDER}/{file.name} isn't there: the sandbox doesn't take it ({reason}).]")
         known, put = done.get(env.person, (None, ()))
         done[env.person] = (below.object_id, {*files, *(put if known == below.object_id else ())})
 

@@ -57,13 +57,18 @@ def person_of_job(job):
 
 
 def person_of_task(task_id):
-    """Whose sandbox a tool call gets; `task_id` is the session's, or what this function gave before."""
+    """Whose sandbox a tool call gets; `task_id` is the session's, or what `chat_of_task` gave before."""
     if (task_id or "").startswith("person-"):
-        return task_id
+        return task_id.partition("/")[0]
     if person := person_of_session(task_id) or made_job.get():
         return person
     platform, user = get_session_env("HERMES_SESSION_PLATFORM"), get_session_env("HERMES_SESSION_USER_ID")
     return named(platform, user) if platform and user else OWNER
+
+
+def chat_of_task(task_id):
+    """The person, and after a slash the chat or the run of a job: what has a folder and exports of its own in the sandbox."""
+    return task_id if (task_id or "").startswith("person-") else f"{person_of_task(task_id)}/{task_id or ''}"
 
 
 def install():
@@ -89,4 +94,4 @@ def install():
     # failures.py has proven its signature.
     run = replace(scheduler, "run_job", run_job)
 
-    replace(terminal_tool, "_resolve_container_task_id", person_of_task, "(task_id: Optional[str]) -> str")
+    replace(terminal_tool, "_resolve_container_task_id", chat_of_task, "(task_id: Optional[str]) -> str")

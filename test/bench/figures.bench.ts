@@ -77,7 +77,7 @@ print(json.dumps({"first": first, "further": further, "peak": resource.getrusage
 os._exit(0)
 `;
 const environments = [
-    { name: "this project's sandbox", code: "environment = private_hermes.sandbox.sandbox_of('person-bench')" },
+    { name: "this project's sandbox", code: "environment = private_hermes.sandbox.ChatEnvironment('person-bench/chat')" },
     { name: "Hermes' own environment", code: "environment = tools.environments.modal.ModalEnvironment('python:3.13-slim', timeout=120)" },
 ];
 

@@ -22,6 +22,30 @@ const somebody = () => new Person(testbed);
 const processes = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '";
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
+/** Runs a program in a process of its own with a home of its own, as somebody in two chats; gives what it prints. */
+async function alone(program: string): Promise<string> {
+    const lines = program.split("\n").map((line) => line.replace(/^ {12}/, ""));
+    const whole = [
+        "import io, logging, os, threading, time",
+        "logging.disable()",
+        "from private_hermes import sandbox",
+        "from private_hermes.sandbox import ChatEnvironment, SandboxError",
+        "here, there = [ChatEnvironment(f'person-{os.getpid()}/{chat}') for chat in ('here', 'there')]",
+        "mine = here.sandbox",
+        "def run(command, chat=here, **more): return chat.execute(command, bounded_capture=True, **more)['output'].strip()",
+        "def at_once(*tasks):",
+        "    threads = [threading.Thread(target=task) for task in tasks]",
+        "    for thread in threads: thread.start()",
+        "    for thread in threads: thread.join()",
+        ...lines,
+        "for left in sandbox.sandboxes.values(): left.rest(at_once=True)",
+    ].join("\n");
+    // On a disk in memory, which may be filled.
+    const environment = "HERMES_HOME=$home HERMES_TIMEZONE=Asia/Tokyo TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim";
+    const command = `home=$(mktemp -d /dev/shm/alone.XXXXXX) && ${environment} /opt/hermes/bin/python -c "$0" 2>&1; rm -rf /dev/shm/*`;
+    return (await output(testbed.running("hermes"), "sh", "-c", command, whole)).trimEnd();
+}
+
 describe("a chat without code", () => {
     test("makes no sandbox and asks Modal nothing, not even when ten begin at once", async () => {
         const people = Array.from({ length: 10 }, () => somebody());
@@ -115,8 +139,11 @@ describe("the tools that work in the sandbox", () => {
     });
 
     test("a process in the background is started, asked for and ended, with all of its children", async () => {
-        const { session_id } = await person.run("sleep 300 & echo begun; sleep 301", { background: true });
+        const { session_id } = await person.run("trap '' TERM; sleep 300 & echo begun; sleep 301", { background: true });
         await sleep(3000);
+        // Somebody else's isn't there.
+        for (const action of ["poll", "log", "wait", "kill"])
+            expect(await somebody().use("process", { action, session_id, timeout: 1 }), action).toMatchObject({ status: "not_found" });
         expect(await person.use("process", { action: "poll", session_id })).toMatchObject({
             status: "running",
             output_preview: expect.stringContaining("begun") as string,
@@ -154,7 +181,7 @@ describe("nobody hurts another", () => {
         const seen = await ben.run(`echo [$SECRET]; ls /root; ${processes}`);
         expect(seen.output).toMatch(/^\[\]/);
         expect(seen.output).not.toMatch(/note|sleep 200/);
-        expect(await anna.elsewhere().run("cat /root/note; echo $SECRET")).toMatchObject({ output: "hers\nannas" });
+        expect(await anna.elsewhere().run("cat /root/note; echo [$SECRET]")).toMatchObject({ output: "hers\n[]" });
         const [hers, his] = [await anna.sandboxes(), await ben.sandboxes()];
         expect([hers.length, his.length]).toEqual([1, 1]);
         expect(hers[0].id).not.toBe(his[0].id);
@@ -237,60 +264,27 @@ describe("nothing is lost", () => {
         expect((await anna.run("cat /root/mine")).output).toBe("before");
     });
 
-    test("files of before, which Hermes saved for all at once, go to the first person who asks", async () => {
+    test("a list of saves that can't be read is said, and not written over", async () => {
         const anna = somebody();
         await anna.run("echo old > /root/mine");
-        await testbed.stop("hermes");
-        await testbed.onDisk(
-            "hermes-data",
-            [
-                `python3 - <<'end'`,
-                "import json",
-                `saved = json.load(open("/disk/sandboxes.json"))["person-webui-${anna.id}"]["saved"][0]`,
-                `json.dump({"direct:default": saved}, open("/disk/modal_snapshots.json", "w"))`,
-                "end",
-                "mv /disk/sandboxes.json /disk/sandboxes.json.tmp.kept; chown 10000:10000 /disk/modal_snapshots.json",
-            ].join("\n"),
-        );
-        await testbed.start("hermes");
-        const [ben, carl] = [somebody(), somebody()];
-        expect((await ben.run("cat /root/mine")).output).toBe("old");
-        expect((await carl.run("ls /root")).output).toBe("");
-        await testbed.stop("hermes");
-        await testbed.onDisk("hermes-data", "echo cut-off > /disk/sandboxes.json");
-        await testbed.start("hermes");
-        expect(await ben.run("echo ran")).toMatchObject({
+        await testbed.redeploy("hermes");
+        await testbed.onDisk("hermes-data", "cd /disk && cp -p sandboxes.json kept && echo cut-off > sandboxes.json");
+        expect(await anna.run("echo ran")).toMatchObject({
             exit_code: 1,
             output: expect.stringMatching(/sandboxes\.json, the list of saved sandboxes, can't be read/) as string,
         });
-        await testbed.stop("hermes");
-        await testbed.onDisk("hermes-data", "mv /disk/sandboxes.json.tmp.kept /disk/sandboxes.json");
-        await testbed.start("hermes");
+        await testbed.onDisk("hermes-data", "mv /disk/kept /disk/sandboxes.json");
         expect((await anna.run("cat /root/mine")).output).toBe("old");
     });
 
     test("a sandbox that nears the longest life that Modal gives is exchanged, with its files and what was exported", async () => {
         // In a process of its own, for which a second is nearly a day.
-        const program = [
-            "import os, time",
-            "from private_hermes import sandbox",
-            "sandbox.EXCHANGE = 1",
-            "mine = sandbox.sandbox_of('person-test')",
-            "run = lambda command: mine.execute(command, bounded_capture=True)['output'].strip()",
-            "run('echo kept > /root/mine; export ANIMAL=cat')",
-            "first = mine._sandbox.object_id",
-            "time.sleep(1.5)",
-            "print(run('cat /root/mine; echo $ANIMAL'), mine._sandbox.object_id != first)",
-            "mine.rest()",
-        ].join("\n");
-        const environment = "HERMES_HOME=/tmp/exchange TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim";
-        const said = await output(
-            testbed.running("hermes"),
-            "sh",
-            "-c",
-            `mkdir -p /tmp/exchange && ${environment} /opt/hermes/bin/python -c "$0" 2>&1`,
-            program,
-        );
+        const said = await alone(`
+            sandbox.EXCHANGE = 1
+            run('echo kept > /root/mine; export ANIMAL=cat')
+            first = mine.id
+            time.sleep(1.5)
+            print(run('cat /root/mine; echo $ANIMAL'), mine.id != first)`);
         expect(said).toContain("kept\ncat True");
         expect((await testbed.modal.running()).filter(({ commands }) => commands.some((command) => command.includes("ANIMAL=cat")))).toEqual([]);
     });
@@ -341,6 +335,108 @@ describe("nothing is lost", () => {
         expect(await anna.sandboxes()).toHaveLength(1);
     });
 
+    test("a saved disk is there however long Modal takes to save it; one that can't be saved is said once, and what is said to be kept is", async () => {
+        await testbed.modal.play({ snapshot: 300 });
+        expect(await alone("run('echo kept > /root/mine'); mine.rest(); print(mine.id, run('cat /root/mine'))")).toBe("None kept");
+        await testbed.modal.play({ calls: { SandboxSnapshotFs: ["FAILED_PRECONDITION", "odd"] } });
+        const said = await alone(`
+            run('echo new > /root/mine'); mine.rest(); print(run('echo fine')); mine.rest(); print(run('echo told')); mine.rest(); print(run('echo once'))
+            sandbox.client.run(mine._sandbox.terminate.aio())
+            print(run('cat /root/mine'))`);
+        expect(said).toMatch(
+            /^fine\n\[The files of this sandbox can't be saved now\. None of the sandbox's files is saved yet\.[^\n]*“odd”[^\n]*\]\ntold\nonce\n\[The sandbox had ended\. This is a new one, with no files/,
+        );
+    });
+
+    test("the first save is due within the first minute, and the gateway's stop waits for none where chats run", async () => {
+        const said = await alone(`
+            run('echo kept > /root/mine')
+            # As if that had been 45 s ago.
+            mine._created = mine._saved = mine._tried = time.time() - 45
+            mine.keep()
+            while not sandbox.records.of(mine.person)['saved']: time.sleep(0.1)
+            print('saved')`);
+        expect(said).toBe("saved");
+        await testbed.modal.play({ slow: { SandboxSnapshotFs: 4 } });
+        const stopped = await alone(`
+            run('true')
+            running = lambda: bool(sandbox.records.of(mine.person)['running'])
+            sandbox.rest_all()
+            print(running(), run('echo lost'))
+            sandbox.STOP_WITHIN = 1
+            sandbox.wait_until_rested()
+            print(running())
+            sandbox.STOP_WITHIN = 60
+            sandbox.wait_until_rested()
+            print(running())`);
+        expect(stopped).toBe("True The agent is about to restart. Try again in a minute.\nTrue\nFalse");
+    });
+
+    test("a file of an answer that is an older one is said to be", async () => {
+        const said = await alone(`
+            from private_hermes import files
+            give = files.for_chat(mine.person)
+            run('echo one > /root/mine'); mine._save(mine._sandbox)
+            run('echo two > /root/mine')
+            print(give('/root/mine', 'MEDIA'))
+            sandbox.client.run(mine._sandbox.terminate.aio())
+            print(give('/root/mine', 'MEDIA'))`);
+        expect(said).toMatch(/^\['MEDIA:[^\n]*\n\['\[mine: The sandbox had ended\. This is a new one, with the files as they were at \d\d:\d\d;/);
+    });
+
+    test("what a command does to the sandbox's processes costs no file", async () => {
+        const anna = somebody();
+        await anna.run("echo kept > /root/mine; kill -9 -1");
+        expect((await anna.run("cat /root/mine")).output).toBe("kept");
+    });
+
+    test("with the disk full no sandbox and no save is left over, and the disk is named", async () => {
+        const before = { saved: await testbed.modal.saved(), running: await testbed.modal.running() };
+        const said = await alone(`
+            from private_hermes.sandbox import sandbox_of
+            run('echo kept > /root/mine')
+            def fill():
+                try:
+                    with open('/dev/shm/full', 'wb', buffering=0) as file:
+                        while True: file.write(bytes(1 << 12))
+                except OSError as error: pass
+            fill()
+            mine.rest(); mine.rest()
+            print(run('cat /root/mine'))
+            for other in range(2): print(run('true', ChatEnvironment(f'person-other-{os.getpid()}/{other}')))
+            os.remove('/dev/shm/full')
+            mine.rest()
+            print(mine.id, run('cat /root/mine'))
+            mine.rest()
+            for image in sandbox.records.of(mine.person)['saved']: mine._delete(image)`);
+        const disk = "The service hermes can't write to its disk \\(No space left on device\\)\\. Its owner makes room, or raises hermesDiskGb\\.";
+        expect(said).toMatch(new RegExp(`^\\[The files of this sandbox can't be saved now[^\\n]*${disk}\\]\\nkept\\n${disk}\\n${disk}\\nNone kept$`));
+        expect(await testbed.modal.saved()).toEqual(before.saved);
+        expect((await testbed.modal.running()).map(({ id }) => id)).toEqual(before.running.map(({ id }) => id));
+    });
+
+    test("a sandbox that starts too slowly is ended, whether or not anybody waits", async () => {
+        const before = (await testbed.modal.running()).length;
+        await testbed.modal.play({ slow: { SandboxGetTaskId: 3 } });
+        const said = await alone("sandbox.START = 1\nprint(run('true')); print(run('true')); time.sleep(4)");
+        expect(said).toMatch(/^(Modal, where code runs, can't be reached now\.[^\n]*\n?){2}$/);
+        expect(await testbed.modal.running()).toHaveLength(before);
+    });
+
+    test("after the app was stopped at Modal the next command works", async () => {
+        const anna = somebody();
+        await anna.run("echo kept > /root/mine");
+        await testbed.modal.stopApp();
+        expect((await anna.run("echo ran")).output).toMatch(/^\[The sandbox had ended[^\n]*\]\nran$/);
+    });
+
+    test("an error of the sandbox's own way in isn't laid to the token", async () => {
+        const anna = somebody();
+        await anna.run("true");
+        await testbed.modal.play({ calls: { TaskExecStart: ["UNAUTHENTICATED", "no"] } });
+        expect((await anna.run("true")).output).toBe("The connection to the sandbox was refused. Try again.");
+    });
+
     test("a token of the command router that expires is renewed, and a saved disk that Modal has lost is said", async () => {
         const anna = somebody();
         await testbed.modal.play({ token: 2 });
@@ -350,6 +446,92 @@ describe("nothing is lost", () => {
         await testbed.redeploy("hermes");
         await testbed.modal.play({ calls: { ImageFromId: ["NOT_FOUND", "Image not found"] } });
         expect((await anna.run("echo ran")).output).toMatch(/^\[Modal doesn't have the files any more[^\n]*\]\nran$/);
+    });
+});
+
+describe("two things at once", () => {
+    test("first commands at once make one sandbox", async () => {
+        await testbed.modal.play({ slow: { SandboxCreate: 1 } });
+        await testbed.modal.forgetCalls();
+        expect(await alone("at_once(*[lambda chat=chat: print(run('echo ran', chat)) for chat in (here, there, here, there)])")).toBe("ran\nran\nran\nran");
+        expect(await testbed.modal.calls()).toMatchObject({ SandboxCreate: 1, SandboxSnapshotFs: 1 });
+    });
+
+    test("a chat's folder, exports and programs are its own, whatever ends there or elsewhere", async () => {
+        const anna = somebody();
+        const elsewhere = anna.elsewhere();
+        await anna.run("mkdir -p /root/a/bin /root/b; cd /root/a; printf '#!/bin/sh\\necho annas' > bin/tool; chmod +x bin/tool");
+        await anna.run("export PATH=/root/a/bin:$PATH ANIMAL=cat");
+        const holds = async (after: string) => {
+            expect((await anna.run("pwd; echo $ANIMAL; tool")).output, after).toBe("/root/a\ncat\nannas");
+        };
+        const other = elsewhere.run("cd /root/b; export ANIMAL=dog; sleep 4");
+        for (const command of ["exit 2", "set -e; false", "kill -9 $$", "export MORE=1; exit 0"]) {
+            await anna.run(command);
+            await holds(command);
+        }
+        expect((await anna.run("echo $MORE")).output).toBe("1");
+        await other;
+        await holds("another chat");
+        await anna.run("sleep 30", { timeout: 1 });
+        await anna.use("execute_code", { code: "import os; os.chdir('/tmp')" });
+        await anna.run("exit 1");
+        await holds("code");
+        await anna.use("write_file", { path: "relative.txt", content: "here" });
+        expect((await anna.run("cat /root/a/relative.txt")).output).toBe("here");
+        expect((await elsewhere.run("pwd; echo $ANIMAL")).output).toBe("/root/b\ndog");
+        for (const [more, folder] of [
+            [{}, "/root/a"],
+            [{ workdir: "/root/b" }, "/root/b"],
+        ] as const) {
+            const { session_id } = await anna.run("pwd; tool", { background: true, ...more });
+            expect((await anna.use("process", { action: "wait", session_id, timeout: 20 })).output).toBe(`${folder}\nannas\n`);
+        }
+        await holds("the background");
+    });
+
+    test("a file that doesn't come holds up nobody else's", async () => {
+        const said = await alone(`
+            from private_hermes.sandbox import sandbox_of
+            run('echo here > /root/mine')
+            other = sandbox_of('person-other')
+            other.wait_until_ready = lambda: None
+            other.run = lambda *_: threading.Event().wait()
+            threading.Thread(target=other.read_file, args=('/root/mine', 100, io.BytesIO()), daemon=True).start()
+            time.sleep(0.5)
+            file = io.BytesIO()
+            mine.read_file('/root/mine', 100, file)
+            print(file.getvalue())`);
+        expect(said).toBe("b'here\\n'");
+    });
+});
+
+describe("right to the last byte", () => {
+    test("the end of a long output, a time-out that ends all of a command, and nothing of the runner", async () => {
+        const said = await alone(`
+            whole = []
+            other = threading.Thread(target=lambda: whole.append(run('sleep 9; echo whole', there)))
+            other.start()
+            print(run('seq 1 8000; sleep 221 & echo end')[-8:])
+            print(repr(run('kill -9 $$')), run('set -x; true'), run('date +%Z'), run('echo x\ud83dy'))
+            print(run('timeout 222 sleep 222 & trap "" TERM; echo part; while :; do sleep 223; done', timeout=2))
+            print(run("cat /proc/[0-9]*/cmdline | tr -c a-z0-9 ' ' | grep -o 'sleep 22[0-9]' | sort -u"))
+            other.join()
+            print(whole)`);
+        expect(said).toBe("8000\nend\n'' ++ true JST x\ufffdy\npart\n\n[Command timed out after 2s]\nsleep 221\n['whole']");
+    });
+
+    test("the file tools: one home, through links, never onto a folder, and all places of a large file", async () => {
+        const anna = somebody();
+        await anna.use("write_file", { path: "~/t.txt", content: "one" });
+        expect((await anna.run("cd /root; cat ~/t.txt; ln -s t.txt link; mkdir folder; yes 'a b c' | head -c 2000000 > large")).output).toBe("one");
+        const patch = (parameters: object) => anna.ask(`CALL patch ${JSON.stringify({ mode: "replace", ...parameters })}`);
+        await patch({ path: "/root/link", old_string: "one", new_string: "two" });
+        expect((await anna.run("readlink link; cat t.txt")).output).toBe("t.txt\ntwo");
+        expect(await anna.ask(`CALL write_file ${JSON.stringify({ path: "/root/folder", content: "x" })}`)).toMatch(/this is a folder/);
+        expect((await anna.run("ls -A folder")).output).toBe("");
+        await patch({ path: "/root/large", old_string: "b", new_string: "bb", replace_all: true });
+        expect((await anna.run("grep -c 'a bb c' large")).output).toBe("333333");
     });
 });
 
@@ -427,6 +609,23 @@ describe("what is set", () => {
         for (const { id } of await testbed.modal.running()) await testbed.modal.end(id);
         expect((await working).exit_code).toBe(1);
         expect((await anna.run("cat /root/mine")).output).toMatch(/^\[The sandbox had ended[^\n]*the files as they were at \d\d:\d\d[^\n]*\]\nbusy$/);
+    });
+
+    test("a process in the background keeps a sandbox up for so long, and then it is said", async () => {
+        const said = await alone(`
+            os.environ.update(SANDBOX_IDLE_MINUTES='0', SANDBOX_BACKGROUND_MINUTES='0.15')
+            sandbox.install()
+            from tools.process_registry import process_registry
+            process = process_registry.spawn_via_env(here, 'echo begun; sleep 300', cwd='/root')
+            time.sleep(5)
+            mine.keep()
+            print(mine.id is not None, process.exited)
+            while not process.exited: mine.keep(); time.sleep(0.5)
+            print(process.output_buffer)
+            print(run('echo ran'))`);
+        expect(said).toMatch(
+            /True False\nbegun\n\n\[Nobody used the sandbox for 0\.15 minutes, so it was ended \(sandboxBackgroundMinutes\), and this process with it\.\]\n\[Nobody used[^\n]*\]\nran$/,
+        );
     });
 
     test("the limits of a sandbox are those of the settings", async () => {

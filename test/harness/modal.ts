@@ -28,6 +28,10 @@ export interface Faults {
     latency?: number;
     /** Seconds for which a token of the command router is taken. */
     token?: number;
+    /** Seconds that a call takes longer, by its name. */
+    slow?: Record<string, number>;
+    /** Seconds that a snapshot needs: it fails at once where the client allows less, and is there at once otherwise. */
+    snapshot?: number;
     /** gRPC status and message by the name of a call, or * for each. */
     calls?: Record<string, [status: string, message: string]>;
     /** What the build of an image on another one fails with. */
@@ -86,6 +90,11 @@ export class Modal {
     /** Ends a sandbox, as the provider does. */
     async end(id: string, why = "killed"): Promise<void> {
         await this.ask("POST", `/sandboxes/${id}/end`, { why });
+    }
+
+    /** Stops the app, as its owner can at modal.com. */
+    async stopApp(): Promise<void> {
+        await this.ask("POST", "/apps/stop", {});
     }
 
     private async ask(method: string, path: string, body?: unknown): Promise<unknown> {

@@ -116,6 +116,7 @@ describe("refusals", () => {
         ["SANDBOX_CPU", "2"],
         ["SANDBOX_MEMORY_MB", "0.5-4"],
         ["SANDBOX_IDLE_MINUTES", "soon"],
+        ["SANDBOX_BACKGROUND_MINUTES", "2h"],
         ["SANDBOX_NETWORK", "github.com"],
         ["SANDBOX_PACKAGES", "apt:git,$(reboot)"],
         ["FILE_LIMIT_MB", "10 MB"],
@@ -133,7 +134,7 @@ describe("refusals", () => {
     test("but nothing of what may be set in the place of a default", () => {
         const set = {
             ...{ SANDBOX_CPU: "0.5-8", SANDBOX_MEMORY_MB: "1024-20480", SANDBOX_IDLE_MINUTES: "10", SANDBOX_NETWORK: "1.1.1.1/32,10.0.0.0/8" },
-            ...{ SANDBOX_PACKAGES: "apt:git,pandas==3.0.1", FILE_LIMIT_MB: "250", SESSION_DAYS: "3650" },
+            ...{ SANDBOX_BACKGROUND_MINUTES: "600", SANDBOX_PACKAGES: "apt:git,pandas==3.0.1", FILE_LIMIT_MB: "250", SESSION_DAYS: "3650" },
         };
         const { status, refusals } = boot({ env: { ...goodEnv, ...set } });
         expect(refusals).toEqual([]);

@@ -273,6 +273,7 @@ describe("the environments", () => {
             SANDBOX_CPU: "0.25-2",
             SANDBOX_MEMORY_MB: "512-4096",
             SANDBOX_IDLE_MINUTES: "4",
+            SANDBOX_BACKGROUND_MINUTES: "120",
             SANDBOX_NETWORK: "open",
             SANDBOX_PACKAGES: "apt:curl,apt:git,apt:poppler-utils,pandas,matplotlib,openpyxl",
             FILE_LIMIT_MB: "10",

@@ -13,12 +13,15 @@ On port 8000 of the loopback, for `docker exec`, in JSON:
   GET    /images             the snapshots that there are
   GET    /builds             the commands of each image that was asked for
   GET    /calls              how often each call was made; DELETE forgets
+  POST   /apps/stop          as "Stop app" at modal.com: ends all sandboxes, and the app is another one from then on
   PUT    /faults             {"latency": seconds for each call, "token": seconds for which a router's token is taken,
-                             "calls": {name of a call or *: [gRPC status, message]}, "build": what the build of an image on another one
-                             fails with}; what is left out is over
+                             "calls": {name of a call or *: [gRPC status, message]}, "slow": {name of a call: seconds more},
+                             "snapshot": seconds that a snapshot needs, which fails at once where less is allowed for it,
+                             "build": what the build of an image on another one fails with}; what is left out is over
 
 Failures that it plays: each gRPC status on each call, a sandbox that ends (killed, idle, at its time limit), a snapshot that is
-gone, an image that can't be built, expired tokens of the router, a token pair that isn't one, latency.
+gone, slow or fails, an image that can't be built, a start that takes long, an app that was stopped, expired tokens of the router, a
+token pair that isn't one, latency. A sandbox ends with its first process.
 
 What it does not imitate: the scheduler, cold starts and image builds (their commands are recorded and not run: every image is the same), prices, budgets and quotas other
 than by a fault, gVisor, several workers, volumes, tunnels, domains. Memory is limited for each process and not for all together,
@@ -58,6 +61,8 @@ images = {"im-base": ["/image"]}
 calls = {}
 builds = []
 faults = {}
+# How often the app was stopped.
+stops = 0
 numbers = itertools.count(1)
 
 
@@ -239,7 +244,7 @@ class Service:
         def played(name, method):
             async def play(stream):
                 calls[name] = calls.get(name, 0) + 1
-                await asyncio.sleep(faults.get("latency", 0))
+                await asyncio.sleep(faults.get("latency", 0) + faults.get("slow", {}).get(name, 0))
                 for fault in (name, "*"):
                     if found := faults.get("calls", {}).get(fault):
                         raise GRPCError(Status[found[0]], found[1])
@@ -265,7 +270,7 @@ class Api(Service):
 
     async def AppGetOrCreate(self, stream):
         request = await stream.recv_message()
-        await stream.send_message(api_pb2.AppGetOrCreateResponse(app_id=f"ap-{request.app_name}"))
+        await stream.send_message(api_pb2.AppGetOrCreateResponse(app_id=f"ap-{request.app_name}-{stops}"))
 
     async def EnvironmentGetOrCreate(self, stream):
         await stream.recv_message()
@@ -295,6 +300,8 @@ class Api(Service):
     async def SandboxCreate(self, stream):
         request = await stream.recv_message()
         find(images, request.definition.image_id, "Image")
+        if not request.app_id.endswith(f"-{stops}"):
+            raise GRPCError(Status.NOT_FOUND, "App is stopped")
         sandbox = await asyncio.to_thread(Sandbox, request.definition)
         sandboxes[sandbox.id] = sandbox
         await stream.send_message(api_pb2.SandboxCreateResponse(sandbox_id=sandbox.id))
@@ -320,6 +327,9 @@ class Api(Service):
         sandbox = find(sandboxes, request.sandbox_id, "Sandbox")
         if sandbox.ended is not None:
             raise GRPCError(Status.FAILED_PRECONDITION, "Sandbox has already finished")
+        if faults.get("snapshot", 0) > request.timeout:
+            result = RESULT(status=RESULT.GENERIC_STATUS_TIMEOUT, exception="Timed out")
+            return await stream.send_message(api_pb2.SandboxSnapshotFsResponse(result=result))
         image, layer = f"im-{uuid.uuid4().hex[:12]}", FOLDER / "layers" / uuid.uuid4().hex[:8]
         layer.parent.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(subprocess.run, ["cp", "-a", str(sandbox.folder / "upper"), str(layer)], check=True)
@@ -436,6 +446,12 @@ class Records(BaseHTTPRequestHandler):
         self.send_json(200, {})
 
     def do_POST(self):
+        global stops
+        if urlsplit(self.path).path == "/apps/stop":
+            stops += 1
+            for sandbox in list(sandboxes.values()):
+                sandbox.end("app stopped")
+            return self.send_json(200, {})
         sandboxes[urlsplit(self.path).path.split("/")[2]].end(self.body()["why"])
         self.send_json(200, {})
 
