@@ -251,7 +251,11 @@ def install():
     def invoke_hook(hook_name, **more):
         if hook_name != "transform_llm_output" or more["platform"] == "api_server":
             return invoke(hook_name, **more)
-        text = filled(more["response_text"], for_chat(person_of_task(more["session_id"])))
+        person = person_of_task(more["session_id"])
+        text = filled(more["response_text"], for_chat(person))
+        if more["platform"] == "cron" and (note := sandbox_of(person).take_note()):
+            # After a job nobody asks for a next command, which would tell it.
+            text = f"{text}\n\n{note}"
         return [text] if text != more["response_text"] else []
 
     invoke = replace(plugins, "invoke_hook", invoke_hook, "(hook_name: 'str', **kwargs: 'Any') -> 'List[Any]'")

@@ -341,10 +341,15 @@ describe("nothing is lost", () => {
         await testbed.modal.play({ calls: { SandboxSnapshotFs: ["FAILED_PRECONDITION", "odd"] } });
         const said = await alone(`
             run('echo new > /root/mine'); mine.rest(); print(run('echo fine')); mine.rest(); print(run('echo told')); mine.rest(); print(run('echo once'))
+            # After a job nobody asks.
+            from private_hermes import files; files.install()
+            mine._failed = 1; mine.rest()
+            ends = lambda: files.plugins.invoke_hook('transform_llm_output', platform='cron', response_text='Report', session_id=mine.person)
+            print(ends(), ends())
             sandbox.client.run(mine._sandbox.terminate.aio())
             print(run('cat /root/mine'))`);
         expect(said).toMatch(
-            /^fine\n\[The files of this sandbox can't be saved now\. None of the sandbox's files is saved yet\.[^\n]*“odd”[^\n]*\]\ntold\nonce\n\[The sandbox had ended\. This is a new one, with no files/,
+            /^fine\n\[The files of this sandbox can't be saved now\. None of the sandbox's files is saved yet\.[^\n]*“odd”[^\n]*\]\ntold\nonce\n\['Report\\n\\n\[The files of this[^\n]*'\] \[\]\n\[The sandbox had ended\. This is a new one, with no files/,
         );
     });
 
