@@ -349,7 +349,7 @@ describe("nothing is lost", () => {
             sandbox.client.run(mine._sandbox.terminate.aio())
             print(run('cat /root/mine'))`);
         expect(said).toMatch(
-            /^fine\n\[The files of this sandbox can't be saved now\. None of the sandbox's files is saved yet\.[^\n]*“odd”[^\n]*\]\ntold\nonce\n\['Report\\n\\n\[The files of this[^\n]*'\] \[\]\n\[The sandbox had ended\. This is a new one, with no files/,
+            /^fine\n\[The files of this sandbox can't be saved now\. None of the sandbox's files is saved yet\.[^\n]*“odd”[^\n]*\]\ntold\nonce\n\["Report\\n\\n\[The files of this[^\n]*"\] \[\]\n\[The sandbox had ended\. This is a new one, with no files/,
         );
     });
 
