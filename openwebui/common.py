@@ -5,14 +5,15 @@
 SHOWN, SIDE = 8, 1568
 
 READ = "PDF, DOCX, XLSX, PPTX, DOC, XLS, PPT, ODT, ODS, RTF, EPUB, EML, CSV, HTML and text"
-PART = "Save the part that matters as a file of its own, and upload that."
+IN_SANDBOX = "The agent can work with it in its sandbox."
+PART = f"{IN_SANDBOX} To have it read at once, save the part that matters as a file of its own, and upload that."
 PROTECTED = "{name} is protected by a password. Save a copy without the password, and upload that."
 BROKEN = "{name} can't be read: it is damaged, protected, or not what its name says. Open it in the program that made it, save it anew, and upload that."
 TOO_MANY_SHOWN = (
     f"{{name}} has no text, only pictures of its %d pages, and the model can be shown at most {SHOWN}. Save the pages that matter as a "
-    "file of their own, or run a text recognition (OCR) over it first."
+    "file of their own, or ask the agent to run a text recognition (OCR) over it in its sandbox."
 )
-UNKNOWN = f"{{name}} is of a kind that can't be read. These can: {READ}. Save it as one of them, and upload that."
+UNKNOWN = f"{{name}} is of a kind that can't be read. These can: {READ}. {IN_SANDBOX}"
 TOO_LARGE = f"{{name}} takes too much memory to read. {PART}"
 
 

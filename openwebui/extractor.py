@@ -16,6 +16,7 @@ and of Debian's manuals: docs/figures.md, "Documents".
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -36,6 +37,11 @@ TIFF = (b"II*\0", b"MM\0*")
 PICTURES = (".tif", ".tiff", ".bmp", ".avif", ".jp2", ".ico", ".png", ".jpg", ".jpeg", ".gif", ".webp")
 # Some 150,000 tokens in English. More is refused here, because the model would refuse it at each later message of the chat.
 CHARACTERS = 600_000
+# Characters of a table that is shown whole, and of a larger one the rows and characters at its head: each later message of the chat would
+# carry the rest, and the whole lies in the sandbox.
+TABLE, ROWS, HEAD = 50_000, 50, 10_000
+# Tables in Markdown.
+TABLES = re.compile(r"(?:^\|.*(?:\n|\Z))+", re.MULTILINE)
 
 EMPTY = "{name} has no text in it. Upload pictures as pictures."
 TOO_SLOW = f"{{name}} takes too long to read. {PART}"
@@ -93,11 +99,38 @@ def read(name, content_type, file):
         import mail
 
         return mail.read(data, html), []
-    # A table takes fifty times its size to read, so one that is too long isn't tried.
-    text = bounded(plain(data))
-    if kind == "csv" or extension in (".tsv", ".tab"):
-        return office.read(text.encode(), "csv"), []
-    return text, []
+    text = plain(data)
+    if kind != "csv" and extension not in (".tsv", ".tab"):
+        return bounded(text), []
+    # A table takes fifty times its size to read, so of one that is large only the head is.
+    note = ""
+    if len(text) > TABLE:
+        note, text = beginning(text.splitlines(True), text.rstrip().count("\n"), 1)
+    return note + office.read(text.encode(), "csv"), []
+
+
+def beginning(lines, rows, above):
+    """What is said above the head of a large table, and that head; `above` are the lines above its rows."""
+    shown, length = [], 0
+    for line in lines:
+        if len(shown) > above and (len(shown) >= ROWS + above or length > HEAD):
+            break
+        shown.append(line)
+        length += len(line)
+    return f"(Of the {rows:,} rows of this table the first {len(shown) - above} stand here. All are in the file: count and compute there.)\n\n", "".join(shown)
+
+
+def cut(text):
+    """A text with the heads of its large tables in the place of the whole ones; of smaller ones, too, where it is too long for the model."""
+
+    def shorter(found):
+        return found[0] if len(found[0]) <= most else "".join(beginning(found[0].splitlines(True), found[0].rstrip().count("\n") - 1, 2))
+
+    for most in (TABLE, HEAD):
+        text = TABLES.sub(shorter, text)
+        if len(text) <= CHARACTERS:
+            break
+    return text
 
 
 def bounded(text):
@@ -132,7 +165,7 @@ def answer(connection):
             text, pictures = read(asked["name"], asked["type"] or "", file)
         if not text.strip():
             raise Problem(EMPTY)
-        reply = {"text": bounded(text.strip()), "pictures": pictures}
+        reply = {"text": bounded(cut(text).strip()), "pictures": pictures}
     except Problem as problem:
         reply = {"problem": str(problem)}
     except MemoryError:

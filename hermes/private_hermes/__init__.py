@@ -23,7 +23,8 @@ MODULES = [
     "files",  # wraps what failures.py and messages.py put in its place
     "upkeep",
     "voice",  # wraps what inbox.py does
-    "handover",  # wraps what voice.py does
+    "handover",  # wraps what voice.py does, and so does attachments.py
+    "attachments",
     "web",
     "speed",  # wraps all that is done to the pieces of an answer
 ]

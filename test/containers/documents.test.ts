@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => testbed.remove());
 
 const problems: [name: string, says: RegExp][] = [
-    ["book.pdf", /^book\.pdf has no text, only pictures of its 9 pages.*at most 8.*file of their own/],
+    ["book.pdf", /^book\.pdf has no text, only pictures of its 9 pages.*at most 8.*file of their own.*OCR/],
     ["locked.pdf", /^locked\.pdf is protected by a password\. Save a copy without/],
     ["broken.docx", /^broken\.docx can't be read: it is damaged.*save it anew/],
     ["bomb.docx", /^bomb\.docx takes too much memory.*part that matters/],
@@ -27,6 +27,7 @@ const problems: [name: string, says: RegExp][] = [
     ["pages.pdf", /^pages\.pdf has 500 pages, and at most 300 can be read.*part that matters/],
     ["long.txt", /^long\.txt has 880,000 characters.*part that matters/],
     ["mail.msg", /^mail\.msg is of a kind that can't be read.*EML/],
+    ["a.zip", /^a\.zip is of a kind that can't be read.*work with it in its sandbox/],
     ["program.exe", /^program\.exe is of a kind that can't be read.*PDF, DOCX/],
 ];
 
@@ -124,6 +125,20 @@ test.for(seen)("what people see in it reaches the model, or is said to be left o
     for (const one of says) expect(content).toMatch(one);
     expect(content).not.toMatch(/unseen|secret|not this one/);
     expect(await kept(id)).toBe(1 + pictures);
+});
+
+describe("a large table", () => {
+    test.for([
+        ["rows.csv", "30,000", "| 49 | 2401 | Person 49 | Town |"],
+        ["rows.tsv", "8,000", "| 49 | Town |"],
+        ["rows.xlsx", "8,001", "| 48 | Town | and more |"],
+    ])("stands in the message as its head and its size (%s)", async ([name, rows, last]) => {
+        const { error, content } = await uploads.upload(name);
+        expect(error).toBeUndefined();
+        expect(content).toContain(`(Of the ${rows} rows of this table the first 50 stand here. All are in the file`);
+        expect(content.trim().split("\n").at(-1)).toBe(last);
+        expect(content.length).toBeLessThan(5000);
+    });
 });
 
 describe("a PDF without text", () => {

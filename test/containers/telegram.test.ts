@@ -1,5 +1,5 @@
 /** The agent on Telegram: who gets an answer and who doesn't, and scheduled jobs that report there. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
 import { logOf, output } from "../harness/docker.ts";
@@ -10,7 +10,7 @@ import { fare, recordings, say } from "../harness/voice.ts";
 
 const [owner, partner, bystander, stranger] = [1001, 1002, 1003, 6666];
 /** More who are allowed, each for one test. */
-const users = Array.from({ length: 15 }, (_, index) => 2001 + index);
+const users = Array.from({ length: 20 }, (_, index) => 2001 + index);
 let [nextUser] = users;
 const friends = -4242;
 const mention = "@private_hermes_bot";
@@ -164,6 +164,58 @@ describe("a voice message", () => {
         expect(await recordings(testbed)).toEqual([]);
         expect(await telegram.texts(stranger)).toEqual([]);
         expect(await kept()).toBe("");
+    });
+});
+
+describe("a document", () => {
+    /** Has code run in a chat's sandbox by the caption. */
+    const running = (what: string, code: string) => `${words(what)} in your sandbox: ${code}`;
+    const tell = (name: string) => `import hashlib; print(hashlib.sha256(open('/root/uploads/${name}', 'rb').read()).hexdigest())`;
+    const sha256 = (content: Buffer) => createHash("sha256").update(content).digest("hex");
+
+    test("lies in its sender's sandbox, byte for byte and under its name, and nothing of the gateway is named to the model", async () => {
+        await catchUp(); // the very first message comes to the model with a note behind it
+        const [user, other] = [nextUser++, nextUser++];
+        const [name, content] = ["Vertrag – 日本.pdf", Buffer.concat([Buffer.from("%PDF-1.7\n\0"), png])];
+        const caption = running("Read", tell(name));
+        await telegram.give(user, name, content, { caption, mime: "application/pdf" });
+        await expectSaid(user, sha256(content));
+        const [{ messages }] = await testbed.asked(caption.split(" in your")[0]);
+        expect(messages.at(-1)?.content).toMatch(
+            new RegExp(`^\\[Given by the person, and byte for byte in the sandbox: /root/uploads/${name} \\(nothing of it stands here\\)\\]\n\nRead`),
+        );
+        expect(JSON.stringify(messages)).not.toContain("/opt/data/cache");
+        await telegram.write(other, running("Look", "import os; print('there' if os.path.exists('/root/uploads') else 'nothing')"));
+        await expectSaid(other, "nothing");
+    });
+
+    test("that is a table of Excel in cp1252 stands in the message, of a large one the head, and all of it in the sandbox", async () => {
+        const user = nextUser++;
+        const small = Buffer.from("Straße;Größe\nZürich;€\n", "utf8");
+        const excel = Buffer.from(small.toString("utf8").replace("€", "\x80"), "latin1");
+        const question = words("Tell the size");
+        await telegram.give(user, "excel.csv", excel, { caption: question, mime: "text/csv" });
+        await expectSaid(user, question);
+        const [{ messages }] = await testbed.asked(question);
+        expect(messages.at(-1)?.content).toContain(`(Text of excel.csv)\n\n${small.toString("utf8").trim()}`);
+        const large = Buffer.from(`n;Wort\n${Array.from({ length: 30_000 }, (_, n) => `${n};wörtlich\n`).join("")}`, "utf8");
+        const caption = running("Count", "print(sum(int(line.split(';')[0]) for line in list(open('/root/uploads/large.csv'))[1:]))");
+        await telegram.give(user, "large.csv", large, { caption, mime: "text/csv" });
+        await expectSaid(user, String((29_999 * 30_000) / 2));
+        const told = JSON.stringify((await testbed.asked(caption.split(" in your")[0]))[0].messages.at(-1));
+        expect(told).toContain("Of the 30,000 rows of large.csv the first 50 stand here");
+        expect(told).toContain("49;wörtlich");
+        expect(told).not.toContain("50;wörtlich");
+    });
+
+    test("that is too large is refused in one sentence, without a call of the model", async () => {
+        const user = nextUser++;
+        await testbed.forgetCalls();
+        await telegram.give(user, "a.zip", Buffer.from("PK"), { caption: words("Unpack it"), size: 11 << 20 });
+        await expectSaid(user, /^📎 The file is larger than 10 MB/);
+        await catchUp();
+        expect(await telegram.texts(user)).toHaveLength(1);
+        expect(await testbed.calls()).toHaveLength(1); // that of catchUp
     });
 });
 

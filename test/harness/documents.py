@@ -177,6 +177,8 @@ write("program.exe", b"MZ\0\0" * 100)
 
 # What is worked with in the sandbox: a table of 30,000 rows, an archive with a file, a database with a row.
 write("rows.csv", "number,square,name,town\n" + "".join(f"{n},{n * n},Person {n},Town\n" for n in range(30_000)))
+write("rows.tsv", "number\ttown\n" + "".join(f"{n}\tTown\n" for n in range(8_000)))
+xlsx("rows.xlsx", [["number", "town", "more"], *([str(n), "Town", "and more"] for n in range(8_000))])
 package("a.zip", {"in/it.txt": said("zip")})
 if not os.path.exists(os.path.join(folder, "a.db")):
     with sqlite3.connect(os.path.join(folder, "a.db")) as database:

@@ -26,6 +26,16 @@ export class Telegram extends PlayedHost {
         await this.ask("POST", "/updates", { from, text: caption, voice, size });
     }
 
+    /** Sends the bot a file, in private, with a caption. */
+    async give(
+        from: number,
+        name: string,
+        content: Buffer,
+        { caption = "", mime, size }: { caption?: string; mime?: string; size?: number } = {},
+    ): Promise<void> {
+        await this.ask("POST", "/updates", { from, text: caption, document: content.toString("base64"), name, mime, size });
+    }
+
     /** Refuses the next calls of a method; `retry_after` in seconds. */
     async refuse(method: string, times: number, code: number, description: string, retryAfter?: number): Promise<void> {
         await this.ask("POST", "/faults", { method, times, code, description, retry_after: retryAfter });

@@ -4,7 +4,8 @@
  * It knows bots by their tokens; any other token gets the 401 that Telegram has for it. With a bot come the users who have pressed Start.
  *
  * People write to the first bot by POST /updates on port 8000: {"from": user id, "text", "chat": group id (a private chat when left out),
- * "age": seconds since then, "voice": a voice message in base64, whose caption the text is then, "size": its bytes as Telegram says them}.
+ * "age": seconds since then, "voice" or "document": a voice message or a file in base64, whose caption the text is then, "size": its bytes as
+ * Telegram says them, "name" and "mime" of a document}.
  * A mention (@ and the bot's name) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
  * the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
  * was called, with its parameters; GET /pending how many updates wait for the bot; GET /files/<id> what the bot has sent into
@@ -19,7 +20,7 @@
  * "retry_after": seconds, with 429 only}: the next calls of that method are refused so. What is sent with each is in Telegram's
  * own words (core.telegram.org/bots/api, "Making requests"; "Conflict" as its servers say it to a second poller).
  *
- * What it does not imitate: webhooks, files that people send besides voice messages, other kinds of files, limits of
+ * What it does not imitate: webhooks, files that people send besides voice messages and documents, other kinds of files, limits of
  * their size and what a photo is, inline keyboards, topics, limits of its own (429) and pollers that it counts (409),
  * privacy mode (a group's bot sees every message here), rules of MarkdownV2, methods newer than sendMessageDraft (404, as from an
  * older server), and what people's apps show.
@@ -54,7 +55,10 @@ interface Message {
     chat?: number;
     age?: number;
     voice?: string;
+    document?: string;
     size?: number;
+    name?: string;
+    mime?: string;
 }
 
 interface SentFile {
@@ -111,7 +115,7 @@ export class Telegram implements Host {
     private readonly shown = new Map<number, Map<number, string>>();
     /** What was sent besides texts, by chat id. */
     private readonly files = new Map<number, SentFile[]>();
-    /** Voice messages, by their file's id. */
+    /** Voice messages and documents, by their file's id. */
     private readonly spoken = new Map<string, Buffer>();
     private readonly methods: Record<string, (call: Call) => unknown> = {
         getMe: ({ bot }) => ({ ...userOf(bot), can_join_groups: true, can_read_all_group_messages: true, supports_inline_queries: false }),
@@ -144,7 +148,7 @@ export class Telegram implements Host {
         try {
             if (!bot) throw new Refused(401, "Unauthorized");
             if (exchange.url.pathname.startsWith("/file/")) {
-                exchange.send(200, this.spoken.get(/^voice\/(\w+)\.oga$/.exec(path)?.[1] ?? ""));
+                exchange.send(200, this.spoken.get(/^(?:voice|documents)\/(\w+)\.\w+$/.exec(path)?.[1] ?? ""));
                 return;
             }
             const { parameters, files } = await broughtBy(exchange);
@@ -181,7 +185,7 @@ export class Telegram implements Host {
     }
 
     /** A person writes to the first bot, in private or in a group, or has done so `age` seconds ago. */
-    private write({ from, text, chat, age = 0, voice, size }: Message): void {
+    private write({ from, text, chat, age = 0, voice, document, size, name, mime }: Message): void {
         const [{ username }] = Object.values(this.bots);
         const user = { id: from, first_name: `User ${from}` };
         const place = chat ? { id: chat, type: "group", title: "Friends" } : { ...user, type: "private" };
@@ -192,12 +196,17 @@ export class Telegram implements Host {
         this.chats.set(place.id, place);
         const message = { message_id: next(), date: now() - age, chat: place, from: { ...user, is_bot: false } };
         const said = (name: string, marks: string) => text !== "" && { [name]: text, ...(entities.length > 0 && { [marks]: entities }) };
-        if (voice === undefined) this.updates.push({ update_id: next(), message: { ...message, ...said("text", "entities") } });
+        const sent = voice ?? document;
+        if (sent === undefined) this.updates.push({ update_id: next(), message: { ...message, ...said("text", "entities") } });
         else {
-            const [content, file] = [Buffer.from(voice, "base64"), String(next())];
+            const [content, file] = [Buffer.from(sent, "base64"), String(next())];
             this.spoken.set(file, content);
-            const about = { file_id: file, file_unique_id: file, duration: 1, mime_type: "audio/ogg", file_size: size ?? content.length };
-            this.updates.push({ update_id: next(), message: { ...message, voice: about, ...said("caption", "caption_entities") } });
+            const about = { file_id: file, file_unique_id: file, file_size: size ?? content.length };
+            const kind =
+                voice === undefined
+                    ? { document: { ...about, file_name: name, mime_type: mime } }
+                    : { voice: { ...about, duration: 1, mime_type: "audio/ogg" } };
+            this.updates.push({ update_id: next(), message: { ...message, ...kind, ...said("caption", "caption_entities") } });
         }
         this.changed.emit("update");
     }

@@ -1,0 +1,127 @@
+"""Has what people send on Telegram reach their sandboxes, as what they give in the page does (handover.py), and its text the model.
+
+Hermes 0.19.0 tells the model the path of an attachment on the gateway's disk, where none of its tools looks, and has it read that. It puts
+a text into the message if it is UTF-8 and short, and says so of others, too. Here each attachment but a voice message is handed over, and
+the model reads its path in the sandbox. A text is put into the message, of a long one the beginning and of a large table the head, as
+openwebui/extractor.py does. Other documents are read in the sandbox, which has what it takes: what reads foreign documents must not run
+as the gateway's user, who has all keys, and Hermes' container has no room for a second one.
+
+A picture is shown to the model besides, by Hermes itself.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+from gateway.config import Platform
+from gateway.platforms import base
+from gateway.platforms.base import BasePlatformAdapter, MessageType
+from gateway.run import GatewayRunner
+
+from . import handover, replace
+from .files import LIMIT
+from .inbox import is_allowed
+from .people import named
+
+# Characters of a text that is put into a message whole, and of the beginning of a longer one; of a table the rows.
+WHOLE, TABLE, BEGINNING, ROWS = 100_000, 50_000, 10_000, 50
+TABLES = (".csv", ".tsv", ".tab")
+TOO_LARGE = f"📎 The file is larger than {LIMIT >> 20} MB, or Telegram doesn't say how large it is. Send it in parts, or make a smaller one."
+# What Hermes puts before a document's name in its cache (cache_document_from_bytes in gateway/platforms/base.py); other files lose theirs.
+CACHED = "doc_0123456789ab_"
+
+log = logging.getLogger(__name__)
+
+
+def text_of(data):
+    """A text, whatever program has written it: UTF-8, or as Excel writes it in Western Europe; None if it isn't one."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    if b"\0" in data:
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def shown(name, text):
+    """What stands of a text in the message, with a sentence about what doesn't."""
+    if name.lower().endswith(TABLES):
+        if len(text) > TABLE:
+            lines = text.rstrip().splitlines()
+            text = "\n".join(lines[: ROWS + 1])[:BEGINNING]
+            return f"(Of the {len(lines) - 1:,} rows of {name} the first {text.count(chr(10))} stand here. All are in the file: count and compute there.)\n\n{text}"
+    elif len(text) > WHOLE:
+        return f"(Of the {len(text):,} characters of {name} the first {BEGINNING:,} stand here. All are in the file.)\n\n{text[:BEGINNING]}"
+    return f"(Text of {name})\n\n{text}"
+
+
+def hand_over(event, number, cached, kind):
+    """Hands an attachment over; gives its place in the sandbox or why it has none, and what stands of it in the message."""
+    sent = getattr(event.raw_message, "effective_attachment", None) if number == 0 else None
+    name = cached.name[len(CACHED) :] if cached.name.startswith("doc_") else getattr(sent, "file_name", None) or f"{kind.split('/')[0]}{cached.suffix}"
+    picture, content = kind.startswith("image/"), ""
+    if not picture and (cached.suffix.lower() in base._TEXT_INJECT_EXTENSIONS or kind.startswith("text/")):
+        data = cached.read_bytes()
+        if (text := text_of(data)) is not None:
+            content = shown(name, text)
+            # What Hermes itself has put in, whole.
+            known = re.sub(r"[^\w.\- ]", "_", name)
+            event.text = (event.text or "").replace(f"[Content of {known}]:\n{data.decode(errors='replace')}", "", 1).strip()
+    new = handover.root() / f"{uuid.uuid4().hex}.new"
+    try:
+        new.parent.mkdir(mode=0o700, exist_ok=True)
+        # Hermes shows the model a picture from its cache.
+        (shutil.copyfile if picture else os.replace)(cached, new)
+        id = f"{event.source.platform.value}-{event.source.chat_id}-{event.message_id}-{number}"
+        place = handover.keep(named("telegram", str(event.source.user_id)), id, name, new)
+        # Of a message that is replied to Hermes tells the path.
+        event.text = (event.text or "").replace(str(cached), place)
+        return place + ("" if content or picture else " (nothing of it stands here)"), content
+    except (handover.Refused, OSError) as error:
+        log.warning("an attachment can't be kept: %s", error)
+        return f"{name} isn't there: {error if isinstance(error, handover.Refused) else handover.NO_ROOM}", content
+
+
+def hand_all_over(event):
+    kinds = [*event.media_types, *[""] * len(event.media_urls)]
+    all_ = list(zip(event.media_urls, kinds))
+    done = [hand_over(event, number, Path(path), kind) for number, (path, kind) in enumerate(all_)]
+    pictures = [(path, kind) for path, kind in all_ if kind.startswith("image/")]
+    event.media_urls, event.media_types = [path for path, _ in pictures], [kind for _, kind in pictures]
+    event.message_type = MessageType.PHOTO if pictures else MessageType.TEXT
+    line = f"[Given by the person, and byte for byte in the sandbox: {', '.join(place for place, _ in done)}]"
+    event.text = "\n\n".join(filter(None, [line, *(content for _, content in done), event.text]))
+
+
+def install():
+    def create_adapter(self, platform, config):
+        adapter = create(self, platform, config)
+        if platform == Platform.TELEGRAM and adapter:
+            adapter._max_doc_bytes = LIMIT
+        return adapter
+
+    # inbox.py has proven its signature.
+    create = replace(GatewayRunner, "_create_adapter", create_adapter)
+
+    async def handle_message(self, event):
+        if event.source.platform == Platform.TELEGRAM and is_allowed(event.source.user_id) and event.message_type != MessageType.VOICE:
+            if event.message_type == MessageType.DOCUMENT and not event.media_urls:
+                # Hermes has said so to who has sent it.
+                if "they have been asked to retry" in (event.text or ""):
+                    return
+                if (event.text or "").startswith("The document is too large"):
+                    place = {"thread_id": event.source.thread_id} if event.source.thread_id else None
+                    await self.send(event.source.chat_id, TOO_LARGE, metadata=place)
+                    return
+            if event.media_urls:
+                await asyncio.to_thread(hand_all_over, event)
+        await handle(self, event)
+
+    # inbox.py has proven its signature, too.
+    handle = replace(BasePlatformAdapter, "handle_message", handle_message)
