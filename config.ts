@@ -276,6 +276,15 @@ function copiedBadly(value: string, secret: boolean): string | undefined {
     if (/[\r\n]/.test(value)) return "has a line break in it, pasted along with the value";
     if (/\s/.test(value)) return "has white space in it, pasted along with the value";
     if (placeholder.test(value)) return secret ? "is a placeholder" : `${JSON.stringify(value)} is a placeholder`;
+    if (secret) {
+        // Copied from a page or a chat, a key comes with characters that nobody sees, or with one that looks like another.
+        const at = value.search(/[^!-~]/u);
+        if (at >= 0) {
+            const code = value.codePointAt(at)?.toString(16).toUpperCase().padStart(4, "0") ?? "";
+            return `has U+${code} as its character ${at + 1}, which no key has`;
+        }
+        if (/^(["'`]).*\1$/.test(value)) return "stands in quotation marks";
+    }
     return undefined;
 }
 

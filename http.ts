@@ -53,6 +53,8 @@ export async function ask(url: string, { bearer, basic }: Credentials = {}, head
         });
         text = await response.text();
     } catch (error) {
+        // Refused before anything was sent, for what is asked with: no fault of the service.
+        if (error instanceof TypeError && error.cause === undefined) throw new Unchecked(`${host} can't be asked with it`);
         throw new Unchecked(`${host} doesn't answer (${reasonOf(error)})`);
     }
     if (response.status === 429 || response.status >= 500) throw new Unchecked(`${host} answers ${response.status}, try again later`);

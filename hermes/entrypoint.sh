@@ -62,13 +62,15 @@ readonly REMOVED=(
 
 problems=()
 
-# A value pasted with a line break fails later, in ways that don't name it.
-check_one_line() {
-  local name
+# A value pasted with a line break, or with a character that nobody sees, fails later, in ways that don't name it.
+check_characters() {
+  local LC_ALL=C name
   for name in API_SERVER_KEY OPENROUTER_API_KEY HERMES_MODEL MODAL_TOKEN_ID MODAL_TOKEN_SECRET EXA_API_KEY \
     TELEGRAM_BOT_TOKEN TELEGRAM_ALLOWED_USERS TELEGRAM_HOME_CHANNEL; do
     if [[ ${!name:-} == *[$'\n\r']* ]]; then
       problems+=("$name contains a line break; set it again as a single line.")
+    elif [[ $name =~ KEY|TOKEN && ${!name:-} == *[!!-~]* ]]; then
+      problems+=("$name contains a character that isn't printable ASCII, as no key does; copy it again where it was made.")
     fi
   done
 }
@@ -193,7 +195,7 @@ start_hermes() {
 }
 
 main() {
-  check_one_line
+  check_characters
   check_api_key
   check_required
   check_model

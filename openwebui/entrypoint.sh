@@ -204,9 +204,11 @@ signing_command() {
 }
 
 log_in() {
+  local LC_ALL=C # for the range of characters
   case $authkey in
     '') die "This node needs a login and TS_AUTHKEY is empty: set it to an auth key made at $ADMIN/settings/keys." ;;
     tskey-api-*) die "TS_AUTHKEY is an API access token (tskey-api-...): set it to an auth key (tskey-auth-...) made at $ADMIN/settings/keys." ;;
+    *[!!-~]*) die "TS_AUTHKEY contains a character that isn't printable ASCII, as no key does: copy it again from $ADMIN/settings/keys." ;;
   esac
   # A file descriptor keeps the key out of argv and off the disk.
   tailscale_up "make a new auth key at $ADMIN/settings/keys and set TS_AUTHKEY${TS_EXTRA_ARGS:+, or correct TS_EXTRA_ARGS}" --auth-key="file:"<(printf '%s' "$authkey")

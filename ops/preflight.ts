@@ -3,7 +3,7 @@
  * and each credential at its service, by questions that change nothing.
  *
  *   npm run preflight
- *   npm run --silent preflight -- --json    one JSON document: {"ok", "checks": [{"check", "status", "message", "fix"}]}
+ *   npm run --silent preflight -- --json    one JSON document: {"ok", "unchecked", "checks": [{"check", "status", "message", "fix"}]}
  *
  * Ends with 1 when a check has failed, with 0 when none has, whatever couldn't be checked.
  */

@@ -82,7 +82,7 @@ export async function report(stages: Check[][], { json, secrets }: ReportOptions
         lines.push(...found);
     }
     const count = (...statuses: Status[]) => lines.filter(({ status }) => statuses.includes(status)).length;
-    if (json) console.log(JSON.stringify({ ok: count("failure") === 0, checks: lines }, undefined, 2));
+    if (json) console.log(JSON.stringify({ ok: count("failure") === 0, unchecked: count("unchecked"), checks: lines }, undefined, 2));
     else console.log(`\n${count("ok")} fine, ${count("warning")} to think about, ${count("unchecked")} not checked, ${count("failure")} wrong`);
     return count("failure") > 0 ? 1 : 0;
 }

@@ -4,7 +4,7 @@
  *
  *   npm run verify
  *   npm run verify -- --modal               also has the agent run code at Modal, which costs a little
- *   npm run --silent verify -- --json       one JSON document: {"ok", "checks": [{"check", "status", "message", "fix"}]}
+ *   npm run --silent verify -- --json       one JSON document: {"ok", "unchecked", "checks": [{"check", "status", "message", "fix"}]}
  *
  * Run it on a device in the tailnet. Ends with 1 when a check has failed, with 0 when none has, whatever couldn't be
  * checked. The one thing that it does anywhere is a chat, which costs a short answer of the model.

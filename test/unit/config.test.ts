@@ -225,6 +225,25 @@ test("the defaults are the documented ones", () => {
     });
 });
 
+test("whatever no key may contain is refused by name, in each secret setting", async () => {
+    const whole: Record<string, string> = {
+        ...requiredSettings(),
+        ghcrPullToken: requiredSettings().ghcrToken,
+        exaApiKey: randomUUID(),
+        telegramBotToken: `123456789:${requiredSettings().ghcrToken.slice(4)}`,
+    };
+    // Zero-width ones, a Cyrillic letter, a no-break hyphen, control and tag characters, a curly quote, half of a pair.
+    for (const character of ["\u200b", "\u2060", "\u00ad", "\u0430", "\u2011", "\u0007", "\u{e0061}", "\u201d", "\ud83d"]) {
+        const keys = secretSettings.map((key) => [key, `${whole[key].slice(0, 12)}${character}${whole[key].slice(12)}`]);
+        const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+        const said = await complaints({ ...Object.fromEntries(keys), telegramAllowedUsers: "42" } as Record<string, string>);
+        expect(said).toEqual(
+            Object.fromEntries(secretSettings.map((key) => [key, expect.stringContaining(`${key} has U+${code} as its character 13, which no key has: `)])),
+        );
+    }
+    expect((await complaints({ ghcrToken: `"${whole.ghcrToken}"` })).ghcrToken).toMatch(/stands in quotation marks/);
+});
+
 test.for<[key: string, says: RegExp]>([
     ["modelDefalt", /modelDefalt isn't a setting: set modelDefault, and take it out with `pulumi config rm modelDefalt`/],
     ["openrouterApikey", /: set openrouterApiKey, /],
