@@ -365,7 +365,10 @@ describe("a file on the disk", () => {
         const code = writing({ "/root/report.csv": csv }) + naming("MEDIA:/root/report.csv");
         const kept = linksIn(await answerTo(code))[0].link;
         const dropped = linksIn(await answerTo(code))[0].link;
-        const [{ id: chat }] = await testbed.chats(owner.token); // the newest first
+        // Not by the order of the chats: both may have been changed in the same second.
+        const text = async ({ id }: { id: string }) => JSON.stringify((await testbed.webui("GET", `/api/v1/chats/${id}`, { bearer: owner.token })).body);
+        const chats = await testbed.chats(owner.token);
+        const chat = chats[(await Promise.all(chats.map(text))).findIndex((found) => found.includes(dropped))].id;
         // Of two uploads, one is named in a chat.
         const [sent, unsent] = [await upload(), await upload()];
         await testbed.sendFromPage(owner.token, `What is in ${sent}?`);
