@@ -636,9 +636,12 @@ class PersonSandbox:
                 if due == "save" and sandbox:
                     self._save(sandbox)
                 elif due:
+                    if due == "background":
+                        self._why = f"Nobody used the sandbox for {background_minutes():g} minutes, so it was ended (sandboxBackgroundMinutes)"
+                    else:
+                        self._why = "The sandbox ended"
                     self._rest()
                     if due == "background" and self._sandbox is None:
-                        self._why = f"Nobody used the sandbox for {background_minutes():g} minutes, so it was ended (sandboxBackgroundMinutes)"
                         self._tell(f"[{self._why}. What ran in the background is gone.]")
         except Exception:
             logger.exception("the sandbox of %s isn't looked after", self.person)
@@ -825,8 +828,7 @@ class ChatEnvironment(BaseEnvironment):
                 # When the gateway stops Hermes does this where everybody's chats run, and the sandbox ends anyway.
                 stop.join(0 if stop_began else CALL)
             return {"output": "", "returncode": 0}
-        if polled := threading.current_thread().name.partition("proc-poller-")[2]:
-            self._prove_it_runs(polled)
+        polled = threading.current_thread().name.partition("proc-poller-")[2]
         if begins := starting.get():
             # `-l` would take an activated environment out of PATH again.
             cwd, command = begins[0] or cwd, command.replace("nohup bash -lc ", "nohup bash -c ", 1)
@@ -836,7 +838,10 @@ class ChatEnvironment(BaseEnvironment):
         limited = KEPT_OF_BACKGROUND if polled else KEPT_OF_COMMAND if bounded_capture or "HERMES_RPC_DIR=" in command else KEPT
         tokens = kept.set(limited), terminal.set(bounded_capture)
         try:
-            if not polled:
+            if polled:
+                if why := self.sandbox.ended_since(self._background.get(polled)):
+                    raise SandboxError(why)
+            else:
                 self.sandbox.wait_until_ready()
             result = super().execute(
                 command, cwd, timeout=timeout, stdin_data=stdin_data,
@@ -847,6 +852,9 @@ class ChatEnvironment(BaseEnvironment):
                 # Who reads a file would take the sentence for its text.
                 raise SandboxError(f"{note} Look at what is there, and try again.")
         except SandboxError as error:
+            if known := process_registry.get(polled):
+                # With the error Hermes gives the process up, and says no word.
+                known.output_buffer += f"\n[{self.sandbox.ended_since(self._background.get(polled)) or error}]"
             if not bounded_capture:
                 raise
             return {"output": str(error), "returncode": 1}
@@ -856,13 +864,6 @@ class ChatEnvironment(BaseEnvironment):
         if note:
             result["output"] = f"{note}\n{result['output']}"
         return result
-
-    def _prove_it_runs(self, process):
-        """Raises SandboxError, with which Hermes gives it up, once the sandbox of a process in the background has ended."""
-        if why := self.sandbox.ended_since(self._background.get(process)):
-            if known := process_registry.get(process):
-                known.output_buffer += f"\n[{why}]"
-            raise SandboxError(why)
 
     def _wrap_command(self, command, cwd):
         """The script around a command: what was exported before, and the folder. The terminal's commands leave both for the next."""
