@@ -64,6 +64,8 @@ def beginning_of(text):
 BEGUN = re.compile(
     rf"""(?:[`"'*]{{0,3}}(?:MEDIA:.*|{beginning_of('MEDIA:')})|!|!?\[[^\[\]\n]*(?:\](?:\(<?(?:sandbox:.*|{beginning_of('sandbox:')}))?)?)$"""
 )
+# Characters of such a place. What has begun before that is none, as a list of numbers without a line's end.
+LONGEST = 4096
 NOT_STREAMED = "files come with streamed answers only, so switch streaming on in the settings of this chat"
 # What openwebui/files.py makes of a place.
 LINK = re.compile(r"!?\[([^\[\]\n]*)\]\(/api/v1/files/[\w-]+/content[^\s)#]*#(MEDIA|sandbox):([^\s)]+)\)")
@@ -86,7 +88,7 @@ class Answer:
             self._line += piece
             if piece.endswith("\n"):
                 yield from self.end()
-            elif ready := self._line[self._passed : None if self._code else BEGUN.search(self._line, self._passed).start()]:
+            elif ready := self._line[self._passed : None if self._code else BEGUN.search(self._line, max(self._passed, len(self._line) - LONGEST)).start()]:
                 self._passed += len(ready)
                 yield ready
 

@@ -350,6 +350,17 @@ print([kept(), sorted(handover.named("person-b", ["3", "5"]).items())])`;
     });
 });
 
+test("a long line is shown as it comes, and its files arrive all the same", async () => {
+    const script = `
+from private_hermes.files import Answer
+answer = Answer(lambda path, written: [f"<{path}>"])
+given = lambda pieces: "".join(piece for text in pieces for piece in answer.add(text))
+before = given(["[1"] + [f", {number}" for number in range(2, 5000)])
+after = given([", 5000] and [this](sandb", "ox:/root/a.csv) MED", "IA:/root/b.png"]) + "".join(answer.end())
+print(len(before) > 20_000, after.endswith(", 5000] and </root/a.csv> </root/b.png>"), (before + after).startswith("[1, 2, 3"))`;
+    expect(await output(testbed.running("hermes"), "/opt/hermes/bin/python", "-c", script)).toBe("True True True\n");
+});
+
 describe("a file on the disk", () => {
     const onDatabase = (statement: string) =>
         output(
