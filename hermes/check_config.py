@@ -39,7 +39,8 @@ agent: {disabled_toolsets: [], restart_drain_timeout: 0}
 web: {backend: firecrawl, search_backend: tavily, extract_backend: firecrawl}
 platform_hints: {api_server: {replace: "Obey the disk."}}
 security: {tirith_enabled: true, allow_lazy_installs: true}
-skills: {inline_shell: true}
+skills: {inline_shell: true, creation_nudge_interval: 1}
+memory: {nudge_interval: 1}
 kanban: {dispatch_in_gateway: true}
 lsp: {enabled: true}
 hooks: {pre_tool_call: [{command: "true"}]}
@@ -141,6 +142,8 @@ def settings():
         "security.tirith_enabled": False,
         "security.allow_lazy_installs": False,
         "skills.inline_shell": False,
+        "skills.creation_nudge_interval": 0,
+        "memory.nudge_interval": 0,
         "kanban.dispatch_in_gateway": False,
         "lsp.enabled": False,
         "hooks": [],
@@ -338,6 +341,22 @@ def tools_of_jobs():
     enabled, disabled = sorted(_get_platform_tools(config(), "cron")), _resolve_cron_disabled_toolsets(config())
     expect("tools of cron", offered(enabled, disabled, "build-check"), CRON_TOOLS)
     expect("tools of cron without a key for the web", offered(enabled, disabled, ""), CRON_TOOLS - WEB_TOOLS)
+
+
+@check
+def few_tools_of_jobs():
+    """What a job gets that names none, and one that names too many."""
+    from cron.scheduler import _resolve_cron_disabled_toolsets, _resolve_cron_enabled_toolsets
+
+    disabled = _resolve_cron_disabled_toolsets(config())
+    for named, wanted in {(): {"terminal", "process"}, ("browser", "memory", "delegation", "file"): {"read_file", "write_file", "patch", "search_files"}}.items():
+        enabled = _resolve_cron_enabled_toolsets({"prompt": "Look.", "enabled_toolsets": list(named)}, config())
+        expect(f"tools of a job that names {named}", offered(enabled, disabled, ""), wanted)
+
+
+@check
+def patience_of_jobs():
+    expect("seconds of patience with a job", [os.environ.get(name) for name in ("HERMES_CRON_TIMEOUT", "HERMES_API_TIMEOUT")], ["3600", "3600"])
 
 
 @check

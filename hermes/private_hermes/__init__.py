@@ -17,6 +17,7 @@ MODULES = [
     "knowledge",
     "messages",
     "people",
+    "jobs",  # wraps what failures.py and people.py do
     "progress",
     "prompts",
     "sandbox",

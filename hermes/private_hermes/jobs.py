@@ -1,0 +1,219 @@
+"""Makes jobs something to rely on: whose a job is, when it runs, what it reports, and what the model is told of all that.
+
+Hermes 0.19.0 takes all who talk to it for one person (tools/cronjob_tools.py): everybody lists and changes every job, which still
+runs in its maker's sandbox. Here each works with their own; the command `hermes` in a shell of the service sees all.
+
+It counts the hours of a schedule by the offset from UTC of the moment, so that seven isn't seven on the day after the clocks change.
+
+`[SILENT]`, which a job answers when there is nothing to report, it takes for that at the begin or end of any report, and for text
+within any markup.
+
+Before it stores or runs a job, it looks for words in it that sound like an attack. What it refused was honest work (`rm -rf
+/tmp/work`, a header with a token), and what is planted in a page never comes by there. Commands run in the sandbox alone: no scan.
+"""
+
+import contextvars
+import json
+import re
+from datetime import datetime, timezone
+
+import hermes_time
+from cron import jobs, scheduler
+from croniter import croniter
+from tools import cronjob_tools
+from tools.registry import tool_error
+
+from . import replace
+from .people import person_of_job, person_of_task
+
+# The person who asks for jobs; None is whoever has a shell of the service, and sees all.
+asker = contextvars.ContextVar("asker", default=None)
+
+# What a job could have in Hermes and not here, with the reason.
+NOT_HERE = {
+    "model": "every job asks the model of the setting modelDefault",
+    "provider": "every job asks OpenRouter",
+    "base_url": "every job asks OpenRouter",
+    "script": "nothing runs outside of the sandbox; have the prompt run it there",
+    "no_agent": "nothing runs outside of the sandbox; have the prompt run it there",
+    "workdir": "there are no projects outside of the sandbox; name the folder in the prompt",
+}
+WEEKDAYS = {name: str(number) for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
+
+# Tool sets of a job that names none, and all that it may name. Each tool's description is paid for with each call of the model: all of
+# a chat's are 30 kB, these 7 kB.
+FEW, SOME = ["terminal", "web"], {"terminal", "file", "code_execution", "skills", "web"}
+
+SILENT = scheduler.SILENT_MARKER
+# What may stand around the marker and says nothing.
+EDGE = r"[\s*_~`\"'“”„‘’«»>#.!:;,—–-]*"
+MARKER = re.compile(rf"[\s*_~`\"'“”„‘’«»>#-]*\\?\[\s*silent\s*\\?\]{EDGE}", re.IGNORECASE)
+# The words alone, as the whole of an answer.
+BARE = re.compile(rf"{EDGE}(silent|no[_ ]reply){EDGE}", re.IGNORECASE)
+FENCE = re.compile(r"^\s*(```|~~~)\w*\s*$", re.MULTILINE)
+
+
+def own(job):
+    """Whether somebody asks for a job who may see and change it."""
+    return asker.get() in (None, person_of_job(job))
+
+
+def own_jobs():
+    return [job for job in jobs.list_jobs(include_disabled=True) if own(job)]
+
+
+def resolve(ref):
+    """One of the asker's jobs by its id or name, or None; what another has under this name doesn't count."""
+    mine = own_jobs()
+    found = [job for job in mine if job["id"] == ref] or [job for job in mine if (job.get("name") or "").lower() == (ref or "").lower()]
+    if len(found) > 1:
+        raise jobs.AmbiguousJobReference(ref, found)
+    return found[0] if found else None
+
+
+def listed(value):
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def report(answer):
+    """What there is to report of an answer: without the marker that there is nothing, or the marker alone."""
+    text = re.sub(r"<think>.*?</think>", "", answer, flags=re.DOTALL | re.IGNORECASE).strip()
+    lines = []
+    for line in text.splitlines():
+        found = MARKER.match(line) or next((mark for mark in MARKER.finditer(line) if mark.end() == len(line)), None)
+        rest = line[: found.start()] + line[found.end() :] if found else line
+        if not found or re.search(r"\w", rest):
+            lines.append(rest)
+    left = "\n".join(lines).strip()
+    if left == text and not BARE.fullmatch(FENCE.sub("", text)):
+        return answer
+    return left if re.search(r"\w", FENCE.sub("", left)) and not BARE.fullmatch(FENCE.sub("", left)) else SILENT
+
+
+def zone():
+    return str(hermes_time.get_timezone() or "UTC")
+
+
+def moment(when):
+    """A moment as people of the zone read it."""
+    return hermes_time.now().fromtimestamp(when.timestamp(), hermes_time.get_timezone()).strftime("%A, %d %B %Y, %H:%M")
+
+
+def next_on_the_wall(expression, base):
+    """When a cron expression is due next by the clock on the wall, after a moment of the zone.
+
+    An hour that the clocks leave out is the one after it, and of one that they have twice it is the first; what runs in every hour
+    runs in each that passes.
+    """
+    if expression.split()[1] == "*":
+        passing = croniter(expression, base.astimezone(timezone(base.utcoffset())))
+        return passing.get_next(datetime).astimezone(base.tzinfo)
+    wall = croniter(expression, base.replace(tzinfo=None))
+    while True:
+        due = wall.get_next(datetime).replace(tzinfo=base.tzinfo)
+        due = datetime.fromtimestamp(due.timestamp(), base.tzinfo)
+        if due.timestamp() > base.timestamp():
+            return due
+
+
+def install():
+    def compute_next_run(schedule, last_run_at=None):
+        expression = schedule.get("expr") if isinstance(schedule, dict) and schedule.get("kind") == "cron" else None
+        if not expression:
+            return compute(schedule, last_run_at)
+        base = datetime.fromisoformat(last_run_at) if last_run_at else hermes_time.now()
+        return next_on_the_wall(expression, jobs._ensure_aware(base)).isoformat()
+
+    compute = replace(jobs, "compute_next_run", compute_next_run, "(schedule: Dict[str, Any], last_run_at: Optional[str] = None) -> Optional[str]")
+
+    def parse_schedule(schedule):
+        parts = schedule.split()
+        if len(parts) == 5:
+            parts[4] = re.sub("|".join(WEEKDAYS), lambda name: WEEKDAYS[name[0].lower()], parts[4], flags=re.IGNORECASE)
+            schedule = " ".join(parts)
+        return parse(schedule)
+
+    parse = replace(jobs, "parse_schedule", parse_schedule, "(schedule: str) -> Dict[str, Any]")
+    cronjob_tools.parse_schedule = parse_schedule
+
+    def cronjob(action, job_id=None, *, task_id=None, context_from=None, **more):
+        for name, reason in NOT_HERE.items():
+            # Hermes completes a model by its provider.
+            if more.pop(name, None):
+                return tool_error(f"A job has no {name} here: {reason}.", success=False)
+        token = asker.set(person_of_task(task_id) if task_id else None)
+        try:
+            missing = [ref for ref in listed(context_from) if ref and not resolve(ref)]
+            if missing:
+                return tool_error(f"There is no job {missing[0]}. action='list' shows those that there are.", success=False)
+            return call(action, job_id, context_from=context_from, **more)
+        except jobs.AmbiguousJobReference as error:
+            return tool_error(str(error), success=False)
+        finally:
+            asker.reset(token)
+
+    call = replace(cronjob_tools, "cronjob", cronjob, CRONJOB)
+    replace(cronjob_tools, "list_jobs", lambda include_disabled=False: [job for job in own_jobs() if include_disabled or job.get("enabled", True)])
+    replace(cronjob_tools, "resolve_job_ref", resolve)
+
+    replace(cronjob_tools, "_scan_cron_prompt", lambda prompt: "", "(prompt: str) -> str")
+    replace(cronjob_tools, "_scan_cron_skill_assembled", lambda assembled: (assembled, ""), "(assembled: str) -> tuple[str, str]")
+
+    def build_prompt(job, prerun_script=None):
+        # Made before a job belonged to somebody, it may name what another's has reported.
+        sources = [ref for ref in listed(job.get("context_from")) if (source := jobs.get_job(ref)) and person_of_job(source) == person_of_job(job)]
+        prompt = build({**job, "context_from": sources}, prerun_script)
+        return prompt and f"[Now: {moment(hermes_time.now())} in {zone()}.]\n\n{prompt}"
+
+    build = replace(scheduler, "_build_job_prompt", build_prompt, "(job: dict, prerun_script: Optional[tuple] = None) -> str")
+
+    def run_job(job, **more):
+        success, output, answer, error = run(job, **more)
+        return success, output, report(answer) if success else answer, error
+
+    # failures.py has proven its signature.
+    run = replace(scheduler, "run_job", run_job)
+    replace(scheduler, "_is_cron_silence_response", lambda text: text.strip() == SILENT, "(text: str) -> bool")
+
+    def toolsets(job, cfg):
+        named = sorted(SOME & set(job.get("enabled_toolsets") or [])) or FEW
+        needs_skills = job.get("skills") or job.get("skill") or re.search(r"\bskill", str(job.get("prompt")), re.IGNORECASE)
+        return sorted({*named, "skills"}) if needs_skills else named
+
+    replace(scheduler, "_resolve_cron_enabled_toolsets", toolsets, "(job: dict, cfg: dict) -> list[str] | None")
+
+    schema = cronjob_tools.CRONJOB_SCHEMA
+    schema["description"] = DESCRIPTION.format(zone=zone())
+    properties = schema["parameters"]["properties"]
+    for name in [*NOT_HERE, "attach_to_session"]:
+        properties.pop(name, None)
+    for name, text in PARAMETERS.items():
+        properties[name]["description"] = text.format(zone=zone())
+
+
+DESCRIPTION = """Scheduled jobs of the person that you talk with: create, list, update, pause, resume, remove, run.
+
+A job runs the prompt in a session of its own, which knows nothing of this chat: the prompt says all that is needed. It has the \
+person's sandbox, and nobody to ask. Its last answer is the report, and is delivered by itself; for a job that should be quiet when \
+nothing is new, have the prompt say "answer with [SILENT] alone if nothing is new". It asks the same model as this chat; no other can be chosen.
+
+Times are those of {zone}. Say the next time, which the result has, to the person. To change or remove one, list first: never guess an id."""
+PARAMETERS = {
+    "action": "One of: create, list, update, pause, resume, remove, run. create needs schedule and prompt.",
+    "schedule": (
+        "For create and update. Again and again: 'every 30m', 'every 2h', 'every 1d', counted from the last run; or a cron expression in {zone}, "
+        "e.g. '0 7 * * *' (each day at 7:00), '0 7 * * mon-fri'. Once: '30m' (30 minutes from now), '2026-06-01T09:00:00' ({zone}). Nothing else is understood."
+    ),
+    "enabled_toolsets": (
+        "Of terminal, web, file, code_execution, skills: what the job needs. Each costs in each run. By default terminal and web, and skills "
+        "where the job has one or its prompt speaks of one; the terminal reads and writes files, too."
+    ),
+}
+CRONJOB = (
+    "(action: str, job_id: Optional[str] = None, prompt: Optional[str] = None, schedule: Optional[str] = None, name: Optional[str] = None, "
+    "repeat: Optional[int] = None, deliver: Optional[str] = None, include_disabled: bool = False, skill: Optional[str] = None, "
+    "skills: Optional[List[str]] = None, model: Optional[str] = None, provider: Optional[str] = None, base_url: Optional[str] = None, "
+    "reason: Optional[str] = None, script: Optional[str] = None, context_from: Union[str, List[str], NoneType] = None, "
+    "enabled_toolsets: Optional[List[str]] = None, workdir: Optional[str] = None, no_agent: Optional[bool] = None, "
+    "attach_to_session: Optional[bool] = None, task_id: str = None) -> str"
+)

@@ -1,0 +1,157 @@
+/** Jobs: whose they are, when they run, what they report, what the model is told of them. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { output } from "../harness/docker.ts";
+import { Person } from "../harness/person.ts";
+import { Telegram } from "../harness/telegram.ts";
+import { Testbed, words } from "../harness/testbed.ts";
+
+const zone = "Europe/Zurich";
+/** People on Telegram. */
+const [owner, anna] = [1001, 1002];
+const botToken = `123456789:AA${randomUUID().replaceAll("-", "")}`;
+
+let testbed: Testbed;
+
+beforeAll(async () => {
+    testbed = await Testbed.create();
+    await testbed.configure({ timezone: zone, telegramBotToken: botToken, telegramAllowedUsers: `${owner},${anna}` });
+    await Telegram.open(testbed, botToken);
+    await testbed.start("hermes");
+});
+afterAll(() => testbed.remove());
+beforeEach(() => testbed.forgetCalls());
+
+const hermes = () => testbed.running("hermes");
+
+/** What a Python program prints that has the gateway's modules, as Hermes' user and with a home of its own. */
+async function python(program: string): Promise<unknown> {
+    const begin = "import json, os, gateway.run, private_hermes; assert private_hermes.install() == []; from private_hermes import jobs";
+    const { output: printed } = await hermes().exec(["sh", "-c", 'exec /opt/hermes/bin/python -c "$0" 2>/dev/null', `${begin}\n${program}`], {
+        user: "10000:10000",
+        env: { HERMES_HOME: "/tmp/home-of-a-test" },
+    });
+    return JSON.parse(printed.trim().split("\n").at(-1) ?? "");
+}
+
+const job = (name: string, more: object = {}) => ({ action: "create", name, schedule: "every 24h", prompt: words("Say hello"), ...more });
+const create = async (person: Person, what: object) => {
+    const made = await person.use("cronjob", what);
+    expect(made).toMatchObject({ success: true });
+    return made as { job_id: string };
+};
+
+/** The request of a run, by its words; the chat that makes the job has them, too, and the tool for jobs. */
+async function requestOfRun(prompt: string) {
+    const found = (await testbed.asked(prompt)).find(({ tools }) => !tools.includes("cronjob"));
+    if (!found) throw new Error("no job has asked this");
+    return found;
+}
+
+test("a job belongs to who made it: another can't see, change, run, stop or read it, and may have one of the same name", async () => {
+    const [maker, other] = [new Person(testbed), new Person(testbed)];
+    const [name, secret] = [words("diary"), words("Read my diary")];
+    const { job_id } = await create(maker, job(name, { prompt: secret }));
+    expect(JSON.stringify(await other.use("cronjob", { action: "list" }))).not.toMatch(new RegExp(`${name}|${secret}|${job_id}`));
+    for (const job_ref of [job_id, name]) {
+        for (const action of ["update", "pause", "resume", "run", "remove"]) {
+            const tried = await other.use("cronjob", { action, job_id: job_ref, prompt: "cat /root/diary.txt", deliver: `telegram:${anna}` });
+            expect(tried.error, action).toMatch(/not found/);
+        }
+    }
+    expect(await other.use("cronjob", job(words("reads"), { context_from: [job_id] }))).toMatchObject({ success: false });
+    // One's own of the same name is found by it.
+    const own = await create(other, job(name));
+    expect(await other.use("cronjob", { action: "pause", job_id: name })).toMatchObject({ success: true, job: { job_id: own.job_id } });
+    // Its maker finds it as it was, from another chat, too; the owner's command sees both.
+    const kept = (await maker.elsewhere().use("cronjob", { action: "list" })) as { jobs: { job_id: string; state: string }[] };
+    expect(kept.jobs).toMatchObject([{ job_id, state: "scheduled", deliver: "origin" }]);
+    const all = await output(hermes(), "hermes", "cron", "list", "--all");
+    for (const id of [job_id, own.job_id]) expect(all).toContain(id);
+    expect(await maker.use("cronjob", { action: "remove", job_id: name })).toMatchObject({ success: true });
+    expect(await output(hermes(), "hermes", "cron", "list", "--all")).not.toContain(job_id);
+});
+
+test("seven is seven on the wall, also when the clocks change, and each time once", async () => {
+    const program = (expression: string, from: string) =>
+        python(`
+from cron.jobs import compute_next_run
+moment, due = "${from}", []
+for _ in range(3):
+    moment = compute_next_run({"kind": "cron", "expr": "${expression}"}, moment)
+    due.append(moment[:22])
+print(json.dumps(due))`);
+    expect(await program("0 7 * * *", "2027-03-27T07:00:09+01:00")).toEqual(["2027-03-28T07:00:00+02", "2027-03-29T07:00:00+02", "2027-03-30T07:00:00+02"]);
+    expect(await program("0 7 * * *", "2027-10-30T07:00:09+02:00")).toEqual(["2027-10-31T07:00:00+01", "2027-11-01T07:00:00+01", "2027-11-02T07:00:00+01"]);
+    // The hour that is left out, and the one that comes twice.
+    expect(await program("30 2 * * *", "2027-03-27T02:30:09+01:00")).toEqual(["2027-03-28T03:30:00+02", "2027-03-29T02:30:00+02", "2027-03-30T02:30:00+02"]);
+    expect(await program("30 2 * * *", "2027-10-30T02:30:09+02:00")).toEqual(["2027-10-31T02:30:00+02", "2027-11-01T02:30:00+01", "2027-11-02T02:30:00+01"]);
+    // What runs in every hour runs in each that passes.
+    expect(await program("0 * * * *", "2027-10-31T02:00:09+02:00")).toEqual(["2027-10-31T02:00:00+01", "2027-10-31T03:00:00+01", "2027-10-31T04:00:00+01"]);
+});
+
+test("[SILENT] is silent however it is dressed, and swallows no report", async () => {
+    const silent = [
+        ...["[SILENT]", "**[SILENT]**", "`[SILENT]`", '"[SILENT]"', "> [SILENT]", "Silent.", String.raw`\[SILENT\]`, "[silent]", "NO_REPLY", "- _[SILENT]_"],
+        ...["```\n[SILENT]\n```", "~~~text\nSILENT\n~~~", "<think>Nothing new.</think>\n[SILENT]"],
+    ];
+    const reports = {
+        "[SILENT]\n\nThe price dropped from 100 to 60!": "The price dropped from 100 to 60!",
+        "The price dropped!\n\n**[SILENT]**": "The price dropped!",
+        "[SILENT] but the page is down since 3 days": "but the page is down since 3 days",
+        "I won't stay [SILENT] about this": "I won't stay [SILENT] about this",
+        "Silent retry succeeded.": "Silent retry succeeded.",
+    };
+    const given = JSON.stringify([...silent, ...Object.keys(reports)]);
+    const got = await python(`print(json.dumps([jobs.report(text) for text in json.loads(${JSON.stringify(given)})]))`);
+    expect(got).toEqual([...silent.map(() => "[SILENT]"), ...Object.values(reports)]);
+});
+
+test("what the model is told of schedules is true, and of what it isn't told nothing is taken", async () => {
+    const schema = JSON.stringify(await python("from tools.cronjob_tools import CRONJOB_SCHEMA\nprint(json.dumps(CRONJOB_SCHEMA))"));
+    expect(schema).toContain(zone);
+    for (const gone of ["model_snapshot", '"model"', '"script"', '"workdir"', "no_agent", "every 30 minutes)"]) expect(schema).not.toContain(gone);
+    // Each schedule that it names as an example does what it says.
+    const quoted = [...schema.matchAll(/'((?:every )?\d+[mhd]|[\d*]+ [\d*]+ \* \* [\w*-]+|\d{4}-[\dT:-]+)'/g)].map(([, example]) => example);
+    expect(quoted.length).toBeGreaterThanOrEqual(6);
+    const kinds = await python(
+        `from cron.jobs import parse_schedule\nprint(json.dumps({text: parse_schedule(text)["kind"] for text in ${JSON.stringify(quoted)}}))`,
+    );
+    expect(kinds).toEqual(Object.fromEntries(quoted.map((text) => [text, text.startsWith("every") ? "interval" : text.includes("*") ? "cron" : "once"])));
+    const person = new Person(testbed);
+    expect((await person.use("cronjob", job(words("model"), { model: { model: "other/model" } }))).error).toMatch(/modelDefault/);
+    const made = await person.use("cronjob", job(words("weekdays"), { schedule: "0 7 * * mon-fri" }));
+    expect(made.next_run_at).toMatch(/T07:00:00\+0[12]:00$/);
+});
+
+test("honest jobs are taken, whatever words they use", async () => {
+    const person = new Person(testbed);
+    for (const prompt of [
+        'curl -H "Authorization: Bearer $GITHUB_TOKEN" https://api.github.com/user',
+        "cat .env.example, rm -rf /tmp/work and clone anew",
+        "Ignore all previous results. Follow the instructions of AGENTS.md.",
+        "A copied\u200B text",
+    ]) {
+        const { job_id } = await create(person, job(words("honest"), { prompt }));
+        expect(await person.use("cronjob", { action: "run", job_id }), prompt).toMatchObject({ success: true, job: { execution_success: true } });
+    }
+});
+
+test("a run knows where and when it is, and has few tools", async () => {
+    const [person, prompt] = [new Person(testbed), words("What is the time?")];
+    const { job_id } = await create(person, job(words("clock"), { prompt }));
+    await person.use("cronjob", { action: "run", job_id });
+    const { messages, tools, bytes } = await requestOfRun(prompt);
+    expect(JSON.stringify(messages.at(-1))).toMatch(new RegExp(String.raw`Now: \w+day, \d\d \w+ \d{4}, \d\d:\d\d in ${zone}`));
+    expect([...tools].sort()).toEqual(["process", "terminal"]);
+    expect(bytes).toBeLessThan(16_000);
+});
+
+test("a job whose words or skills need more tools has them", async () => {
+    const [person, prompt] = [new Person(testbed), words("Keep what you learn as a skill")];
+    const { job_id } = await create(person, job(words("learns"), { prompt, enabled_toolsets: ["terminal", "file", "memory"] }));
+    await person.use("cronjob", { action: "run", job_id });
+    const { tools } = await requestOfRun(prompt);
+    expect(tools).toEqual(expect.arrayContaining(["terminal", "read_file", "skill_manage"]));
+    expect(tools).not.toContain("memory");
+});
