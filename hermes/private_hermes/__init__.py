@@ -14,6 +14,7 @@ MODULES = [
     "failures",
     "health",
     "inbox",
+    "loops",  # wraps what inbox.py does
     "knowledge",
     "messages",
     "people",

@@ -18,6 +18,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import time
 
 from gateway import drain_control
@@ -31,12 +32,15 @@ from telegram import Update
 from telegram.ext import Application
 
 from . import expected, replace
+from .loops import watch_tasks
 
 # All in seconds. Telegram itself keeps a message as long (core.telegram.org/bots/api, "Getting updates").
 MAX_AGE = 24 * 3600
 # Hermes drops an answer when Telegram can't be reached for some 6 s, and takes that for so until the first question for messages
 # has an answer, up to 10 s after each start.
 SEND_PATIENCE = 120
+# Until a disk that is full, or fails, is tried again.
+DISK_PATIENCE = 5
 MAX_TRIES = 2
 GIVEN_UP = "I ended twice while I worked on this message, so I leave it. Send it again to have me try once more:\n\n"
 
@@ -88,24 +92,30 @@ class Inbox:
                 path.unlink()
 
     def keep(self, update, tries):
-        self.waiting[update.update_id], self.tries[update.update_id] = update, tries
+        """Raises OSError when the disk doesn't take it; nothing has changed then."""
         new = self.folder / f"{update.update_id}.tmp"
         new.write_text(json.dumps({"tries": tries, "update": update.to_dict()}))
         new.replace(self.folder / f"{update.update_id}.json")
+        self.waiting[update.update_id], self.tries[update.update_id] = update, tries
 
     def remove(self, number):
         del self.waiting[number], self.tries[number]
-        (self.folder / f"{number}.json").unlink(missing_ok=True)
+        try:
+            (self.folder / f"{number}.json").unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("A message that is answered stays in the inbox, and is answered again at the next start: %s", error)
 
     def begun(self, chat):
         """Those of a chat that Hermes has begun with."""
         return [number for number, update in self.waiting.items() if update.message.chat_id == chat and number in self.given and self.tries[number]]
 
     def busy(self, chat):
-        """Whether something of a chat is collected, waits or is answered; all of these have the chat's id in their keys."""
+        """Whether something of a chat is collected, waits or is answered. Keys have the chat's id as a part, but those of albums."""
         adapter = self.adapter
-        places = (adapter._active_sessions, adapter._pending_messages, adapter._pending_text_batches, adapter._pending_photo_batches, adapter._media_group_events)
-        return any(str(chat) in str(key) for place in places for key in place)
+        places = (adapter._active_sessions, adapter._pending_messages, adapter._pending_text_batches, adapter._pending_photo_batches)
+        if any(event.source.chat_id == str(chat) for event in adapter._media_group_events.values()):
+            return True
+        return any(str(chat) in re.split(r"[^\d-]+", str(key)) for place in places for key in place)
 
     def settle(self, chat, numbers):
         """Removes messages of a chat, unless it still has something to do or Hermes was cut off."""
@@ -136,6 +146,7 @@ def install():
             async def start_polling(app, *, drop_pending_updates, error_callback):
                 await watch(app)
                 await start(app, drop_pending_updates=False, error_callback=error_callback)
+                watch_tasks()
 
             adapter._start_polling_once = start_polling
             send = adapter.send
@@ -165,8 +176,13 @@ def install():
             if too_old(update):
                 return
             # Telegram sends again what it wasn't told of.
-            if update.update_id not in inbox.waiting:
-                inbox.keep(update, 0)
+            while update.update_id not in inbox.waiting:
+                try:
+                    inbox.keep(update, 0)
+                except OSError as error:
+                    # Telegram hears nothing of it until it is kept, and keeps it meanwhile. An error would end the task that asks for messages.
+                    log.warning("A message of Telegram waits, for the disk doesn't take it: %s", error)
+                    await asyncio.sleep(DISK_PATIENCE)
             await inbox.give()
 
         # python-telegram-bot puts an update there, and only then tells Telegram that it has arrived (telegram/ext/_updater.py).
@@ -184,7 +200,12 @@ def install():
             inbox.remove(number)
             await inbox.adapter.send(str(chat), GIVEN_UP + (update.message.text or "")[:1000])
             return
-        inbox.keep(update, inbox.tries[number] + 1)
+        try:
+            inbox.keep(update, inbox.tries[number] + 1)
+        except OSError as error:
+            # Only how often it was tried isn't known after a crash.
+            inbox.tries[number] += 1
+            log.warning("The disk doesn't take that a message is being answered: %s", error)
         await process(self, update)
         # Nothing came of it, as of what is said in a group and not to the bot, or it was a command and is done.
         if not inbox.stopping:

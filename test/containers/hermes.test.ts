@@ -482,7 +482,7 @@ test("its SQLite is one without the WAL-reset bug", async () => {
 
 test("pieces of an answer are joined in their order and nothing else is, and a chunk of text is read as it was", async () => {
     const proofs = readFileSync("test/harness/pieces.py", "utf8");
-    const { exitCode, output: said } = await hermes().exec(["/opt/hermes/bin/python", "-c", proofs]);
+    const { exitCode, output: said } = await hermes().exec(["/opt/hermes/bin/python", "-c", proofs], { user: "10000:10000" });
     expect({ exitCode, said }).toMatchObject({ exitCode: 0 });
 });
 

@@ -1,5 +1,6 @@
 /** The agent on Telegram: who gets an answer and who doesn't, and scheduled jobs that report there. */
 import { createHash, randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
 import { logOf, output } from "../harness/docker.ts";
@@ -108,6 +109,28 @@ describe("a message", () => {
         expect(await telegram.texts(friends)).toHaveLength(1);
         expect(await testbed.asked(foreign)).toEqual([]);
     });
+});
+
+describe("a disk that takes nothing", () => {
+    const inbox = "/opt/data/telegram-inbox";
+    const asRoot = (command: string) => output(testbed.running("hermes"), "sh", "-c", command);
+
+    test("costs no message: it waits at Telegram, and is answered once there is room", async () => {
+        const [first, second] = [words("While it is full"), words("And still")];
+        await asRoot(`chown root ${inbox} && chmod 755 ${inbox}`);
+        await telegram.write(owner, first);
+        await expect.poll(() => logOf(testbed.running("hermes")), { timeout: 30_000 }).toContain("the disk doesn't take it");
+        await telegram.write(owner, second);
+        await asRoot(`chown hermes ${inbox}`);
+        await expectAnsweredOnce(owner, first, second);
+    });
+});
+
+test("a loop that ends, ends the service once, and with it nothing else that ends", async () => {
+    const proofs = await readFile(new URL("../harness/loops.py", import.meta.url), "utf8");
+    // As Hermes' user: what root imports of Hermes takes the disk away from it.
+    const { exitCode, output: said } = await testbed.running("hermes").exec(["/opt/hermes/bin/python", "-c", proofs], { user: "10000:10000" });
+    expect({ exitCode, said }).toMatchObject({ exitCode: 0 });
 });
 
 describe("a voice message", () => {
