@@ -28,6 +28,7 @@ MODULES = [
     "handover",  # wraps what voice.py does, and so does attachments.py
     "attachments",
     "web",
+    "telegram_kinds",
     "speed",  # wraps all that is done to the pieces of an answer
 ]
 

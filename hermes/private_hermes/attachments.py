@@ -67,7 +67,11 @@ def hand_over(event, number, cached, kind):
     name = cached.name[len(CACHED) :] if cached.name.startswith("doc_") else getattr(sent, "file_name", None) or f"{kind.split('/')[0]}{cached.suffix}"
     picture, content = kind.startswith("image/"), ""
     if not picture and (cached.suffix.lower() in base._TEXT_INJECT_EXTENSIONS or kind.startswith("text/")):
-        data = cached.read_bytes()
+        try:
+            data = cached.read_bytes()
+        except OSError as error:
+            log.warning("an attachment can't be read: %s", error)
+            return f"{name} isn't there: {handover.NO_ROOM}", ""
         if (text := text_of(data)) is not None:
             content = shown(name, text)
             # What Hermes itself has put in, whole.

@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.platforms.api_server import APIServerAdapter
 from hermes_constants import get_hermes_home
 
-from . import replace
+from . import loops, replace
 
 # What stops all of Hermes, or all jobs, when somebody else has it.
 NEEDED = ("state.db", "cron", "cron/jobs.json")
@@ -31,7 +31,13 @@ def disk():
     return None
 
 
-CHECKS = [disk]
+def loops_run():
+    """What has stopped, because a thread that Hermes lives by has ended, or None; loops.py ends the service for it."""
+    ended = loops.missing()
+    return f"Hermes restarts, for this has ended: {', '.join(ended)}." if ended else None
+
+
+CHECKS = [disk, loops_run]
 
 
 def problems():

@@ -33,6 +33,7 @@ from telegram.ext import Application
 
 from . import expected, replace
 from .loops import watch_tasks
+from .telegram_kinds import is_edit, mark_forwarded, moved, new_id, unread
 
 # All in seconds. Telegram itself keeps a message as long (core.telegram.org/bots/api, "Getting updates").
 MAX_AGE = 24 * 3600
@@ -79,17 +80,20 @@ class Inbox:
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
             if path.suffix != ".json":
-                path.unlink()  # cut off while it was written, and so not told to Telegram, or there in its earlier form
+                path.unlink(missing_ok=True)  # cut off while it was written, and so not told to Telegram
                 continue
             try:
                 kept = json.loads(path.read_text())
                 update = Update.de_json(kept["update"], bot)
                 if too_old(update):
-                    raise TimeoutError("older than a day")
+                    raise ValueError("older than a day")
                 self.waiting[update.update_id], self.tries[update.update_id] = update, kept["tries"]
+            except OSError as error:
+                # It stays, and is read at the next start.
+                log.warning("A message of the inbox can't be read now: %s", error)
             except Exception as error:
                 log.warning("A message of the inbox is left out: %s: %s", type(error).__name__, error)
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def keep(self, update, tries):
         """Raises OSError when the disk doesn't take it; nothing has changed then."""
@@ -134,6 +138,7 @@ class Inbox:
 
 def install():
     inbox = Inbox(get_hermes_home() / "telegram-inbox")
+    expected(TelegramAdapter, "_build_message_event", BUILD)
     expected(TelegramAdapter, "_start_polling_once", "(self, app, *, drop_pending_updates: bool, error_callback) -> None")
 
     def create_adapter(self, platform, config):
@@ -151,14 +156,27 @@ def install():
             adapter._start_polling_once = start_polling
             send = adapter.send
 
-            async def send_when_connected(*arguments, **more):
+            async def send_when_connected(chat_id, *arguments, **more):
                 for _ in range(SEND_PATIENCE):
                     if not adapter._send_path_degraded:
                         break
                     await asyncio.sleep(1)
-                return await send(*arguments, **more)
+                result = await send(chat_id, *arguments, **more)
+                if new := new_id(result):
+                    await asyncio.to_thread(moved, str(chat_id), new)
+                    return await send(new, *arguments, **more)
+                return result
 
             adapter.send = send_when_connected
+            build = adapter._build_message_event
+
+            def build_event(*arguments, **more):
+                event = build(*arguments, **more)
+                # Before Hermes looks whether it is a command, and puts what is written quickly together.
+                mark_forwarded(event)
+                return event
+
+            adapter._build_message_event = build_event
         return adapter
 
     create = replace(GatewayRunner, "_create_adapter", create_adapter, "(self, platform: gateway.config.Platform, config: Any) -> Optional[gateway.platforms.base.BasePlatformAdapter]")
@@ -179,6 +197,9 @@ def install():
             while update.update_id not in inbox.waiting:
                 try:
                     inbox.keep(update, 0)
+                except (TypeError, ValueError) as error:
+                    log.warning("A message of Telegram can't be kept, and is left out: %s", error)
+                    return
                 except OSError as error:
                     # Telegram hears nothing of it until it is kept, and keeps it meanwhile. An error would end the task that asks for messages.
                     log.warning("A message of Telegram waits, for the disk doesn't take it: %s", error)
@@ -190,6 +211,10 @@ def install():
         await inbox.give()
 
     async def process_update(self, update):
+        if is_edit(update):
+            return
+        if isinstance(update, Update) and update.message and (new := update.message.migrate_to_chat_id):
+            await asyncio.to_thread(moved, str(update.message.chat_id), str(new))
         number = getattr(update, "update_id", None)
         if number not in inbox.waiting:
             return await process(self, update)
@@ -199,6 +224,10 @@ def install():
         if inbox.tries[number] >= MAX_TRIES:
             inbox.remove(number)
             await inbox.adapter.send(str(chat), GIVEN_UP + (update.message.text or "")[:1000])
+            return
+        if update.message.chat_id > 0 and (said := unread(update.message)):
+            inbox.remove(number)
+            await inbox.adapter.send(str(chat), said)
             return
         try:
             inbox.keep(update, inbox.tries[number] + 1)
@@ -214,8 +243,11 @@ def install():
     process = replace(Application, "process_update", process_update, "(self, update: object) -> None")
 
     async def handle_message(self, event):
-        if self is inbox.adapter and inbox.stopping:
-            return
+        if self is inbox.adapter:
+            if inbox.stopping:
+                return
+            # Of a photo or a file Hermes has put the caption in the place of what was marked.
+            mark_forwarded(event)
         await handle(self, event)
 
     handle = replace(BasePlatformAdapter, "handle_message", handle_message, "(self, event: gateway.platforms.base.MessageEvent) -> None")
@@ -268,3 +300,6 @@ def install():
     replace(drain_control, "drain_notification_suppressed", lambda *, home=None: True, "(*, home: 'Optional[Path]' = None) -> 'bool'")
     replace(SessionStore, "suspend_recently_active", lambda self, max_age_seconds=120: 0, "(self, max_age_seconds: int = 120) -> int")
     replace(SessionStore, "mark_resume_pending", lambda self, session_key, reason="": False, "(self, session_key: str, reason: str = 'restart_timeout') -> bool")
+
+
+BUILD = "(self, message: telegram._message.Message, msg_type: gateway.platforms.base.MessageType, update_id: Optional[int] = None) -> gateway.platforms.base.MessageEvent"

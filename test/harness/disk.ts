@@ -17,6 +17,7 @@ const agentsOwn: Record<string, string> = {
     ".skills_prompt_snapshot.json": "the list of skills, as the model read it",
     ".no-bundled-skills": "a marker: no skills of the package are copied; it has none",
     sessions: "chats",
+    "state.db": "the same; /health looks whether it can be used",
     "response_store.db": "answers over the API",
     "response_store.db-shm": "the same",
     "response_store.db-wal": "the same",
@@ -26,7 +27,7 @@ const agentsOwn: Record<string, string> = {
     checkpoints: "what is kept of files before they are changed",
     "processes.json": "background processes in the sandbox, by their number there",
     "sandboxes.json": "ids of the sandboxes and of their saved files",
-    "modal_snapshots.json": "the same, as Hermes itself has it: taken over once",
+    "modal_snapshots.json": "the same, of Hermes' own environment, which isn't used",
     // Credentials and caches of secrets that are named only in a list of what is never sent to a chat (gateway/platforms/base.py).
     ".anthropic_oauth.json": "in that list",
     auth: "in that list",

@@ -36,6 +36,16 @@ export class Telegram extends PlayedHost {
         await this.ask("POST", "/updates", { from, text: caption, document: content.toString("base64"), name, mime, size });
     }
 
+    /** Sends a message with further fields, as Telegram has them; `edited` for an edit of an earlier one. */
+    async send(from: number, text: string, more: object, { chat, edited }: { chat?: number; edited?: boolean } = {}): Promise<void> {
+        await this.ask("POST", "/updates", { from, text, chat, more, edited });
+    }
+
+    /** Makes a supergroup of a group; the bot is told of it by a service message, if `by` is somebody. */
+    async move(from: number, to: number, by?: number): Promise<void> {
+        await this.ask("POST", "/moved", { from, to, told: by !== undefined, by });
+    }
+
     /** Refuses the next calls of a method; `retry_after` in seconds. */
     async refuse(method: string, times: number, code: number, description: string, retryAfter?: number): Promise<void> {
         await this.ask("POST", "/faults", { method, times, code, description, retry_after: retryAfter });

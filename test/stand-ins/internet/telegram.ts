@@ -5,7 +5,8 @@
  *
  * People write to the first bot by POST /updates on port 8000: {"from": user id, "text", "chat": group id (a private chat when left out),
  * "age": seconds since then, "voice" or "document": a voice message or a file in base64, whose caption the text is then, "size": its bytes as
- * Telegram says them, "name" and "mime" of a document}.
+ * Telegram says them, "name" and "mime" of a document, "more": further fields of the message, "edited": whether it is an edit}.
+ * POST /moved, {"from", "to"}: a group becomes a supergroup, of which the bot is told by its service message if "told" is true.
  * A mention (@ and the bot's name) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
  * the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
  * was called, with its parameters; GET /pending how many updates wait for the bot; GET /files/<id> what the bot has sent into
@@ -59,6 +60,8 @@ interface Message {
     size?: number;
     name?: string;
     mime?: string;
+    more?: object;
+    edited?: boolean;
 }
 
 interface SentFile {
@@ -106,11 +109,13 @@ async function broughtBy(exchange: Exchange): Promise<Pick<Call, "parameters" | 
 export class Telegram implements Host {
     bots: Record<string, Account>;
     private readonly changed = new EventEmitter();
-    private updates: { update_id: number; message: object }[] = [];
+    private updates: { update_id: number; message?: object; edited_message?: object }[] = [];
     private readonly calls: { method: string; parameters: Record<string, string> }[] = [];
     private readonly faults = new Map<string, Fault>();
     /** What Telegram knows of a chat, by its id. */
     private readonly chats = new Map<number, { id: number }>();
+    /** Supergroups, by the group that each was. */
+    private readonly moved = new Map<number, number>();
     /** Text by message id, by chat id; in the order in which they were sent. */
     private readonly shown = new Map<number, Map<number, string>>();
     /** What was sent besides texts, by chat id. */
@@ -180,12 +185,13 @@ export class Telegram implements Host {
         if (what === "faults") {
             const fault = await exchange.json<Fault>();
             this.faults.set(fault.method, fault);
-        } else this.write(await exchange.json());
+        } else if (what === "moved") this.move(await exchange.json());
+        else this.write(await exchange.json());
         exchange.send(200, {});
     }
 
     /** A person writes to the first bot, in private or in a group, or has done so `age` seconds ago. */
-    private write({ from, text, chat, age = 0, voice, document, size, name, mime }: Message): void {
+    private write({ from, text, chat, age = 0, voice, document, size, name, mime, more = {}, edited }: Message): void {
         const [{ username }] = Object.values(this.bots);
         const user = { id: from, first_name: `User ${from}` };
         const place = chat ? { id: chat, type: "group", title: "Friends" } : { ...user, type: "private" };
@@ -197,8 +203,10 @@ export class Telegram implements Host {
         const message = { message_id: next(), date: now() - age, chat: place, from: { ...user, is_bot: false } };
         const said = (name: string, marks: string) => text !== "" && { [name]: text, ...(entities.length > 0 && { [marks]: entities }) };
         const sent = voice ?? document;
-        if (sent === undefined) this.updates.push({ update_id: next(), message: { ...message, ...said("text", "entities") } });
-        else {
+        if (sent === undefined) {
+            const whole = { ...message, ...said("text", "entities"), ...more };
+            this.updates.push({ update_id: next(), ...(edited ? { edited_message: { ...whole, edit_date: now() } } : { message: whole }) });
+        } else {
             const [content, file] = [Buffer.from(sent, "base64"), String(next())];
             this.spoken.set(file, content);
             const about = { file_id: file, file_unique_id: file, file_size: size ?? content.length };
@@ -211,7 +219,15 @@ export class Telegram implements Host {
         this.changed.emit("update");
     }
 
+    private move({ from, to, told, by }: { from: number; to: number; told?: boolean; by: number }): void {
+        this.moved.set(from, to);
+        this.chats.set(to, { ...this.chats.get(from), id: to });
+        if (told) this.write({ from: by, text: "", chat: from, more: { migrate_to_chat_id: to } });
+    }
+
     private chat({ parameters: { chat_id: id }, bot: { users } }: Call): { id: number } {
+        const to = this.moved.get(Number(id));
+        if (to) throw new Refused(400, "Bad Request: group chat was upgraded to a supergroup chat", { parameters: { migrate_to_chat_id: to } });
         const chat = this.chats.get(Number(id)) ?? (users.includes(id) ? { id: Number(id) } : undefined);
         if (!chat) throw new Refused(400, "Bad Request: chat not found");
         return chat;
