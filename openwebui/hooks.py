@@ -22,6 +22,8 @@ HOOKS = {
     # It replaces nothing.
     "leftovers": ("main.py", None, None),
     "names": ("routers/openai.py", "open_webui.routers.openai", "get_all_models_responses"),
+    # It replaces nothing.
+    "reports": ("main.py", None, None),
     "scans": ("utils/middleware.py", "open_webui.utils.middleware", "chat_completion_files_handler"),
     "start": ("main.py", None, None),
     "uploads": ("routers/files.py", "open_webui.routers.files", "index_file"),

@@ -25,6 +25,7 @@ MODULES = [
     "files",  # wraps what failures.py and messages.py put in its place
     "upkeep",
     "voice",  # wraps what inbox.py does
+    "reports",
     "handover",  # wraps what voice.py does, and so does attachments.py
     "attachments",
     "web",

@@ -4,7 +4,15 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { kill, output, repository } from "../harness/docker.ts";
+import { Person } from "../harness/person.ts";
 import { type Session, Testbed, words } from "../harness/testbed.ts";
+
+/** A chat as Open WebUI gives it. */
+interface Reports {
+    chat: { history: { currentId: string; messages: Record<string, { role: string; content: string }> } };
+    updated_at: number;
+    last_read_at?: number;
+}
 
 let testbed: Testbed;
 
@@ -220,11 +228,92 @@ test("the code of each account runs in a sandbox of its own, although both begin
     expect(await testbed.modal.running()).toHaveLength(2);
 });
 
+describe("a job that was made in the page", () => {
+    const disk = (command: string) => output(testbed.running("hermes"), "sh", "-c", `cd /opt/data && ${command}`);
+    const waiting = () => disk("ls page-reports 2>/dev/null || true");
+    let admin: Session, carol: Session;
+    beforeAll(async () => {
+        admin = await testbed.signIn();
+        const account = { name: "Carol", email: "carol@example.com", password: randomUUID(), role: "user" };
+        carol = (await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: account })).body as Session;
+    });
+
+    /** Makes a job in a chat of somebody; gives what runs it. */
+    async function made(person: Person, name: string, prompt: string) {
+        const job = await person.use("cronjob", { action: "create", name, schedule: "every 12h", prompt });
+        expect(job.message).toContain(`“⏰ ${name}”`);
+        return async () => expect(await person.use("cronjob", { action: "run", job_id: job.job_id })).toMatchObject({ success: true });
+    }
+
+    /** The chats of an account that belong to jobs, with what is said in each, and whether it is marked as unread. */
+    async function reports(token: string) {
+        const jobs = (await testbed.chats(token)).filter(({ title }) => title.startsWith("⏰"));
+        return Promise.all(
+            jobs.map(async ({ id, title }) => {
+                const { body } = await testbed.webui("GET", `/api/v1/chats/${id}`, { bearer: token });
+                const { chat, updated_at: updated, last_read_at: read } = body as Reports;
+                const messages = Object.values(chat.history.messages);
+                const answers = messages.filter(({ role }) => role === "assistant").map(({ content }) => content);
+                return { id, title, unread: updated > (read ?? 0), answers, last: chat.history.currentId, turns: messages.map(({ role }) => role) };
+            }),
+        );
+    }
+
+    test("reports into one chat of its maker, unread, the newest below, with files and failures, and the chat knows of it", async () => {
+        const [person, name, prompt] = [new Person(testbed, admin.id), words("watch"), words("Two places left")];
+        await person.run("echo Zürich >/root/table.csv");
+        const run = await made(person, name, `${prompt}\nMEDIA:/root/table.csv`);
+        const fails = await made(person, words("poor"), "FAIL 402 Insufficient credits");
+        await run();
+        await expect.poll(async () => (await reports(admin.token)).map(({ title }) => title), { timeout: 60_000 }).toEqual([`⏰ ${name}`]);
+        await Promise.all([run(), fails()]);
+        const said = async () => (await reports(admin.token)).flatMap(({ answers }) => answers);
+        await expect.poll(said, { timeout: 60_000 }).toHaveLength(3);
+        const all = await reports(admin.token);
+        const [poor, watch] = [all.find(({ title }) => title !== `⏰ ${name}`)!, all.find(({ title }) => title === `⏰ ${name}`)!];
+        expect(poor.answers).toEqual([expect.stringMatching(/credit is used up/)]);
+        expect(watch).toMatchObject({ unread: true, turns: ["user", "assistant", "user", "assistant"] });
+        for (const answer of watch.answers) expect(answer).toContain(prompt);
+        const link = /\[table\.csv\]\((\/api\/v1\/files\/[\w-]+\/content)/.exec(watch.answers[1])![1];
+        expect((await testbed.webui("GET", link, { bearer: admin.token })).body).toBe("Zürich\n");
+        expect((await testbed.webui("GET", link, { bearer: carol.token })).status).toBe(404);
+        expect(await reports(carol.token)).toEqual([]);
+
+        const question = words("What did you just send me?");
+        await testbed.forgetCalls();
+        await testbed.sendFromPage(admin.token, question, { after: { chatId: watch.id, answerId: watch.last } });
+        const [{ messages }] = await testbed.asked(question);
+        expect(messages.filter(({ role }) => role !== "system").map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant", "user"]);
+        expect(JSON.stringify(messages).split(prompt)).toHaveLength(3);
+    });
+
+    test("reports once, whichever of the two services was away meanwhile; one without an account is paused", async () => {
+        const [person, prompt] = [new Person(testbed, carol.id), words("One place left")];
+        const run = await made(person, words("watch"), prompt);
+        await testbed.stop("open-webui");
+        await run();
+        const [kept] = (await waiting()).split("\n");
+        // As it is when the answer that it is stored gets lost.
+        await disk(`cp -a page-reports/${kept} page-reports/9${kept}`);
+        await testbed.redeploy("hermes");
+        await testbed.start("open-webui");
+        await expect.poll(waiting, { timeout: 60_000 }).toBe("");
+        expect((await reports(carol.token)).map(({ answers }) => answers)).toEqual([[expect.stringContaining(prompt)]]);
+
+        expect((await testbed.webui("DELETE", `/api/v1/users/${carol.id}`, { bearer: admin.token })).status).toBe(200);
+        await run();
+        await expect.poll(() => disk("cat cron/jobs.json"), { timeout: 60_000 }).toMatch(/"paused_reason": "the account that it reports to is gone/);
+        expect(await waiting()).toBe("");
+    });
+});
+
 describe("who gets in", () => {
     test.for<[method: string, path: string]>([
         ["GET", "/v1/models"],
         ["POST", "/v1/chat/completions"],
         ["GET", "/api/jobs"],
+        ["GET", "/v1/reports"],
+        ["DELETE", "/v1/reports/1"],
     ])("Hermes refuses %s %s without the key and with a wrong one", async ([method, path]) => {
         expect((await testbed.hermes(method, path)).status).toBe(401);
         expect((await testbed.hermes(method, path, { bearer: testbed.environment("hermes").OPENROUTER_API_KEY })).status).toBe(401);

@@ -1,0 +1,164 @@
+"""Has a job's report arrive: in the page, in a chat of the job's own of whoever made it there; and in the memory of the chat on Telegram.
+
+Hermes 0.19.0 answers the page and never writes to it, so the report of a job that was made there went nowhere (`_deliver_result` in
+cron/scheduler.py). Here it is kept on the disk, with its files, until Open WebUI has fetched it, stored it and said so
+(openwebui/reports.py): by routes beside the chats, behind the same bearer. Hermes opens no connection to Open WebUI. A job that was made
+in the shell, and would report nowhere, reports to the first admin.
+
+Nothing of a silent run comes here, and failures do: Hermes decides that before.
+
+On Telegram what was delivered becomes a part of the chat (cron.mirror_delivery in config.yaml), so that an answer to it is understood. Hermes
+would open a topic for it, and forget it wherever the job was made elsewhere.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import time
+from pathlib import Path
+
+from aiohttp import web
+from cron import jobs, scheduler
+from gateway.platforms.api_server import APIServerAdapter
+from hermes_constants import get_hermes_home
+from hermes_time import now
+from tools import cronjob_tools
+
+from . import expected, replace
+from .files import OUTBOX, PICTURES, missing, name_of
+from .people import OWNER, person_of_job
+
+# What of a job's `deliver` means the page.
+PAGE = {"origin", "local", "api_server"}
+# Reports that may wait for a page that doesn't fetch them.
+MAX_WAITING = 1000
+WAITS = f"The page hasn't fetched the last {MAX_WAITING} reports. Look whether the service open-webui runs."
+FILE = re.compile(rf"MEDIA:({re.escape(str(OUTBOX))}/[0-9a-f]+/\S+)")
+GONE = "the account that it reports to is gone from the page"
+
+log = logging.getLogger(__name__)
+
+
+def folder():
+    return get_hermes_home() / "page-reports"
+
+
+def waiting():
+    """The folders of the reports that wait, oldest first. One that isn't whole begins with a dot."""
+    return sorted(path for path in folder().glob("[0-9]*") if path.is_dir())
+
+
+def account_of(job):
+    """The account of the page that a job reports to, "" for the first admin, None if it reports elsewhere."""
+    person = person_of_job(job)
+    if person.startswith("person-webui-"):
+        return person.removeprefix("person-webui-")
+    return "" if person == OWNER and not scheduler._resolve_delivery_targets(job) else None
+
+
+def parts_of(text, place):
+    """A report's text in pieces, with the description of a file in the place of each, which is copied to `place`."""
+    parts, end = [], 0
+    for number, found in enumerate(FILE.finditer(text)):
+        name = name_of(found[1])
+        parts.append(text[end : found.start()])
+        end = found.end()
+        try:
+            copy = Path(shutil.copyfile(found[1], place / str(number)))
+        except FileNotFoundError:
+            parts.append(missing(name, "it was on its way for too long"))
+            continue
+        with copy.open("rb") as file:
+            start = file.read(16)
+        kind = next((kind for begin, kind in PICTURES if re.match(begin, start, re.DOTALL)), "application/octet-stream")
+        parts.append({"file": number, "name": name, "kind": kind})
+    return [*parts, text[end:]]
+
+
+def keep(account, job, text):
+    """Keeps a report until it is fetched. The same one of the same run is kept once. Raises OSError."""
+    run = json.dumps([job["id"], job.get("last_run_at"), job.get("next_run_at"), text])
+    id = hashlib.sha256(run.encode(errors="surrogatepass")).hexdigest()[:24]
+    kept = waiting()
+    if any(path.name.endswith(id) for path in kept):
+        return
+    if len(kept) >= MAX_WAITING:
+        raise OSError(WAITS)
+    name = f"{time.time_ns()}-{id}"
+    new = folder() / f".{name}"
+    try:
+        new.mkdir(parents=True)
+        report = {"id": id, "account": account, "job": job["id"], "name": job.get("name") or job["id"], "at": now().strftime("%A, %Y-%m-%d %H:%M %Z")}
+        (new / "report.json").write_text(json.dumps({**report, "parts": parts_of(text, new)}))
+        new.rename(folder() / name)
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+async def route(request):
+    """GET /v1/reports: their ids. GET …/{id}: one. GET …/{id}/{file}: a file of it. DELETE …/{id}: it is stored; with ?gone, nobody is there to read it."""
+    if refusal := request.app["api_server_adapter"]._check_auth(request):
+        return refusal
+    reports = {path.name: path for path in waiting()}
+    if "id" not in request.match_info:
+        return web.json_response({"waiting": list(reports)})
+    report = reports.get(request.match_info["id"])
+    if not report:
+        raise web.HTTPNotFound
+    if request.method == "DELETE":
+        if "gone" in request.query:
+            # It would go on at the owner's expense.
+            jobs.pause_job(json.loads((report / "report.json").read_text())["job"], GONE)
+            log.warning("A job is paused: %s", GONE)
+        shutil.rmtree(report)
+        return web.json_response({})
+    number = request.match_info.get("file", "report.json")
+    if number != "report.json" and not re.fullmatch("[0-9]{1,3}", number) or not (report / number).is_file():
+        raise web.HTTPNotFound
+    return web.FileResponse(report / number)
+
+
+ROUTES = [("GET", "/v1/reports", route), *((method, "/v1/reports/{id}", route) for method in ("GET", "DELETE")), ("GET", "/v1/reports/{id}/{file}", route)]
+
+
+def install():
+    def deliver(job, content, adapters=None, loop=None):
+        account = account_of(job)
+        if account is None:
+            return send(job, content, adapters, loop)
+        problems = []
+        try:
+            keep(account, job, content)
+        except OSError as error:
+            log.exception("A report isn't kept for the page")
+            problems.append(f"The report can't be kept for the page: {error}")
+        besides = [part for part in scheduler._normalize_deliver_value(job.get("deliver")).split(",") if part.strip() not in PAGE]
+        if besides:
+            problems.append(send({**job, "deliver": ",".join(besides)}, content, adapters, loop))
+        return "; ".join(filter(None, problems)) or None
+
+    send = replace(scheduler, "_deliver_result", deliver, "(job: dict, content: str, adapters=None, loop=None) -> Optional[str]")
+
+    def notice(job, user_deliver):
+        if account_of(job) is None:
+            return tell(job, user_deliver)
+        return f"Each report comes into one chat of the page that is the job's own, named “⏰ {job['name']}”, and is marked there as unread."
+
+    tell = replace(cronjob_tools, "_local_delivery_notice", notice, "(job: Dict[str, Any], user_deliver: Optional[str]) -> Optional[str]")
+
+    expected(jobs, "pause_job", "(job_id: str, reason: Optional[str] = None) -> Optional[Dict[str, Any]]")
+    # voice.py has proven its signature.
+    table = replace(APIServerAdapter, "_http_route_table", lambda self: [*table(self), *ROUTES])
+
+    replace(scheduler, "_open_continuable_cron_thread", lambda job, adapter, chat_id, loop: None, "(job: dict, adapter, chat_id: str, loop) -> Optional[str]")
+    replace(
+        scheduler,
+        "_target_matches_origin",
+        lambda origin, platform_name, chat_id, thread_id: True,
+        "(origin: dict, platform_name: str, chat_id: str, thread_id: Optional[str]) -> bool",
+    )
+    for path in folder().glob(".*"):
+        shutil.rmtree(path, ignore_errors=True)

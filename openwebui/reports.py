@@ -1,0 +1,136 @@
+"""Fetches the reports of scheduled jobs from Hermes, and puts each into a chat of its job in the account that the job was made in.
+
+Hermes keeps a report until it is told that it is stored here (hermes/private_hermes/reports.py). A message's id comes from the report's, so
+that one that is fetched twice is there once. The chat is marked as unread, and a page that is open shows it. Each report is an answer to a
+line that says which job it is and when it ran: a model takes a chat in which both sides speak by turns.
+
+Open WebUI's own automations would be a second scheduler, without silence and without Telegram, in which nobody sees the jobs of the first.
+
+Hooked into open_webui/main.py by hooks.py.
+
+Environment, for the tests: REPORTS_EVERY, seconds from one look to the next.
+"""
+
+import asyncio
+import logging
+import os
+import tempfile
+import uuid
+from contextlib import asynccontextmanager
+
+import aiohttp
+from open_webui.models.chats import ChatForm, Chats
+from open_webui.models.users import Users
+from open_webui.private.files import NOT_STORED, store
+from open_webui.private.hooks import expected
+from open_webui.socket.main import sio
+
+EVERY = float(os.environ.get("REPORTS_EVERY", 10))
+# In seconds; a file of 10 MB takes one.
+PATIENCE = aiohttp.ClientTimeout(total=120)
+# What ids are made in.
+IDS = uuid.uuid5(uuid.NAMESPACE_OID, "report of a scheduled job")
+
+# The parameters of what is used.
+UPSERT = ["self", "id", "message_id", "message", "touch"]
+INSERT = ["self", "id", "user_id", "form_data", "db", "internal_meta", "timer_at"]
+
+log = logging.getLogger(__name__)
+
+
+async def fetched(hermes, url, kind, name, metadata, user):
+    """A file of a report as a link, stored as one of the person's; or a sentence."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            async with hermes.get(url) as answer:
+                async for piece in answer.content.iter_chunked(1 << 16):
+                    file.write(piece)
+            id = await store(name, kind, file, metadata, user)
+    except OSError:
+        # As of a full disk; the words come.
+        log.exception("A file of a report can't be stored")
+        return NOT_STORED.format(name)
+    picture = kind.startswith("image/")
+    return f"{'!' if picture else ''}[{name}](/api/v1/files/{id}/content{'' if picture else '?attachment=true'})"
+
+
+async def deliver(hermes, url):
+    """Stores a report. Gives whether somebody is there to read it."""
+    async with hermes.get(url) as answer:
+        report = await answer.json(content_type=None)
+    user = await (Users.get_user_by_id(report["account"]) if report["account"] else Users.get_super_admin_user())
+    if not user:
+        return False
+    chat_id, asked, answered = (str(uuid.uuid5(IDS, f"{what}/{user.id}")) for what in (report["job"], f"asked {report['id']}", f"answered {report['id']}"))
+    model = os.environ["DEFAULT_MODELS"]
+    chat = await Chats.get_chat_by_id_and_user_id(chat_id, user.id)
+    if not chat:
+        empty = {"title": f"⏰ {report['name']}", "models": [model], "history": {"messages": {}, "currentId": None}, "messages": []}
+        chat = await Chats.insert_new_chat(chat_id, user.id, ChatForm(chat=empty))
+    history = chat.chat["history"]
+    if not (history["messages"].get(answered) or {}).get("done"):
+        # Where the person is in the chat, or where this has ended in the middle.
+        before = history["messages"].get(asked)
+        parent = before["parentId"] if before else history.get("currentId")
+        about = f"Scheduled job “{report['name']}” ({report['job']}), {report['at']}"
+        place = {"chat_id": chat_id, "message_id": answered}
+        text = "".join(
+            [
+                part if isinstance(part, str) else await fetched(hermes, f"{url}/{part['file']}", part["kind"], part["name"], place, user)
+                for part in report["parts"]
+            ]
+        )
+        for message in (
+            {"id": asked, "parentId": parent, "role": "user", "content": about, "models": [model]},
+            {"id": answered, "parentId": asked, "role": "assistant", "content": text, "model": model, "done": True},
+        ):
+            if not await Chats.upsert_message_to_chat_by_id_and_message_id(chat_id, message["id"], message):
+                raise RuntimeError("Open WebUI can't store it")
+        await Chats.mark_chat_unread_by_id(chat_id, user.id)
+    await sio.emit("events", {"chat_id": chat_id, "message_id": answered, "data": {"type": "chat:list"}}, room=f"user:{user.id}")
+    return True
+
+
+async def look():
+    """Delivers all that wait. One that can't be stored is left for the next look, and keeps no other from coming."""
+    headers = {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
+    async with aiohttp.ClientSession(headers=headers, timeout=PATIENCE, raise_for_status=True) as hermes:
+        reports = f"{os.environ['OPENAI_API_BASE_URL']}/reports"
+        async with hermes.get(reports) as answer:
+            waiting = (await answer.json())["waiting"]
+        for id in waiting:
+            try:
+                there = await deliver(hermes, f"{reports}/{id}")
+                async with hermes.delete(f"{reports}/{id}", params={} if there else {"gone": "yes"}):
+                    pass
+            except Exception:
+                log.exception("A report can't be delivered")
+
+
+async def watch():
+    while True:
+        try:
+            await look()
+        except (aiohttp.ClientError, TimeoutError):
+            # It is updated.
+            pass
+        except Exception:
+            log.exception("Reports can't be fetched")
+        await asyncio.sleep(EVERY)
+
+
+def install(main):
+    """Begins with it, in the app of open_webui/main.py, given as its namespace."""
+    expected(type(Chats).upsert_message_to_chat_by_id_and_message_id, UPSERT)
+    expected(type(Chats).insert_new_chat, INSERT)
+    router = main["app"].router
+    lifespan = router.lifespan_context
+
+    @asynccontextmanager
+    async def with_reports(app):
+        async with lifespan(app) as state:
+            looking = asyncio.create_task(watch())
+            yield state
+            looking.cancel()
+
+    router.lifespan_context = with_reports
