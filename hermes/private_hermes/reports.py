@@ -1,4 +1,4 @@
-"""Has a job's report arrive: in the page, in a chat of the job's own of whoever made it there; and in the memory of the chat on Telegram.
+"""Has a job's report arrive: in the page, in a chat of the job's own of whoever made it there.
 
 Hermes 0.19.0 answers the page and never writes to it, so the report of a job that was made there went nowhere (`_deliver_result` in
 cron/scheduler.py). Here it is kept on the disk, with its files, until Open WebUI has fetched it, stored it and said so
@@ -6,9 +6,6 @@ cron/scheduler.py). Here it is kept on the disk, with its files, until Open WebU
 in the shell, and would report nowhere, reports to the first admin.
 
 Nothing of a silent run comes here, and failures do: Hermes decides that before.
-
-On Telegram what was delivered becomes a part of the chat (cron.mirror_delivery in config.yaml), so that an answer to it is understood. Hermes
-would open a topic for it, and forget it wherever the job was made elsewhere.
 """
 
 import hashlib
@@ -153,12 +150,7 @@ def install():
     # voice.py has proven its signature.
     table = replace(APIServerAdapter, "_http_route_table", lambda self: [*table(self), *ROUTES])
 
-    replace(scheduler, "_open_continuable_cron_thread", lambda job, adapter, chat_id, loop: None, "(job: dict, adapter, chat_id: str, loop) -> Optional[str]")
-    replace(
-        scheduler,
-        "_target_matches_origin",
-        lambda origin, platform_name, chat_id, thread_id: True,
-        "(origin: dict, platform_name: str, chat_id: str, thread_id: Optional[str]) -> bool",
-    )
+    # What an end in the middle has left; the command `hermes` comes here, too, while the gateway writes one.
     for path in folder().glob(".*"):
-        shutil.rmtree(path, ignore_errors=True)
+        if path.stat().st_mtime < time.time() - 3600:
+            shutil.rmtree(path, ignore_errors=True)

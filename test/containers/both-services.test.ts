@@ -261,14 +261,16 @@ describe("a job that was made in the page", () => {
 
     test("reports into one chat of its maker, unread, the newest below, with files and failures, and the chat knows of it", async () => {
         const [person, name, prompt] = [new Person(testbed, admin.id), words("watch"), words("Two places left")];
+        // As from the shell: it belongs to no account, so that the first admin hears of it; a minute from now.
+        const body = { name: "poor", schedule: "1m", prompt: "FAIL 402 Insufficient credits" };
+        expect((await testbed.hermes("POST", "/api/jobs", { bearer: testbed.environment("hermes").API_SERVER_KEY, body })).status).toBe(200);
         await person.run("echo Zürich >/root/table.csv");
-        const run = await made(person, name, `${prompt}\nMEDIA:/root/table.csv`);
-        const fails = await made(person, words("poor"), "FAIL 402 Insufficient credits");
+        const run = await made(person, name, `In your sandbox: print("${prompt}\\nMEDIA" + ":/root/table.csv")`);
         await run();
         await expect.poll(async () => (await reports(admin.token)).map(({ title }) => title), { timeout: 60_000 }).toEqual([`⏰ ${name}`]);
-        await Promise.all([run(), fails()]);
+        await run();
         const said = async () => (await reports(admin.token)).flatMap(({ answers }) => answers);
-        await expect.poll(said, { timeout: 60_000 }).toHaveLength(3);
+        await expect.poll(said, { timeout: 200_000 }).toHaveLength(3);
         const all = await reports(admin.token);
         const [poor, watch] = [all.find(({ title }) => title !== `⏰ ${name}`)!, all.find(({ title }) => title === `⏰ ${name}`)!];
         expect(poor.answers).toEqual([expect.stringMatching(/credit is used up/)]);
