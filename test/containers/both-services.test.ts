@@ -267,7 +267,7 @@ describe("a job that was made in the page", () => {
         await person.run("echo Zürich >/root/table.csv");
         const run = await made(person, name, `In your sandbox: print("${prompt}\\nMEDIA" + ":/root/table.csv")`);
         await run();
-        await expect.poll(async () => (await reports(admin.token)).map(({ title }) => title), { timeout: 60_000 }).toEqual([`⏰ ${name}`]);
+        await expect.poll(async () => (await reports(admin.token)).map(({ title }) => title), { timeout: 60_000 }).toContain(`⏰ ${name}`);
         await run();
         const said = async () => (await reports(admin.token)).flatMap(({ answers }) => answers);
         await expect.poll(said, { timeout: 200_000 }).toHaveLength(3);
