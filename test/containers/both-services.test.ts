@@ -265,7 +265,8 @@ describe("a job that was made in the page", () => {
         const body = { name: "poor", schedule: "1m", prompt: "FAIL 402 Insufficient credits" };
         expect((await testbed.hermes("POST", "/api/jobs", { bearer: testbed.environment("hermes").API_SERVER_KEY, body })).status).toBe(200);
         await person.run("echo Zürich >/root/table.csv");
-        const run = await made(person, name, `In your sandbox: print("${prompt}\\nMEDIA" + ":/root/table.csv")`);
+        // So long that the tool's answer leaves the file's place out.
+        const run = await made(person, name, `${prompt} ${"Look well. ".repeat(10)}\nMEDIA:/root/table.csv`);
         await run();
         await expect.poll(async () => (await reports(admin.token)).map(({ title }) => title), { timeout: 60_000 }).toContain(`⏰ ${name}`);
         await run();
