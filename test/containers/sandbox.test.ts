@@ -606,7 +606,8 @@ describe("what is set", () => {
     test("a sandbox that was idle is saved and ended, and its files are back; while one works, it is saved all the same", async () => {
         await testbed.redeploy("hermes", { SANDBOX_IDLE_MINUTES: "0" });
         const anna = somebody();
-        await anna.run("echo idle > /root/mine; export ANIMAL=cat");
+        // A server that a script leaves behind keeps none up.
+        await anna.run("echo idle > /root/mine; export ANIMAL=cat; echo 'sleep 600 &' > /root/start.sh; bash /root/start.sh");
         await expect.poll(() => testbed.modal.running(), { timeout: 30_000, interval: 1000 }).toEqual([]);
         expect(await anna.run("cat /root/mine; echo $ANIMAL")).toMatchObject({ output: "idle\ncat" });
         const working = anna.run("echo busy > /root/mine; sleep 40");
