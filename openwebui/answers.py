@@ -8,6 +8,7 @@ Hooked into open_webui/utils/middleware.py by hooks.py; leftovers.py has the app
 """
 
 import asyncio
+import logging
 import time
 
 from open_webui import tasks
@@ -23,12 +24,22 @@ EVERY = 5
 PATIENCE = 20
 STOPPED = f"{MARK} The page's service has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN}"
 
+log = logging.getLogger(__name__)
+
 # The parameters of what is replaced.
 SAVE = ["redis", "task_id", "chat_id", "message_id", "output"]
 
 
 async def store(chat_id, message_id, output, done):
     await Chats.upsert_message_to_chat_by_id_and_message_id(chat_id, message_id, {"done": done, "output": output}, touch=False)
+
+
+async def store_if_possible(*answer):
+    """As `store`. Without room on the disk an answer goes on all the same, the other ones are stored, and the app starts and stops."""
+    try:
+        await store(*answer)
+    except Exception:
+        log.exception("What an answer has so far can't be stored")
 
 
 def as_ended(output):
@@ -47,7 +58,7 @@ async def end_unfinished():
             )
         ).all()
     for chat_id, id, output in unfinished:
-        await store(chat_id, id.removeprefix(f"{chat_id}-"), as_ended(output), True)
+        await store_if_possible(chat_id, id.removeprefix(f"{chat_id}-"), as_ended(output), True)
 
 
 async def end_running():
@@ -60,7 +71,7 @@ async def end_running():
         task.cancel()
     await asyncio.gather(*cut, return_exceptions=True)
     for answer in running:
-        await store(answer["chat_id"], answer["message_id"], as_ended(answer["output"]), True)
+        await store_if_possible(answer["chat_id"], answer["message_id"], as_ended(answer["output"]), True)
 
 
 def install(middleware):
@@ -75,7 +86,7 @@ def install(middleware):
             for ended in stored.keys() - tasks.tasks.keys():
                 del stored[ended]
             stored[task_id] = now
-            await store(chat_id, message_id, output, False)
+            await store_if_possible(chat_id, message_id, output, False)
         return await save(redis, task_id, chat_id, message_id, output)
 
     middleware["save_response_stream"] = save_response_stream

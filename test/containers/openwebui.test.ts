@@ -98,6 +98,29 @@ describe("while it runs", () => {
         expect(Object.keys(seen).filter((name) => name.startsWith("TS_"))).toEqual([]);
     });
 
+    test("an answer goes on while the disk doesn't take what it has so far", async () => {
+        const program = `
+import asyncio, os
+from open_webui.private import answers
+kept, passed = [], []
+async def store(chat, message, output, done):
+    if message == "first": raise OSError(28, "No space left on device")
+    kept.append(message)
+async def save_response_stream(redis, task_id, chat_id, message_id, output): passed.append(message_id)
+answers.store, middleware = store, {"save_response_stream": save_response_stream}
+answers.install(middleware)
+answers.tasks.tasks.update({"first": None, "second": None})
+async def go():
+    for id in ("first", "second"): await middleware["save_response_stream"](None, id, "chat", id, [])
+asyncio.run(go())
+print(kept, passed, flush=True)
+os._exit(0)`;
+        const run = ["sh", "-c", 'cd /app/backend && DATA_DIR=$(mktemp -d) WEBUI_SECRET_KEY=none exec python3 -c "$0"', program];
+        const { output: said } = await container.exec(run);
+        expect(said).toContain("['second'] ['first', 'second']");
+        expect(said).toContain("What an answer has so far can't be stored");
+    });
+
     test("a script of the page comes as it was compressed while the image was built, to be kept for good", async () => {
         const address = `http://${testbed.address("open-webui")}`;
         const { body: page } = await testbed.request("GET", `${address}/`);
