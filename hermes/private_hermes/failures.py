@@ -27,7 +27,12 @@ from run_agent import AIAgent
 from . import replace
 
 MARK = "⚠️ **No answer from the model.**"
+# Of a request with pictures: which one a provider refuses, and why, OpenRouter tells beside its own words ("Provider returned error").
+REFUSED = "The provider of the model refuses this message, most likely for a picture in it. The next message goes without it. If it is needed, send it as PNG or JPEG, or smaller."
+PICTURE_LEFT_OUT = {"type": "text", "text": "[A picture stood here and was left out, because the provider of the model refused it.]"}
 NO_ANSWER = "[This message got no answer: the service of the model failed.]"
+
+UNKNOWN = "OpenRouter doesn't understand the request for this model. Set modelDefault to another model, if it happens again."
 
 # By what Hermes says of the failure, "HTTP 402: …" with the provider's words for the most part (AIAgent._summarize_api_error);
 # the first that fits. The statuses are those of openrouter.ai/docs, "Errors and Debugging".
@@ -45,7 +50,7 @@ REASONS = [
     (r"truncat", "The answer is longer than the model may write at once. Ask it to go on."),
     (r"empty|no response|invalid api response", "The model answered with nothing. Try again, or set modelDefault to another model."),
     (r"HTTP 5\d\d|timed? ?out|connect|stale|overloaded", "The model is out of order or out of reach. Try again in a minute; https://status.openrouter.ai tells whether others have it, too."),
-    (r"HTTP 400", "OpenRouter doesn't understand the request for this model. Set modelDefault to another model, if it happens again."),
+    (r"HTTP 400", UNKNOWN),
 ]
 
 
@@ -68,11 +73,26 @@ def sentence(error):
     return f"{MARK} {reason}" + (f" It says: “{words[1].strip().rstrip('.')}”." if words else "")
 
 
+def has_pictures(content):
+    return isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == "image_url" for part in content)
+
+
+def without_pictures(message):
+    content = message.get("content")
+    if not has_pictures(content):
+        return message
+    return {**message, "content": [PICTURE_LEFT_OUT if isinstance(part, dict) and part.get("type") == "image_url" else part for part in content]}
+
+
 def without_sentences(history):
-    """The messages before this one, without the sentences that were put into answers."""
+    """The messages before this one, without the sentences that were put into answers, and without the pictures that these say were refused."""
     cleaned = []
     for message in history or []:
         content = message.get("content")
+        if message.get("role") == "assistant" and isinstance(content, str) and f"{MARK} {REFUSED}" in content:
+            # Those of the message itself; where that has none, any of those before.
+            ours = -1 if cleaned and has_pictures(cleaned[-1].get("content")) else 0
+            cleaned[ours:] = [without_pictures(before) for before in cleaned[ours:]]
         if message.get("role") == "assistant" and isinstance(content, str) and MARK in content:
             message = {**message, "content": content.split(MARK)[0].rstrip() or NO_ANSWER}
         cleaned.append(message)
@@ -88,9 +108,9 @@ def install():
             written = written or bool(delta and delta.strip())
             stream_delta_callback(delta)
 
-        callback = on_delta if stream_delta_callback else None
+        callback, history = on_delta if stream_delta_callback else None, without_sentences(conversation_history)
         try:
-            result, usage = await original(self, user_message, without_sentences(conversation_history), *arguments, stream_delta_callback=callback, **more)
+            result, usage = await original(self, user_message, history, *arguments, stream_delta_callback=callback, **more)
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -109,6 +129,8 @@ def install():
         # As Hermes itself tells a failure.
         if result.get("failed") or (error and not result.get("completed", True)):
             said = sentence(error)
+            if re.search("HTTP 400", error or "") and UNKNOWN in said and any(has_pictures(one) for one in (user_message, *(before.get("content") for before in history))):
+                said = f"{MARK} {REFUSED}"
             # A person reads it once, whatever Hermes would add.
             result = {**result, "completed": False, "failed": True, "error": said.removeprefix(f"{MARK} "), "final_response": said}
             if callback:

@@ -6,9 +6,11 @@ request is the only one.
 
 Pictures: Open WebUI sends all pictures of a chat again with each message, and Hermes refuses a request above 10 MB
 (`MAX_REQUEST_BYTES`), so that a chat with enough of them never answered again. Here the older pictures are left out while the
-request is read, which also bounds the memory that it takes, and the bill; the model is told so in the picture's place.
+request is read, which also bounds the memory that it takes, and the bill; the model is told so in the picture's place. So is a picture
+of a kind that models don't take: a provider would refuse it with each later message of its chat.
 """
 
+import base64
 import re
 from collections import deque
 
@@ -16,6 +18,7 @@ from aiohttp import web
 from gateway.platforms import api_server
 
 from . import Unexpected, replace
+from .files import PICTURES
 
 # Pictures that one request keeps, and their bytes, in base64. One that is larger by itself is left out, too. The page sends them with
 # at most 1568 pixels a side (openwebui/Dockerfile), some 2,500 tokens for a photo (width * height / 750, Anthropic's documentation).
@@ -36,6 +39,9 @@ NOTE = {
     "type": "text",
     "text": "[A picture stood here and was left out, because this chat has too many pictures, or too large ones. If it is needed, ask for it again.]",
 }
+
+
+OTHER_KIND = "[A picture stood here and was left out: it isn't PNG, JPEG, GIF or WebP, and models take no others. If it is needed, ask for it as one of them.]"
 
 
 class TooLong(Exception):
@@ -91,11 +97,34 @@ async def read_without_old_pictures(chunks):
     return b"".join(segments)
 
 
-def without_left_out(content):
-    """The parts of a message with a note in the place of each picture that was left out."""
-    if not isinstance(content, list):
-        return content
-    return [NOTE if isinstance(part, dict) and LEFT_OUT in str(part.get("image_url", ""))[:80] else part for part in content]
+def as_taken(part):
+    """A part of a message as models take it: a picture with the kind that it is, or a note in its place."""
+    if not isinstance(part, dict) or part.get("type") not in ("image_url", "input_image"):
+        return part
+    picture = part.get("image_url")
+    url = picture.get("url") if isinstance(picture, dict) else picture
+    if not isinstance(url, str) or not url.startswith("data:image/"):
+        return part
+    if url.startswith(LEFT_OUT):
+        return NOTE
+    head, _, data = url.partition(",")
+    try:
+        # Twelve bytes, as many as tell a kind, whatever its name says.
+        beginning = base64.b64decode(data[:16])
+    except ValueError:
+        beginning = b""
+    kind = next((kind for start, kind in PICTURES if re.match(start, beginning, re.DOTALL)), None)
+    if not kind or not head.endswith(";base64"):
+        return {"type": "text", "text": OTHER_KIND}
+    if head == f"data:{kind};base64":
+        return part
+    url = f"data:{kind};base64,{data}"
+    return {**part, "image_url": {**picture, "url": url} if isinstance(picture, dict) else url}
+
+
+def with_taken(content):
+    """The content of a message with the pictures that models take."""
+    return [as_taken(part) for part in content] if isinstance(content, list) else content
 
 
 def install():
@@ -119,4 +148,4 @@ def install():
         return await handler(request)
 
     body_limit = replace(api_server, "body_limit_middleware", limit, "(request, handler)")
-    normalize = replace(api_server, "_normalize_multimodal_content", lambda content: normalize(without_left_out(content)), "(content: Any) -> Any")
+    normalize = replace(api_server, "_normalize_multimodal_content", lambda content: normalize(with_taken(content)), "(content: Any) -> Any")

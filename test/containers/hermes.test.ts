@@ -343,7 +343,9 @@ test("it takes the time zone from the settings, by a name that it knows", async 
 });
 
 describe("what the page sends", () => {
-    const photo = (kilobytes: number) => `data:image/jpeg;base64,${randomBytes(kilobytes * 750).toString("base64")}`;
+    /** With the first bytes of a JPEG and, unless it is cut off, the last. */
+    const photo = (kilobytes: number, end = [0xff, 0xd9]) =>
+        `data:image/jpeg;base64,${Buffer.concat([Buffer.from([0xff, 0xd8, 0xff]), randomBytes(kilobytes * 750), Buffer.from(end)]).toString("base64")}`;
     const message = (text: string, ...urls: string[]) => ({
         role: "user",
         content: [{ type: "text", text }, ...urls.map((url) => ({ type: "image_url", image_url: { url } }))],
@@ -391,6 +393,35 @@ describe("what the page sends", () => {
         const [sent] = await sentTo(question);
         expect(sent).toContain(JSON.stringify(pasted));
         expect(sent).toContain(url);
+    });
+
+    test("pictures of kinds that models don't take are left out, with a word, and others go as what they are", async () => {
+        const question = words("What are they?");
+        const encoded = (bytes: string) => Buffer.from(bytes, "latin1").toString("base64");
+        const avif = `data:image/avif;base64,${encoded("\0\0\0 ftypavif and so on")}`;
+        const urls = [avif, avif.replace("avif", "png"), `data:image/bmp;base64,${encoded("BM and so on, and on")}`, "data:image/svg+xml;utf8,<svg/>"];
+        const gif = `data:image/png;base64,${encoded("GIF89a and so on")}`;
+        expect(await testbed.chat([message(question, ...urls, gif)])).toContain(question);
+        const [sent] = await sentTo(question);
+        expect(sent.match(/it isn't PNG, JPEG, GIF or WebP/g)).toHaveLength(4);
+        expect([...sent.matchAll(/data:image\/\w+/g)].map(([kind]) => kind)).toEqual(["data:image/gif"]);
+    });
+
+    test("a picture that a provider refuses is named, and the next messages go without it, and with the others", async () => {
+        const [good, bad] = [photo(10), photo(10, [])];
+        const [first, second, third] = [words("What is it?"), words("And this?"), words("Never mind, hello?")];
+        const history = [message(first, good), { role: "assistant", content: "Nice." }, message(second, bad)];
+        const said = await testbed.chat(history);
+        expect(said).toMatch(/refuses this message, most likely for a picture in it.*next message goes without it/);
+        expect(said).not.toContain("modelDefault");
+        const more = [
+            { role: "assistant", content: said },
+            { role: "user", content: third },
+        ];
+        expect(await testbed.chat([...history, ...more])).toContain(third);
+        const [sent] = await sentTo(third);
+        expect([sent.includes(good), sent.includes(bad)]).toEqual([true, false]);
+        expect(sent).toContain("left out, because the provider of the model refused it");
     });
 
     test("whatever it is, it comes out of the search for pictures as it was but for those that are left out", async () => {

@@ -16,6 +16,9 @@
  *   SILENT <n>                  a stream without a byte for n seconds, which then ends
  *   anything else               "Echo: " and the message
  *
+ * A request with a picture that isn't PNG, JPEG, GIF or WebP, or is a JPEG without its end, is refused as OpenAI does behind OpenRouter: the
+ * reason stands beside the message (openrouter.ai/docs, "Provider errors").
+ *
  * A recording is decoded, as a whole: one that isn't what its format says is refused (400). Its text is "Words of n seconds", and empty
  * when it is silent.
  *
@@ -49,7 +52,7 @@ interface Model {
 
 interface Message {
     role: string;
-    content?: string | { text?: string }[] | null;
+    content?: string | { text?: string; image_url?: { url: string } }[] | null;
 }
 
 interface ChatRequest {
@@ -73,6 +76,15 @@ interface Step {
 
 function textOf({ content }: Message): string {
     return Array.isArray(content) ? content.map(({ text: part = "" }) => part).join("") : (content ?? "");
+}
+
+/** Whether a provider would refuse a message for one of its pictures. */
+function hasBadPicture({ content }: Message): boolean {
+    return (Array.isArray(content) ? content : []).some(({ image_url: picture }) => {
+        if (!picture?.url.startsWith("data:")) return false;
+        const bytes = Buffer.from(picture.url.split(",")[1], "base64").toString("latin1");
+        return !/^(\x89PNG|GIF8|RIFF....WEBP)/s.test(bytes) && !/^\xff\xd8\xff.*\xff\xd9$/s.test(bytes);
+    });
 }
 
 /** The tool calls that a question asks for, in order. */
@@ -179,6 +191,13 @@ export class OpenRouter implements Host {
         const { authorization } = exchange.request.headers;
         this.calls.push({ authorization, bytes: body.length, model, messages, tools: tools.map(({ function: { name } }) => name) });
         const said = textOf(messages.findLast(({ role }) => role === "user") as Message);
+        if (messages.some(hasBadPicture)) {
+            const raw = JSON.stringify({
+                error: { message: "You uploaded an unsupported image. Please make sure your image is valid.", code: "invalid_image_format" },
+            });
+            exchange.send(400, { error: { code: 400, message: "Provider returned error", metadata: { raw, provider_name: "OpenAI" } } });
+            return;
+        }
         const [, failure, reason] = /FAIL (\d+) ?(.*)/.exec(said) ?? [];
         if (failure && failure !== "200") {
             exchange.send(Number(failure), { error: { code: Number(failure), message: reason } });
