@@ -14,6 +14,8 @@ beforeAll(async () => {
 afterAll(() => testbed.remove());
 
 const hermes = () => testbed.running("hermes");
+/** Python as Hermes' user: what imports Hermes' modules as root takes the disk from the gateway. */
+const asHermes = ["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "/opt/hermes/bin/python"];
 
 /** What the agent managed to run on the gateway: every piece of evil code below leaves a file of this name. */
 const traces = () => output(hermes(), "sh", "-c", "ls -d /tmp/pwned-* /opt/data/pwned-* 2>/dev/null || true");
@@ -426,12 +428,7 @@ describe("what the page sends", () => {
 
     test("whatever it is, it comes out of the search for pictures as it was but for those that are left out", async () => {
         const script = readFileSync(new URL("../harness/hostile_requests.py", import.meta.url), "utf8");
-        // Not as root, which would take the gateway's files from it.
-        const leftOut = await outputOf(
-            hermes(),
-            ["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "/opt/hermes/bin/python", "-", "5000"],
-            script,
-        );
+        const leftOut = await outputOf(hermes(), [...asHermes, "-", "5000"], script);
         expect(Number(leftOut)).toBeGreaterThan(100);
     });
 
@@ -465,15 +462,14 @@ describe("what the page sends", () => {
         const age =
             "import sqlite3; d = sqlite3.connect('/opt/data/state.db'); " +
             "print(d.execute(\"update sessions set system_prompt = replace(system_prompt, 'Markdown is rendered', 'Assume plain text')\").rowcount); d.commit()";
-        expect(Number(await output(hermes(), "/opt/hermes/bin/python", "-c", age))).toBeGreaterThan(0);
+        expect(Number(await output(hermes(), ...asHermes, "-c", age))).toBeGreaterThan(0);
         expect(await told()).toBe(true);
     });
 
     test("what nobody went on with for SESSION_DAYS is deleted, and nothing else is", async () => {
         const inChat = (chat: string) => ({ "X-OpenWebUI-User-Id": "somebody", "X-OpenWebUI-Chat-Id": chat });
         for (const chat of ["old", "gone-on-with", "new"]) await testbed.chat([{ role: "user", content: chat }], inChat(chat));
-        const run = (script: string) =>
-            output(hermes(), "/opt/hermes/bin/python", "-c", `import sqlite3; d = sqlite3.connect('/opt/data/state.db'); ${script}; d.commit()`);
+        const run = (script: string) => output(hermes(), ...asHermes, "-c", `import sqlite3; d = sqlite3.connect('/opt/data/state.db'); ${script}; d.commit()`);
         const sessions = async () => {
             const found = await run("print(*(first for [first] in d.execute(\"select content from messages where role = 'user'\")), sep='\\n')");
             return ["old", "gone-on-with", "new"].filter((chat) => found.split("\n").includes(chat));
@@ -486,15 +482,15 @@ describe("what the page sends", () => {
         );
         // As its thread does once a day.
         const forget = "from private_hermes import upkeep; from hermes_state import SessionDB; upkeep.forget_old(SessionDB())";
-        await output(hermes(), "/opt/hermes/bin/python", "-c", forget);
+        await output(hermes(), ...asHermes, "-c", forget);
         expect(await sessions()).toEqual(["gone-on-with", "new"]);
     });
 
     test("what a chat has brought as a file is deleted after a week, and nothing else is", async () => {
         const files = ["cache/audio/old.ogg", "cache/videos/old.mp4", "cache/audio/new.ogg", "memories/old.md"];
         const script = files.map((file) => `mkdir -p $(dirname ${file}); touch ${file.includes("old") ? "-d '8 days ago'" : ""} ${file}`).join("; ");
-        await output(hermes(), "sh", "-c", `cd /opt/data; ${script}`);
-        await output(hermes(), "/opt/hermes/bin/python", "-c", "from private_hermes import upkeep; upkeep.empty_caches()");
+        await output(hermes(), "sh", "-c", `cd /opt/data; ${script}; chown -R hermes cache`);
+        await output(hermes(), ...asHermes, "-c", "from private_hermes import upkeep; upkeep.empty_caches()");
         expect((await output(hermes(), "sh", "-c", `cd /opt/data; ls -d ${files.join(" ")} 2>/dev/null || true`)).split("\n").filter(Boolean)).toEqual([
             "cache/audio/new.ogg",
             "memories/old.md",
@@ -518,8 +514,7 @@ test("its SQLite is one without the WAL-reset bug", async () => {
 
 test("pieces of an answer are joined in their order and nothing else is, and a chunk of text is read as it was", async () => {
     const proofs = readFileSync("test/harness/pieces.py", "utf8");
-    const { exitCode, output: said } = await hermes().exec(["/opt/hermes/bin/python", "-c", proofs], { user: "10000:10000" });
-    expect({ exitCode, said }).toMatchObject({ exitCode: 0 });
+    await output(hermes(), ...asHermes, "-c", proofs);
 });
 
 test("SIGTERM lets a running answer finish", async () => {
