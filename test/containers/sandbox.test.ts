@@ -458,7 +458,11 @@ describe("two things at once", () => {
     test("first commands at once make one sandbox", async () => {
         await testbed.modal.play({ slow: { SandboxCreate: 1 } });
         await testbed.modal.forgetCalls();
-        expect(await alone("at_once(*[lambda chat=chat: print(run('echo ran', chat)) for chat in (here, there, here, there)])")).toBe("ran\nran\nran\nran");
+        const said = await alone(`
+            said = []
+            at_once(*[lambda chat=chat: said.append(run('echo ran', chat)) for chat in (here, there, here, there)])
+            print(said)`);
+        expect(said).toBe("['ran', 'ran', 'ran', 'ran']");
         expect(await testbed.modal.calls()).toMatchObject({ SandboxCreate: 1, SandboxSnapshotFs: 1 });
     });
 
