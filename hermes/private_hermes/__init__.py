@@ -19,6 +19,7 @@ MODULES = [
     "messages",
     "people",
     "jobs",  # wraps what failures.py and people.py do
+    "runs",
     "progress",
     "prompts",
     "sandbox",

@@ -12,11 +12,12 @@ const [owner, anna] = [1001, 1002];
 const botToken = `123456789:AA${randomUUID().replaceAll("-", "")}`;
 
 let testbed: Testbed;
+let telegram: Telegram;
 
 beforeAll(async () => {
     testbed = await Testbed.create();
     await testbed.configure({ timezone: zone, telegramBotToken: botToken, telegramAllowedUsers: `${owner},${anna}` });
-    await Telegram.open(testbed, botToken);
+    telegram = await Telegram.open(testbed, botToken);
     await testbed.start("hermes");
 });
 afterAll(() => testbed.remove());
@@ -154,4 +155,108 @@ test("a job whose words or skills need more tools has them", async () => {
     const { tools } = await requestOfRun(prompt);
     expect(tools).toEqual(expect.arrayContaining(["terminal", "read_file", "skill_manage"]));
     expect(tools).not.toContain("memory");
+});
+
+test("a run that a crash cuts off runs once more, and a job that is to run once isn't lost", async () => {
+    // By the command: in a chat these words would slow down the answer about the job.
+    const made = await Promise.all(
+        ["every 24h", "2h"].map(async (schedule) => {
+            const said = await output(hermes(), "hermes", "cron", "create", schedule, words("SLOW 8"), "--name", words("cut"), "--deliver", `telegram:${anna}`);
+            return /[0-9a-f]{12}/.exec(said)?.[0];
+        }),
+    );
+    const runs = made.map((job_id) => testbed.useTool("cronjob", { action: "run", job_id }).catch(() => undefined));
+    await expect.poll(async () => (await testbed.asked("SLOW 8")).length, { timeout: 30_000 }).toBe(2);
+    await testbed.kill("hermes");
+    await Promise.all(runs);
+    await testbed.forgetCalls();
+    await testbed.start("hermes");
+    await expect.poll(async () => (await telegram.texts(anna)).filter((text) => text.includes("1 2 3 4 5 6 7 8")).length, { timeout: 60_000 }).toBe(2);
+    for (const { messages } of await testbed.asked("SLOW 8")) expect(JSON.stringify(messages.at(-1))).toContain("cut off by a restart");
+    await expect.poll(() => output(hermes(), "hermes", "cron", "list", "--all"), { timeout: 20_000 }).not.toContain(made[1]);
+    expect(await output(hermes(), "hermes", "cron", "list", "--all")).toContain(made[0]);
+});
+
+/** Runs a job in Python as the scheduler does, with a run and a delivery that are played; gives what was delivered where, and the job. */
+const played = (name: string, program: string) =>
+    python(`
+import datetime, os
+from cron import scheduler
+from private_hermes import runs
+os.environ["TELEGRAM_HOME_CHANNEL"] = "1001"
+runs.PAUSES, told = (0, 0), []
+def play(replaced, place, value):
+    index = replaced.__code__.co_freevars.index(place)
+    replaced.__closure__[index].cell_contents = value
+play(scheduler._deliver_result, "delivered", lambda job, content, **more: told.append([job["deliver"], content]) or (None if "1001" in job["deliver"] or job["deliver"] == "telegram" else refusal))
+def late(hours): return (runs.hermes_time.now() - datetime.timedelta(hours=hours)).isoformat()
+def answer(words, success=True): play(scheduler.run_job, "run", lambda job, **more: asked.append(job["prompt"]) or (success, "", words if success else "", None if success else words))
+asked, refusal = [], None
+from cron.jobs import create_job, get_job, save_jobs, list_jobs
+save_jobs([])
+job = create_job(prompt="Look.", schedule="0 7 * * *", name="${name}", deliver="telegram:1001")
+${program}`);
+
+test("what is made up says for when it was, or is left to the next, and a second crash is told", async () => {
+    const result = await played(
+        "late",
+        `
+answer("News.")
+# Every hour: one that is three hours late; one of ten to the full hour, whichever that is now.
+hourly = create_job(prompt="Look.", schedule="every 60m", name="hourly", deliver="telegram:1001")
+runs.change(hourly["id"], next_run_at=late(3))
+near = (runs.hermes_time.now() + datetime.timedelta(minutes=5)).strftime("%M %H * * *")
+daily = create_job(prompt="Brief.", schedule=near, name="daily", deliver="telegram:1001")
+runs.change(daily["id"], next_run_at=late(23.9))
+runs.change(job["id"], begun={"due": late(1), "tries": 2}, next_run_at=late(1))
+due = scheduler.get_due_jobs()
+for found in due: scheduler.run_one_job(found)
+answer("Today's news.")
+runs.change(daily["id"], next_run_at=late(0))
+for found in scheduler.get_due_jobs(): scheduler.run_one_job(found)
+print(json.dumps({"due": [found["name"] for found in due], "told": told, "missed": get_job(daily["id"]).get("missed")}))`,
+    );
+    expect(result).toMatchObject({ due: ["late", "hourly"], missed: null });
+    const { told } = result as { told: string[][] };
+    expect(told.map(([, text]) => text)).toEqual([
+        "Scheduled job “late”: Hermes ended twice while this job ran, so it is left out this time.",
+        expect.stringMatching(/^This is for \w+day, .*: Hermes didn't run then\.\n\nNews\.$/),
+        expect.stringMatching(/^The one for \w+day, .* was missed: Hermes didn't run then\.\n\nToday's news\.$/),
+    ]);
+});
+
+test("the third failure in a row pauses a job and says so; a success in between counts anew", async () => {
+    const result = await played(
+        "fails",
+        `
+states = []
+for success in (False, False, True, False, False, False):
+    answer("HTTP 402: Insufficient credits", success)
+    scheduler.run_one_job(get_job(job["id"]))
+    states.append(get_job(job["id"])["state"])
+print(json.dumps({"states": states, "told": [text for _, text in told], "reason": get_job(job["id"])["paused_reason"]}))`,
+    );
+    const { states, told, reason } = result as { states: string[]; told: string[]; reason: string };
+    expect(states).toEqual([...Array<string>(5).fill("scheduled"), "paused"]);
+    expect(told.filter((text) => text.includes(reason))).toEqual([told[5]]);
+    expect(told[5]).toMatch(/credit is used up[^]*3 times in a row and is paused/);
+});
+
+test("a report that can't be delivered is tried again, then the first user is told, without the report", async () => {
+    const result = await played(
+        "lost",
+        `
+refusal = "Forbidden: bot was blocked by the user"
+runs.change(job["id"], deliver="telegram:1002")
+answer("The secret report.")
+scheduler.run_one_job(get_job(job["id"]))
+print(json.dumps({"told": told, "error": get_job(job["id"])["last_delivery_error"]}))`,
+    );
+    expect(result).toEqual({
+        told: [
+            ...Array<string[]>(3).fill(["telegram:1002", "The secret report."]),
+            ["telegram", "A report of the scheduled job “lost” couldn't be delivered: Forbidden: bot was blocked by the user"],
+        ],
+        error: "Forbidden: bot was blocked by the user",
+    });
 });

@@ -1,0 +1,161 @@
+"""Has each run of a job happen, or somebody told.
+
+Hermes 0.19.0 forgets a run that a restart or a crash cuts off: the next is at the next time, and a job that was to run once is gone
+(`advance_next_run` and `claim_dispatch` in cron/jobs.py). Here the job holds `begun` from the start of a run to its end. What is found
+so at a start runs once more; what ends Hermes twice is given up, and told.
+
+What was due while Hermes didn't run, Hermes runs as if it were on time, however late. Here the model and the report say for when it
+was. If the next time is nearer than half of the way to the one after it, that one tells of it, and nothing comes double.
+
+A report that can't be delivered is tried again, then the first user on Telegram is told, without the report, which is somebody's. A
+job that fails three times in a row is paused, and says so.
+
+What remains possible: a crash between the delivery of a report and the note of its end brings the report twice.
+"""
+
+import time
+from datetime import datetime
+
+import hermes_time
+from cron import jobs, scheduler
+from cron.scheduler_provider import InProcessCronScheduler
+
+from . import replace
+from .jobs import SILENT, moment
+
+# Seconds after which a run is late. The scheduler looks once a minute.
+LATE = 600
+MAX_TRIES = 2
+MAX_FAILURES = 3
+# Seconds before a report is sent again. Hermes itself tries for some seconds.
+PAUSES = (10, 60)
+
+GIVEN_UP = "Hermes ended twice while this job ran, so it is left out this time."
+PAUSED = f"It failed {MAX_FAILURES} times in a row and is paused. Once the cause is gone, ask for it to be resumed."
+
+
+def change(id, **fields):
+    """Sets fields of a job, if it is still there; None stands for none."""
+    with jobs._jobs_lock():
+        stored = jobs.load_jobs()
+        for job in stored:
+            if job.get("id") == id:
+                job.update(fields)
+        jobs.save_jobs(stored)
+
+
+def recurs(job):
+    return job.get("schedule", {}).get("kind") in ("cron", "interval")
+
+
+def when(text):
+    return jobs._ensure_aware(datetime.fromisoformat(text))
+
+
+def due_at(job):
+    """For when a run is that begins now."""
+    now = hermes_time.now()
+    return min(when(job["next_run_at"]), now) if job.get("next_run_at") else now
+
+
+def give_back():
+    """Has the runs that were cut off be due again. Nothing runs yet."""
+    with jobs._jobs_lock():
+        stored = jobs.load_jobs()
+        for job in stored:
+            begun, repeat = job.get("begun"), job.get("repeat") or {}
+            # Hermes counts what is to run once before it runs.
+            counted = not recurs(job) and repeat.get("times") and (repeat.get("completed") or 0) >= repeat["times"]
+            if begun or counted:
+                job.update(next_run_at=(begun or {}).get("due") or job.get("next_run_at"), run_claim=None, fire_claim=None)
+            if counted:
+                repeat["completed"] = repeat["times"] - 1
+        jobs.save_jobs(stored)
+
+
+def left_to_next(job):
+    """Whether a run is so late that the next one, which is near, stands for it; that one tells of it then."""
+    due, now = due_at(job), hermes_time.now()
+    if not recurs(job) or (now - due).total_seconds() <= LATE:
+        return False
+    following = jobs.compute_next_run(job["schedule"], now.isoformat())
+    after = following and jobs.compute_next_run(job["schedule"], following)
+    if not after or when(following) - now >= (when(after) - when(following)) / 2:
+        return False
+    change(job["id"], missed=due.isoformat(), begun=None)
+    jobs.advance_next_run(job["id"])
+    return True
+
+
+def install():
+    def run_job(job, **more):
+        tries = (job.get("begun") or {}).get("tries", 0)
+        if tries >= MAX_TRIES:
+            return False, GIVEN_UP, "", GIVEN_UP
+        due = due_at(job)
+        change(job["id"], begun={"due": due.isoformat(), "tries": tries + 1})
+        notes = []
+        if (hermes_time.now() - due).total_seconds() > LATE:
+            notes.append(f"This is for {moment(due)}: Hermes didn't run then.")
+        if job.get("missed"):
+            notes.append(f"The one for {moment(when(job['missed']))} was missed: Hermes didn't run then.")
+        again = ["An earlier try was cut off by a restart: look at what it has done before you do it again."] if tries else []
+        said = "".join(f"{note}\n" for note in [*notes, *again])
+        success, output, answer, error = run({**job, "prompt": f"{said}{job.get('prompt') or ''}"}, **more)
+        if success and notes and answer.strip() != SILENT:
+            answer = f"{' '.join(notes)}\n\n{answer}"
+        return success, output, answer, error
+
+    # jobs.py has proven its signature.
+    run = replace(scheduler, "run_job", run_job)
+
+    def mark(job_id, success, error=None, delivery_error=None):
+        with jobs._jobs_lock():
+            failures = 0 if success else ((jobs.get_job(job_id) or {}).get("failures") or 0) + 1
+            change(job_id, begun=None, missed=None, failures=failures % MAX_FAILURES)
+            marked(job_id, success, error, delivery_error)
+            if failures >= MAX_FAILURES and jobs.get_job(job_id):
+                jobs.pause_job(job_id, PAUSED)
+
+    marked = replace(scheduler, "mark_job_run", mark, "(job_id: str, success: bool, error: Optional[str] = None, delivery_error: Optional[str] = None)")
+
+    def summarize(job, error):
+        if GIVEN_UP in (error or ""):
+            return f"Scheduled job “{job.get('name') or job['id']}”: {GIVEN_UP}"
+        last = recurs(job) and (job.get("failures") or 0) + 1 >= MAX_FAILURES
+        return f"{summary(job, error)}\n\n{PAUSED}" if last else summary(job, error)
+
+    # failures.py has proven its signature.
+    summary = replace(scheduler, "_summarize_cron_failure_for_delivery", summarize)
+
+    def mark_interrupted(reason):
+        """Not Hermes' own, which counts the run as done: it is given back at the next start."""
+        with scheduler._running_lock:
+            scheduler._interrupted_job_ids.update(scheduler._running_job_ids)
+            return list(scheduler._running_job_ids)
+
+    replace(scheduler, "mark_running_jobs_interrupted", mark_interrupted, "(reason: str) -> list")
+
+    def recover(self):
+        give_back()
+        return recovered(self)
+
+    recovered = replace(InProcessCronScheduler, "recover_interrupted", recover, "(self) -> 'int'")
+    get_due = replace(scheduler, "get_due_jobs", lambda: [job for job in get_due() if not left_to_next(job)], "() -> List[Dict[str, Any]]")
+
+    def deliver(job, content, **more):
+        if scheduler._is_interrupted(job["id"]):
+            return None
+        targets = scheduler._resolve_delivery_targets(job)
+        error = delivered(job, content, **more)
+        # To several, what has arrived would come again.
+        for pause in PAUSES if len(targets) == 1 and targets[0]["platform"] != "api_server" else ():
+            if error:
+                time.sleep(pause)
+                error = delivered(job, content, **more)
+        first = {**job, "deliver": "telegram", "origin": None}
+        if error and scheduler._resolve_delivery_targets(first) not in ([], targets):
+            delivered(first, f"A report of the scheduled job “{job.get('name') or job['id']}” couldn't be delivered: {error}", **more)
+        return error
+
+    delivered = replace(scheduler, "_deliver_result", deliver, "(job: dict, content: str, adapters=None, loop=None) -> Optional[str]")
