@@ -225,6 +225,10 @@ const rules = {
         wrong: sandboxPackages,
     },
     sessionDays: { hint: "give the number of days, such as 90", wrong: wholeNumber(7, 3650) },
+    jobMinutes: { hint: "give a whole number, such as 15", wrong: wholeNumber(1, 1440) },
+    jobsPerPerson: { hint: "give a whole number, such as 20", wrong: wholeNumber(1, 1_000) },
+    jobTurns: { hint: "give a whole number, such as 30", wrong: wholeNumber(2, 90) },
+    jobTokens: { hint: "give a whole number, such as 180000", wrong: wholeNumber(10000, 100_000_000) },
     timezone: { hint: "write an IANA name such as Europe/Zurich, or UTC", wrong: zone },
     imageRegistry: {
         hint: "use ghcr.io, docker.io, registry.gitlab.com/<namespace>/<project> or <region>-docker.pkg.dev/<project>/<repository>",

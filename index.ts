@@ -114,6 +114,10 @@ const hermes = new render.PrivateService(
             SANDBOX_PACKAGES: settings.sandboxPackages,
             FILE_LIMIT_MB: settings.uploadLimitMb,
             SESSION_DAYS: settings.sessionDays,
+            JOB_MINUTES: settings.jobMinutes,
+            JOBS_PER_PERSON: settings.jobsPerPerson,
+            JOB_TURNS: settings.jobTurns,
+            JOB_TOKENS: settings.jobTokens,
             ...(settings.exaApiKey && { EXA_API_KEY: pulumi.secret(settings.exaApiKey) }),
             ...(settings.telegram && {
                 TELEGRAM_BOT_TOKEN: pulumi.secret(settings.telegram.botToken),

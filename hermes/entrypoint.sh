@@ -20,6 +20,10 @@
 #   SANDBOX_PACKAGES        none      what its image has besides Python: apt:NAME and pip's NAME or NAME==VERSION, with commas
 #   FILE_LIMIT_MB           10        size of a file that an answer may carry
 #   SESSION_DAYS            90        days after which a session that nobody went on with is deleted
+#   JOB_MINUTES             15        least minutes between two runs of a job
+#   JOBS_PER_PERSON         20        jobs that one person may have
+#   JOB_TURNS               30        calls of the model that a run may take
+#   JOB_TOKENS              180000    tokens that all runs of a job may take on a day; cached ones count a tenth
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
 #   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored
 #   TELEGRAM_HOME_CHANNEL   -         chat id for messages that no chat asked for, e.g. of cron jobs
@@ -141,6 +145,12 @@ check_numbers() {
   if [[ ! ${SESSION_DAYS:-90} =~ ^[1-9][0-9]{0,4}$ ]]; then
     problems+=("SESSION_DAYS must be a number of days, e.g. 90.")
   fi
+  local name
+  for name in JOB_MINUTES JOBS_PER_PERSON JOB_TURNS JOB_TOKENS; do
+    if [[ ! ${!name:-1} =~ ^[1-9][0-9]{0,8}$ ]]; then
+      problems+=("$name must be a whole number above 0.")
+    fi
+  done
 }
 
 # Hermes goes on answering on a full disk and silently saves nothing.

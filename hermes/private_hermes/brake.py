@@ -4,7 +4,7 @@ Hermes 0.19.0 leaves its guard against loops off for people at a terminal. confi
 90. Here is what it doesn't know: the same call with the same result of any tool, what a message costs in tokens, and a call whose
 arguments are no JSON. Hermes takes the last for an answer that was cut off, and pays for five of them.
 
-Each stop is one sentence, below what was written before. A job has the same brake; what of it is tighter stands in `LIMITS`.
+Each stop is one sentence, below what was written before. A job has the same brake; runs.py makes it tighter.
 """
 
 import json
@@ -81,7 +81,7 @@ def install():
 
     def observe(self, function_name, function_args, function_result, *, failed):
         result = append(self, function_name, function_args, function_result, failed=failed)
-        if tokens_of(self) - self.tokens_before > LIMITS.get(self.platform, LIMIT):
+        if tokens_of(self) - self.tokens_before > getattr(self, "token_limit", LIMITS.get(self.platform, LIMIT)):
             self._set_tool_guardrail_halt(ToolGuardrailDecision(action="halt", code="tokens", tool_name=function_name))
         return result
 

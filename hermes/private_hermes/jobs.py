@@ -13,9 +13,9 @@ Before it stores or runs a job, it looks for words in it that sound like an atta
 """
 
 import contextvars
-import json
+import os
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import hermes_time
 from cron import jobs, scheduler
@@ -28,6 +28,10 @@ from .people import person_of_job, person_of_task
 
 # The person who asks for jobs; None is whoever has a shell of the service, and sees all.
 asker = contextvars.ContextVar("asker", default=None)
+
+# Bounds of a job, by the names of the settings that they come from: jobMinutes, jobsPerPerson.
+MINUTES = int(os.environ.get("JOB_MINUTES", "15"))
+PER_PERSON = int(os.environ.get("JOBS_PER_PERSON", "20"))
 
 # What a job could have in Hermes and not here, with the reason.
 NOT_HERE = {
@@ -45,6 +49,9 @@ WEEKDAYS = {name: str(number) for number, name in enumerate(("sun", "mon", "tue"
 FEW, SOME = ["terminal", "web"], {"terminal", "file", "code_execution", "skills", "web"}
 
 SILENT = scheduler.SILENT_MARKER
+# Runs of a cron expression that are looked at: more than its minutes can hold in an hour.
+MANY = 61
+
 # What may stand around the marker and says nothing.
 EDGE = r"[\s*_~`\"'“”„‘’«»>#.!:;,—–-]*"
 MARKER = re.compile(rf"[\s*_~`\"'“”„‘’«»>#-]*\\?\[\s*silent\s*\\?\]{EDGE}", re.IGNORECASE)
@@ -73,6 +80,20 @@ def resolve(ref):
 
 def listed(value):
     return [value] if isinstance(value, str) else list(value or [])
+
+
+def too_often(schedule):
+    """What is wrong with a schedule, or None: whether two of its next runs come closer than the setting allows."""
+    parsed, due = jobs.parse_schedule(schedule), [hermes_time.now()]
+    if parsed["kind"] == "once":
+        return None
+    for _ in range(MANY if parsed["kind"] == "cron" else 1):
+        due.append(datetime.fromisoformat(jobs.compute_next_run(parsed, due[-1].isoformat())))
+    # The first counts from now, and not from a run.
+    gaps = [after - before for before, after in zip(due[parsed["kind"] == "cron" :], due[1 + (parsed["kind"] == "cron") :])]
+    if min(gaps) >= timedelta(minutes=MINUTES):
+        return None
+    return f"A job runs every {MINUTES} minutes at most (the setting jobMinutes). Choose a longer interval."
 
 
 def report(answer):
@@ -146,8 +167,12 @@ def install():
             missing = [ref for ref in listed(context_from) if ref and not resolve(ref)]
             if missing:
                 return tool_error(f"There is no job {missing[0]}. action='list' shows those that there are.", success=False)
+            if more.get("schedule") and (problem := too_often(more["schedule"])):
+                return tool_error(problem, success=False)
+            if action == "create" and asker.get() and len(own_jobs()) >= PER_PERSON:
+                return tool_error(f"There are {PER_PERSON} jobs of this person, as many as the setting jobsPerPerson allows. Remove one first.", success=False)
             return call(action, job_id, context_from=context_from, **more)
-        except jobs.AmbiguousJobReference as error:
+        except (ValueError, jobs.AmbiguousJobReference) as error:
             return tool_error(str(error), success=False)
         finally:
             asker.reset(token)

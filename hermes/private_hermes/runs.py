@@ -13,22 +13,37 @@ job that fails three times in a row is paused, and says so.
 What remains possible: a crash between the delivery of a report and the note of its end brings the report twice.
 """
 
+import contextlib
+import contextvars
+import os
 import time
 from datetime import datetime
 
 import hermes_time
 from cron import jobs, scheduler
 from cron.scheduler_provider import InProcessCronScheduler
+from hermes_state import SessionDB
+from run_agent import AIAgent
 
 from . import replace
 from .jobs import SILENT, moment
 
 # Seconds after which a run is late. The scheduler looks once a minute.
 LATE = 600
+# Calls of the model that a run may take, and tokens that a job may take on a day of the zone: the settings jobTurns and jobTokens.
+TURNS = int(os.environ.get("JOB_TURNS", "30"))
+TOKENS = int(os.environ.get("JOB_TOKENS", "180000"))
 MAX_TRIES = 2
 MAX_FAILURES = 3
 # Seconds before a report is sent again. Hermes itself tries for some seconds.
 PAUSES = (10, 60)
+
+SPENT = f"This job has used up its {TOKENS:,} tokens of today (the setting jobTokens). It goes on tomorrow."
+# What its runs of a day have cost, in tokens of full price, as in brake.py. Hermes names a run's session by its job and its begin.
+COST = """
+SELECT COALESCE(SUM(input_tokens + output_tokens + cache_write_tokens + cache_read_tokens / 10), 0) AS cost FROM sessions WHERE id LIKE ?
+"""
+left = contextvars.ContextVar("left", default=None)
 
 GIVEN_UP = "Hermes ended twice while this job ran, so it is left out this time."
 PAUSED = f"It failed {MAX_FAILURES} times in a row and is paused. Once the cause is gone, ask for it to be resumed."
@@ -56,6 +71,11 @@ def due_at(job):
     """For when a run is that begins now."""
     now = hermes_time.now()
     return min(when(job["next_run_at"]), now) if job.get("next_run_at") else now
+
+
+def used_today(job):
+    with contextlib.closing(SessionDB(read_only=True)) as db:
+        return db._conn.execute(COST, (f"cron_{job['id']}_{hermes_time.now():%Y%m%d}_%",)).fetchone()["cost"]
 
 
 def give_back():
@@ -92,6 +112,12 @@ def install():
         tries = (job.get("begun") or {}).get("tries", 0)
         if tries >= MAX_TRIES:
             return False, GIVEN_UP, "", GIVEN_UP
+        today, used = f"{hermes_time.now():%Y-%m-%d}", used_today(job)
+        if used >= TOKENS:
+            told = job.get("spent") == today
+            change(job["id"], spent=today)
+            return True, SPENT, SILENT if told else SPENT, None
+        left.set(TOKENS - used)
         due = due_at(job)
         change(job["id"], begun={"due": due.isoformat(), "tries": tries + 1})
         notes = []
@@ -108,6 +134,14 @@ def install():
 
     # jobs.py has proven its signature.
     run = replace(scheduler, "run_job", run_job)
+
+    def converse(self, *arguments, **more):
+        if self.platform == "cron" and left.get():
+            self.token_limit, self.max_iterations = left.get(), min(self.max_iterations, TURNS)
+        return conversation(self, *arguments, **more)
+
+    # brake.py has proven its signature.
+    conversation = replace(AIAgent, "run_conversation", converse)
 
     def mark(job_id, success, error=None, delivery_error=None):
         with jobs._jobs_lock():

@@ -261,3 +261,41 @@ print(json.dumps({"told": told, "error": get_job(job["id"])["last_delivery_error
         error: "Forbidden: bot was blocked by the user",
     });
 });
+
+test("a job that comes too often is refused, and one more than a person may have", async () => {
+    const person = new Person(testbed);
+    for (const schedule of ["every 0m", "every 14m", "*/5 * * * *", "0,10 7 * * *"]) {
+        expect((await person.use("cronjob", job(words("often"), { schedule }))).error, schedule).toMatch(/every 15 minutes at most.*jobMinutes/);
+    }
+    for (const schedule of ["every 15m", "*/15 * * * *", "5m"]) await create(person, job(words("seldom"), { schedule }));
+    for (let count = 3; count < 20; count++) await create(person, job(words("one of many")));
+    expect((await person.use("cronjob", job(words("one too many")))).error).toMatch(/20 jobs.*jobsPerPerson.*Remove one/);
+    await create(new Person(testbed), job(words("another's")));
+});
+
+test("a job rests for the day once its runs have taken its tokens, and says so once; a run has fewer turns than a chat", async () => {
+    const result = await played(
+        "dear",
+        `
+from hermes_state import SessionDB
+from run_agent import AIAgent
+db = SessionDB()
+id = f"cron_{job['id']}_{runs.hermes_time.now():%Y%m%d}_070000"
+db.create_session(id, "cron")
+answer("News.")
+def spend(tokens, cached):
+    db._execute_write(lambda connection: connection.execute("UPDATE sessions SET input_tokens = ?, cache_read_tokens = ? WHERE id = ?", (tokens, cached, id)))
+    scheduler.run_one_job(get_job(job["id"]))
+for tokens, cached in ((100_000, 700_000), (170_000, 100_000), (170_000, 100_000)): spend(tokens, cached)
+class Agent: platform, max_iterations = "cron", 60
+play(AIAgent.run_conversation, "conversation", lambda self: None)
+runs.left.set(5)
+AIAgent.run_conversation(agent := Agent())
+print(json.dumps({"told": [text for _, text in told], "asked": len(asked), "agent": [agent.max_iterations, agent.token_limit]}))`,
+    );
+    expect(result).toEqual({
+        told: ["News.", "This job has used up its 180,000 tokens of today (the setting jobTokens). It goes on tomorrow."],
+        asked: 1,
+        agent: [30, 5],
+    });
+});

@@ -124,6 +124,10 @@ describe("refusals", () => {
         ["SANDBOX_PACKAGES", "apt:git,$(reboot)"],
         ["FILE_LIMIT_MB", "10 MB"],
         ["SESSION_DAYS", "0"],
+        ["JOB_MINUTES", "0"],
+        ["JOBS_PER_PERSON", "many"],
+        ["JOB_TURNS", "-1"],
+        ["JOB_TOKENS", "1M"],
         ["TELEGRAM_HOME_CHANNEL", "1\n2"],
         ["TELEGRAM_BOT_TOKEN", "1:token\n"],
     ])("%s=%j", (name, value) => {
@@ -137,7 +141,14 @@ describe("refusals", () => {
     test("but nothing of what may be set in the place of a default", () => {
         const set = {
             ...{ SANDBOX_CPU: "0.5-8", SANDBOX_MEMORY_MB: "1024-20480", SANDBOX_IDLE_MINUTES: "10", SANDBOX_NETWORK: "1.1.1.1/32,10.0.0.0/8" },
-            ...{ SANDBOX_BACKGROUND_MINUTES: "600", SANDBOX_PACKAGES: "apt:git,pandas==3.0.1", FILE_LIMIT_MB: "250", SESSION_DAYS: "3650" },
+            ...{
+                SANDBOX_BACKGROUND_MINUTES: "600",
+                SANDBOX_PACKAGES: "apt:git,pandas==3.0.1",
+                FILE_LIMIT_MB: "250",
+                SESSION_DAYS: "3650",
+                JOB_MINUTES: "60",
+                JOB_TOKENS: "1000000",
+            },
         };
         const { status, refusals } = boot({ env: { ...goodEnv, ...set } });
         expect(refusals).toEqual([]);
