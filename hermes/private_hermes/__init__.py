@@ -19,7 +19,7 @@ MODULES = [
     "messages",
     "people",
     "jobs",  # wraps what failures.py and people.py do
-    "runs",
+    "runs",  # wraps what jobs.py does
     "progress",
     "prompts",
     "sandbox",

@@ -123,6 +123,9 @@ ROUTES = [("GET", "/v1/reports", route), *((method, "/v1/reports/{id}", route) f
 
 def install():
     def deliver(job, content, adapters=None, loop=None):
+        # It was cut off, and runs again (runs.py).
+        if scheduler._is_interrupted(job["id"]):
+            return None
         account = account_of(job)
         if account is None:
             return send(job, content, adapters, loop)

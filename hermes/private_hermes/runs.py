@@ -18,6 +18,7 @@ import contextvars
 import os
 import time
 from datetime import datetime
+from typing import Optional
 
 import hermes_time
 from cron import jobs, scheduler
@@ -177,19 +178,20 @@ def install():
     recovered = replace(InProcessCronScheduler, "recover_interrupted", recover, "(self) -> 'int'")
     get_due = replace(scheduler, "get_due_jobs", lambda: [job for job in get_due() if not left_to_next(job)], "() -> List[Dict[str, Any]]")
 
-    def deliver(job, content, **more):
+    # The signature is Hermes', for reports.py wraps it.
+    def deliver(job: dict, content: str, adapters=None, loop=None) -> Optional[str]:
         if scheduler._is_interrupted(job["id"]):
             return None
         targets = scheduler._resolve_delivery_targets(job)
-        error = delivered(job, content, **more)
+        error = delivered(job, content, adapters, loop)
         # To several, what has arrived would come again.
         for pause in PAUSES if len(targets) == 1 and targets[0]["platform"] != "api_server" else ():
             if error:
                 time.sleep(pause)
-                error = delivered(job, content, **more)
+                error = delivered(job, content, adapters, loop)
         first = {**job, "deliver": "telegram", "origin": None}
         if error and scheduler._resolve_delivery_targets(first) not in ([], targets):
-            delivered(first, f"A report of the scheduled job “{job.get('name') or job['id']}” couldn't be delivered: {error}", **more)
+            delivered(first, f"A report of the scheduled job “{job.get('name') or job['id']}” couldn't be delivered: {error}", adapters, loop)
         return error
 
     delivered = replace(scheduler, "_deliver_result", deliver, "(job: dict, content: str, adapters=None, loop=None) -> Optional[str]")

@@ -198,10 +198,9 @@ from cron import scheduler
 from private_hermes import runs
 os.environ["TELEGRAM_HOME_CHANNEL"] = "1001"
 runs.PAUSES, told = (0, 0), []
-def play(replaced, place, value):
-    index = replaced.__code__.co_freevars.index(place)
-    replaced.__closure__[index].cell_contents = value
-play(scheduler._deliver_result, "delivered", lambda job, content, **more: told.append([job["deliver"], content]) or (None if "1001" in job["deliver"] or job["deliver"] == "telegram" else refusal))
+def cell(function, place): return function.__closure__[function.__code__.co_freevars.index(place)]
+def play(replaced, place, value): cell(replaced, place).cell_contents = value
+play(cell(scheduler._deliver_result, "send").cell_contents, "delivered", lambda job, content, *more: told.append([job["deliver"], content]) or (None if "1001" in job["deliver"] or job["deliver"] == "telegram" else refusal))
 def late(hours): return (runs.hermes_time.now() - datetime.timedelta(hours=hours)).isoformat()
 def answer(words, success=True): play(scheduler.run_job, "run", lambda job, **more: asked.append(job["prompt"]) or (success, "", words if success else "", None if success else words))
 asked, refusal = [], None
