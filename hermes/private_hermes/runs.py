@@ -17,6 +17,7 @@ import contextlib
 import contextvars
 import os
 import time
+import uuid
 from datetime import datetime
 from typing import Optional
 
@@ -31,6 +32,8 @@ from .jobs import SILENT, moment
 
 # Seconds after which a run is late. The scheduler looks once a minute.
 LATE = 600
+# By which a process knows the runs that it has begun itself.
+PROCESS = uuid.uuid4().hex
 # Calls of the model that a run may take, and tokens that a job may take on a day of the zone: the settings jobTurns and jobTokens.
 TURNS = int(os.environ.get("JOB_TURNS", "30"))
 TOKENS = int(os.environ.get("JOB_TOKENS", "180000"))
@@ -85,6 +88,8 @@ def give_back():
         stored = jobs.load_jobs()
         for job in stored:
             begun, repeat = job.get("begun"), job.get("repeat") or {}
+            if begun and begun.get("by") == PROCESS:
+                continue  # The API answers before the scheduler starts, and somebody was quick.
             # Hermes counts what is to run once before it runs.
             counted = not recurs(job) and repeat.get("times") and (repeat.get("completed") or 0) >= repeat["times"]
             if begun or counted:
@@ -120,7 +125,7 @@ def install():
             return True, SPENT, SILENT if told else SPENT, None
         left.set(TOKENS - used)
         due = due_at(job)
-        change(job["id"], begun={"due": due.isoformat(), "tries": tries + 1})
+        change(job["id"], begun={"due": due.isoformat(), "tries": tries + 1, "by": PROCESS})
         notes = []
         if (hermes_time.now() - due).total_seconds() > LATE:
             notes.append(f"This is for {moment(due)}: Hermes didn't run then.")
