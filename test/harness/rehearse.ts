@@ -14,6 +14,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { clearUp, repository } from "./docker.ts";
 import { fetchCli, removeProjects } from "./pulumi.ts";
@@ -70,6 +71,11 @@ async function rehearse(): Promise<number> {
     console.log("\nRemoving containers, networks, volumes and images.");
     await removeProjects();
     await clearUp();
+    if (code === 130 || code === 143) {
+        // The engine may still end a build that was nearly done.
+        await sleep(3000);
+        await clearUp();
+    }
     await endEngine();
     return code;
 }

@@ -53,8 +53,11 @@ describe("Memory, under load over the tailnet", () => {
 
     test("eight answers at once, each with a file as large as is allowed, leave a third of the memory to spare", async ({ annotate }) => {
         const megabytes = Number(testbed.environment("hermes").FILE_LIMIT_MB);
-        const code = `print('MEDIA:/root/file'); open('/root/file', 'wb').write(bytes(${megabytes << 20}))`;
-        const answers = Promise.all(Array.from({ length: 8 }, () => testbed.sendFromPage(token, `Give it in your sandbox: ${code}`)));
+        // A file each, for they share a sandbox and are written at the same time.
+        const code = (file: string) => `print('MEDIA:${file}'); open('${file}', 'wb').write(bytes(${megabytes << 20}))`;
+        const answers = Promise.all(
+            Array.from({ length: 8 }, (_, index) => testbed.sendFromPage(token, `Give it in your sandbox: ${code(`/root/file${index}`)}`)),
+        );
         const found = await needs(answers);
         await annotate(told(found));
         for (const { name, megabytes: needed, limit } of found) expect(needed, name).toBeLessThanOrEqual((limit * 2) / 3);
