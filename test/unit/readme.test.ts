@@ -54,7 +54,7 @@ test("the settings table is what Pulumi.yaml says of every other setting", () =>
         .map(([key, { default: value, description }]) => [key, String(value), description]);
     // Those that can't be declared stand in a comment there.
     const optional = [...pulumiYaml.matchAll(/^ {2}# {3}(\w+(?: \(secret\))?) {2,}(.+)$/gm)].map(([, key, description]) => [key, "–", description]);
-    expect(rows("README.md", "## Settings").map((row) => row.map(unquoted))).toEqual([...withDefaults, ...optional]);
+    expect(rows("docs/settings.md", "## All settings").map((row) => row.map(unquoted))).toEqual([...withDefaults, ...optional]);
     const names = Object.keys(settingRules) as SettingName[];
     expect(optional.map(([key]) => key).sort()).toEqual(
         names
