@@ -1,3 +1,4 @@
+import * as docker from "@pulumi/docker-build";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as render from "@pulumi/render";
@@ -5,7 +6,6 @@ import { pullTokenFor, refuseWrongAccount } from "./accounts.ts";
 import { readSettings, tailnetPort, tailnetTag } from "./config.ts";
 import { keepDisk, refuseMove, tellOfNewKeys, tellOfNewOwner, tellWhatStays } from "./data.ts";
 import { refusePublicResources } from "./guard.ts";
-import { buildImage } from "./images.ts";
 
 const settings = readSettings();
 refusePublicResources();
@@ -40,8 +40,17 @@ const adminPassword = pulumi.secret(new random.RandomPassword("admin-password", 
 
 // --- Images, built here and pulled by Render ---------------------------------------------------------------------
 
-const hermesImage = buildImage(hermesName, "./hermes", settings);
-const openWebUiImage = buildImage(openWebUiName, "./openwebui", settings);
+const image = (name: string) => ({
+    platforms: [docker.Platform.Linux_amd64], // All that Render runs, also when the laptop is an ARM one.
+    tags: [`${settings.imageBase}/${name}:latest`],
+    push: true,
+    registries: [{ address: settings.imageRegistry.split("/")[0], username: settings.ghcrUser, password: pulumi.secret(settings.ghcrToken) }],
+});
+// Run with another DOCKER_HOST, docker-build replaces an image: it pushes the same digest once more, and would then
+// delete it as the old one's, although Render pulls it at every start.
+const keep = { retainOnDelete: true };
+const hermesImage = new docker.Image(hermesName, { context: { location: "./hermes" }, ...image(hermesName) }, keep);
+const openWebUiImage = new docker.Image(openWebUiName, { context: { location: "./openwebui" }, ...image(openWebUiName) }, keep);
 
 const registryCredential = new render.RegistryCredential(
     "registry",
@@ -57,7 +66,7 @@ const registryCredential = new render.RegistryCredential(
 );
 
 /** What Render runs: the digest and never a tag, so that it is exactly what was built here. */
-const source = (name: string, { digest }: ReturnType<typeof buildImage>) => ({
+const source = (name: string, { digest }: docker.Image) => ({
     image: { imageUrl: `${settings.imageBase}/${name}`, digest, registryCredentialId: registryCredential.id },
 });
 
