@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -119,6 +119,7 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
         { timeout: 120_000 },
         async () => {
             keep({});
+            copyFileSync("Pulumi.dev.yaml", path("Pulumi.dev.yaml"));
             const refused = `ghp_${"Zy9x".repeat(9)}`;
             secrets.push(refused);
             const first = start(npm);
@@ -146,7 +147,7 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             expect(first.shown).toContain("What was stored is kept");
             expectSecrecy();
             expect(Object.keys(state().environments["octo/private-hermes/dev"])).toEqual(["private-hermes:ghcrUser", "private-hermes:ghcrToken"]);
-            expect(readFileSync(path("Pulumi.dev.yaml"), "utf8")).toBe("environment:\n  - private-hermes/dev\n");
+            expect(readFileSync(path("Pulumi.dev.yaml"), "utf8")).toBe(readFileSync("Pulumi.dev.yaml", "utf8"));
 
             const second = start(npm);
             await second.sees("There already: ghcrUser, ghcrToken.");
@@ -170,6 +171,18 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             ).toEqual(Object.values(settings).sort());
         },
     );
+
+    test("at Pulumi Cloud, a stack of another name gets a file that names an environment of its own", { timeout: 60_000 }, async () => {
+        keep({});
+        copyFileSync("Pulumi.dev.yaml", path("Pulumi.dev.yaml"));
+        const session = start();
+        await session.answer("Name of the new stack", "\x7f\x7f\x7ffamily");
+        await session.sees("◆  imageRegistry");
+        session.type(ctrlC);
+        expect(await session.ended()).toBe(130);
+        expect(Object.keys(state().environments)).toEqual(["octo/private-hermes/family"]);
+        expect(readFileSync(path("Pulumi.family.yaml"), "utf8")).toBe("environment:\n  - private-hermes/family\n");
+    });
 
     test(
         "with another backend: it asks for the passphrase, takes ESC out of the stack's file, and asks only for what is missing",
