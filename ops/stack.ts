@@ -80,9 +80,10 @@ export function unreadable(error: unknown): Finding {
     if (/does not support environments/.test(message)) {
         return failure(
             "its file names an ESC environment, and only Pulumi Cloud has these",
-            "pulumi login, or delete environment: from the file (docs/credentials.md, “Secrets”)",
+            "pulumi login, or npm run setup, which takes it out of the file (docs/credentials.md, “Secrets”)",
         );
     }
+    if (/\benvironment\b.*not found/i.test(message)) return failure(message, "run npm run setup, which makes the environment that the stack's file names");
     if (/log ?in|PULUMI_ACCESS_TOKEN|credentials/i.test(message)) return failure("the Pulumi CLI isn't logged in", "pulumi login");
     return failure(message, "run `pulumi config` to see all of it");
 }
