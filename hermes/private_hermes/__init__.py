@@ -10,6 +10,7 @@ import inspect
 # In this order.
 MODULES = [
     "brake",
+    "summaries",  # wraps what brake.py does
     "choices",
     "failures",
     "health",

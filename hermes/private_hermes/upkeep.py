@@ -18,7 +18,7 @@ import time
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
 
-from . import expected, handover
+from . import expected, handover, summaries
 
 DAYS = int(os.environ.get("SESSION_DAYS", "90"))
 DAY = 24 * 60 * 60  # seconds
@@ -63,6 +63,7 @@ def keep_up():
         try:
             empty_caches()
             handover.delete_old()
+            summaries.delete_old(DAYS * DAY)
         except OSError as error:
             logger.warning("old files can't be deleted for now: %s", error)
         time.sleep(DAY)

@@ -304,6 +304,47 @@ describe("in a shell of root's, as Render's is", () => {
     });
 });
 
+describe("a chat that is too long for the model", () => {
+    /** Messages of the person, with short answers between them; the last one is a question. */
+    const chatOf = (count: number, { kilobytes = 8, edit = -1 } = {}) =>
+        Array.from({ length: 2 * count - 1 }, (_, index) => ({
+            role: index % 2 ? "assistant" : "user",
+            content: index % 2 ? `Answer ${index}` : `Message ${index}${index === edit ? ", put right" : ""}: ${"lorem ipsum ".repeat(kilobytes * 80)}`,
+        }));
+    const inChat = (user: string) => ({ "X-OpenWebUI-User-Id": user, "X-OpenWebUI-Chat-Id": `chat-of-${user}` });
+    const isSummary = ({ messages }: { messages: { content: unknown }[] }) => String(messages.at(-1)?.content).startsWith("You are a summarization agent");
+    /** Sends a chat; gives what the model was asked for it: summaries, and all that came with the message itself. */
+    async function send(user: string, ...chat: Parameters<typeof chatOf>) {
+        await testbed.forgetCalls();
+        await testbed.chat(chatOf(...chat), inChat(user));
+        const calls = await testbed.calls();
+        const [asked] = calls.filter((call) => !isSummary(call));
+        return { summaries: calls.filter(isSummary).length, sent: asked.messages.map((message) => JSON.stringify(message)) };
+    }
+
+    beforeAll(() => testbed.redeploy("hermes", { HERMES_MODEL: "vendor/short" }));
+    afterAll(() => testbed.redeploy("hermes"));
+
+    test("pays for a summary once and not with each message, and all that was sent before is sent again byte for byte", { timeout: 240_000 }, async () => {
+        expect((await send("ada", 35)).summaries).toBe(0);
+        const all = [];
+        for (let count = 48; count < 68; count++) all.push(await send("ada", count));
+        expect(all[0].summaries).toBe(1);
+        expect(all.map(({ summaries }) => summaries).reduce((sum, each) => sum + each)).toBeLessThanOrEqual(2);
+        for (let index = 1; index < all.length; index++) {
+            if (all[index].summaries === 0) expect(all[index].sent.slice(0, all[index - 1].sent.length), `message ${index}`).toEqual(all[index - 1].sent);
+        }
+        await testbed.redeploy("hermes", { HERMES_MODEL: "vendor/short" });
+        expect((await send("ada", 68)).summaries, "after a restart").toBe(0);
+        expect((await send("ada", 68, { edit: 20 })).summaries, "after an edit").toBe(1);
+        expect((await send("ben", 68)).summaries, "of somebody else's chat").toBe(1);
+        // The next one is made of this one.
+        const [longer, next] = [await send("ada", 90), await send("ada", 91)];
+        expect([longer.summaries, next.summaries]).toEqual([1, 0]);
+        expect(next.sent.slice(0, longer.sent.length)).toEqual(longer.sent);
+    });
+});
+
 test("with Modal out of reach no tool call runs on the gateway, and each says why", async () => {
     await testbed.redeploy("hermes", { MODAL_SERVER_URL: "http://127.0.0.1:9" });
     const calls: [tool: string, args: object][] = [

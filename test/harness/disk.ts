@@ -25,6 +25,7 @@ const agentsOwn: Record<string, string> = {
     "telegram-inbox": "messages that wait for an answer (private_hermes/inbox.py)",
     "page-reports": "reports of jobs, until Open WebUI has fetched them (private_hermes/reports.py)",
     uploads: "files of people, until they are put into their sandboxes (private_hermes/handover.py)",
+    summaries: "summaries of long chats of the page (private_hermes/summaries.py)",
     checkpoints: "what is kept of files before they are changed",
     "processes.json": "background processes in the sandbox, by their number there",
     "sandboxes.json": "ids of the sandboxes and of their saved files",

@@ -14,6 +14,7 @@
  *   BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
  *   THINK <n>                   n seconds with a comment line in each, then as below
  *   SILENT <n>                  a stream without a byte for n seconds, which then ends
+ *   Hermes' wish for a summary  "Summary <n>", another one each time
  *   anything else               "Echo: " and the message
  *
  * A request with a picture that isn't PNG, JPEG, GIF or WebP, or is a JPEG without its end, is refused as OpenAI does behind OpenRouter: the
@@ -46,6 +47,7 @@ import type { Exchange, Host } from "./serving.ts";
 
 interface Model {
     id: string;
+    context_length?: number;
     supported_parameters?: string[];
     architecture?: { input_modalities: string[]; output_modalities: string[] };
 }
@@ -110,6 +112,7 @@ function next(messages: Message[], tools: string[]): { words: string; step?: Ste
         .slice(asked)
         .filter(({ role }) => role === "tool")
         .map(textOf);
+    if (said.startsWith("You are a summarization agent")) return { words: `## Goal\nSummary ${Math.random()}` };
     const [, again, raw] = /LOOP (\w+) (.*?)(?: COST \d+)?$/s.exec(said) ?? [];
     if (again && tools.length > 0) return { words: "", step: { name: again, arguments: raw } };
     const steps = stepsOf(said);

@@ -15,7 +15,10 @@ const { EXA_API_KEY: exaKey = "", TELEGRAM_BOT_TOKEN: botToken = "" } = process.
 
 const hosts: Record<string, () => Host> = {
     "openrouter.ai": () => {
-        const openRouter = new OpenRouter({ anyKey: true, models: [{ id: "openai/gpt-5.5" }, { id: "hermes-agent" }] });
+        const openRouter = new OpenRouter({
+            anyKey: true,
+            models: [{ id: "openai/gpt-5.5" }, { id: "hermes-agent" }, { id: "vendor/short", context_length: 128_000 }],
+        });
         // In Hermes' place it shows what Open WebUI sends.
         listen(8642, "0.0.0.0", (exchange) => openRouter.answer(exchange));
         return openRouter;
