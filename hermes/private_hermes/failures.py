@@ -15,9 +15,12 @@ A failed request is not copied to the disk either, with all that its chat carrie
 """
 
 import asyncio
+import json
 import logging
 import re
 
+from agent.error_classifier import FailoverReason as Kind
+from agent.error_classifier import classify_api_error
 from cron import scheduler
 from gateway import run
 from gateway.platforms import api_server
@@ -33,24 +36,45 @@ PICTURE_LEFT_OUT = {"type": "text", "text": "[A picture stood here and was left 
 NO_ANSWER = "[This message got no answer: the service of the model failed.]"
 
 UNKNOWN = "OpenRouter doesn't understand the request for this model. Set modelDefault to another model, if it happens again."
+CREDIT = "OpenRouter refuses: the credit is used up. Add some at https://openrouter.ai/settings/credits."
+LIMIT = "OpenRouter refuses: the spending limit of the key is reached. Raise it at https://openrouter.ai/settings/keys."
+KEY = "OpenRouter doesn't take the key. Put a valid one into the setting openrouterApiKey, then run pulumi up."
+PRIVACY = "No provider of this model fits the privacy settings of the account. Change them at https://openrouter.ai/settings/privacy, or set modelDefault to another model."
+NO_TOOLS = "This model can't call tools, and the agent works by them. Set modelDefault to another model, then run pulumi up."
+WORDS = "OpenRouter refuses this message. Say it in other words, or set modelDefault to another model."
+TOO_LONG = "This chat is too long for the model. Begin a new one, or leave files out."
+NO_MODEL = "OpenRouter doesn't have this model. Set modelDefault to another one, then run pulumi up."
+BUSY = "The model has too much to do at the moment. Try again in a minute."
+OUT_OF_ORDER = "The model is out of order or out of reach. Try again in a minute; https://status.openrouter.ai tells whether others have it, too."
+FAILED = "The service of the model failed. Try again in a minute."
 
-# By what Hermes says of the failure, "HTTP 402: …" with the provider's words for the most part (AIAgent._summarize_api_error);
-# the first that fits. The statuses are those of openrouter.ai/docs, "Errors and Debugging".
-REASONS = [
-    (r"HTTP 402|insufficient credits", "OpenRouter refuses: the credit is used up. Add some at https://openrouter.ai/settings/credits."),
-    (r"HTTP 403.*limit|key limit", "OpenRouter refuses: the spending limit of the key is reached. Raise it at https://openrouter.ai/settings/keys."),
-    (r"HTTP 401", "OpenRouter doesn't take the key. Put a valid one into the setting openrouterApiKey, then run pulumi up."),
-    (r"data policy|guardrail", "No provider of this model fits the privacy settings of the account. Change them at https://openrouter.ai/settings/privacy, or set modelDefault to another model."),
-    (r"tool use|support tools?\b", "This model can't call tools, and the agent works by them. Set modelDefault to another model, then run pulumi up."),
-    (r"HTTP 403", "OpenRouter refuses this message. Say it in other words, or set modelDefault to another model."),
-    (r"context.{0,20}(length|window)|too (large|long)|HTTP 413|payload", "This chat is too long for the model. Begin a new one, or leave files out."),
-    (r"HTTP 404", "OpenRouter doesn't have this model. Set modelDefault to another one, then run pulumi up."),
-    (r"HTTP 429|rate.?limit", "The model has too much to do at the moment. Try again in a minute."),
+# By the status of OpenRouter's answer (openrouter.ai/docs, "Errors and Debugging"), where that says enough.
+BY_STATUS = {401: KEY, 402: CREDIT, 408: OUT_OF_ORDER, 413: TOO_LONG, 429: BUSY}
+# By both: Hermes takes an unknown model for a service that isn't there.
+BY_BOTH = {(403, Kind.billing): LIMIT, (404, Kind.unknown): NO_MODEL}
+# Otherwise by what Hermes makes of the error.
+BY_KIND = {
+    Kind.billing: CREDIT,
+    Kind.auth: WORDS,  # with 403, as OpenRouter's moderation answers
+    Kind.content_policy_blocked: WORDS,
+    Kind.provider_policy_blocked: PRIVACY,
+    Kind.context_overflow: TOO_LONG,
+    Kind.payload_too_large: TOO_LONG,
+    Kind.long_context_tier: TOO_LONG,
+    Kind.model_not_found: NO_MODEL,
+    Kind.rate_limit: BUSY,
+    Kind.upstream_rate_limit: BUSY,
+    Kind.overloaded: OUT_OF_ORDER,
+    Kind.server_error: OUT_OF_ORDER,
+    Kind.timeout: OUT_OF_ORDER,
+    Kind.ssl_cert_verification: OUT_OF_ORDER,
+}
+# What Hermes ends a turn with for reasons of its own, of which it tells in words alone; the first that fits.
+OWN_WORDS = [
     (r"invalid tool call", "The model called a tool that doesn't exist, three times. Try again, or set modelDefault to another model."),
     (r"truncat", "The answer is longer than the model may write at once. Ask it to go on."),
+    (r"context length exceeded|payload too large", TOO_LONG),
     (r"empty|no response|invalid api response", "The model answered with nothing. Try again, or set modelDefault to another model."),
-    (r"HTTP 5\d\d|timed? ?out|connect|stale|overloaded", "The model is out of order or out of reach. Try again in a minute; https://status.openrouter.ai tells whether others have it, too."),
-    (r"HTTP 400", UNKNOWN),
 ]
 
 
@@ -60,17 +84,45 @@ NOTHING_SAID = {"empty_response_exhausted", "all_retries_exhausted_no_response"}
 RETRYING = re.compile(r"empty response from model|returned no content after all retries|tool guardrail halted|iteration budget exhausted", re.IGNORECASE)
 
 
-def reason_of(text):
-    """The first reason that fits what Hermes says of a failure, or None."""
-    return next((said for pattern, said in REASONS if re.search(pattern, text, re.IGNORECASE)), None)
+def reason_of(error):
+    """Why OpenRouter has not answered, by its status and by what Hermes makes of the error."""
+    found = classify_api_error(error, provider="openrouter")
+    # OpenRouter has no code for it, and Hermes takes it for a model that doesn't exist.
+    if found.status_code == 404 and "support tool use" in found.message:
+        return NO_TOOLS
+    known = BY_STATUS.get(found.status_code) or BY_BOTH.get((found.status_code, found.reason)) or BY_KIND.get(found.reason)
+    return known or (UNKNOWN if found.status_code else FAILED)
 
 
-def sentence(error):
+def words_of(error):
+    """OpenRouter's own words, or those of the provider that it has asked; "" if there are none."""
+    body = getattr(error, "body", None)
+    body = body.get("error", body) if isinstance(body, dict) else {}
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    try:
+        # openrouter.ai/docs, "Provider errors".
+        return str(json.loads(metadata["raw"])["error"]["message"])
+    except (KeyError, TypeError, ValueError):
+        return str(body.get("message") or "") if isinstance(body, dict) else ""
+
+
+def told(reason, words=""):
+    words = " ".join(api_server._redact_api_error_text(words).split())[:200].rstrip(" .")
+    return f"{MARK} {reason}" + (f" It says: “{words}”." if words else "")
+
+
+def sentence(text):
     """What a person reads of a failure: one reason with the way out, and the provider's own words where there are some."""
-    text = api_server._redact_api_error_text(error or "")
-    reason = reason_of(text) or "The service of the model failed. Try again in a minute."
-    words = re.search(r"HTTP \d+: (.{1,200})", text)
-    return f"{MARK} {reason}" + (f" It says: “{words[1].strip().rstrip('.')}”." if words else "")
+    text = text or ""
+    # Of an error of OpenRouter's Hermes passes on what `install()` has put in its place, with words of its own around it.
+    if found := re.search(rf"{re.escape(MARK)}[^\n]*", text):
+        return found[0]
+    return told(next((said for pattern, said in OWN_WORDS if re.search(pattern, text, re.IGNORECASE)), FAILED))
+
+
+def of_result(result):
+    """The same of what a turn ends with."""
+    return told(TOO_LONG) if result.get("compression_exhausted") else sentence(result.get("error"))
 
 
 def has_pictures(content):
@@ -128,8 +180,8 @@ def install():
                 callback(answer)
         # As Hermes itself tells a failure.
         if result.get("failed") or (error and not result.get("completed", True)):
-            said = sentence(error)
-            if re.search("HTTP 400", error or "") and UNKNOWN in said and any(has_pictures(one) for one in (user_message, *(before.get("content") for before in history))):
+            said = of_result({**result, "error": error})
+            if UNKNOWN in said and any(has_pictures(one) for one in (user_message, *(before.get("content") for before in history))):
                 said = f"{MARK} {REFUSED}"
             # A person reads it once, whatever Hermes would add.
             result = {**result, "completed": False, "failed": True, "error": said.removeprefix(f"{MARK} "), "final_response": said}
@@ -139,20 +191,23 @@ def install():
 
     original = replace(APIServerAdapter, "_run_agent", run_agent, RUN_AGENT)
 
+    # The one place where Hermes makes words of an error, whose status and body it still has there.
+    replace(AIAgent, "_summarize_api_error", staticmethod(lambda error: told(reason_of(error), words_of(error))), "(error: Exception) -> str")
+
     # On Telegram, where a failure is told by what ends a turn, and by what is said meanwhile: told once, at the end.
     replace(run, "_gateway_provider_error_reply", sentence, "(text: str) -> str")
 
     def normalize(agent_result, response, *, history_len=0):
         error = agent_result.get("error")
         if error and not agent_result.get("completed", True) and not agent_result.get("interrupted"):
-            return sentence(error)
+            return of_result(agent_result)
         return normal(agent_result, response, history_len=history_len)
 
     normal = replace(run, "_normalize_empty_agent_response", normalize, "(agent_result: dict, response: str, *, history_len: int = 0) -> str")
 
     def status(platform, event_type, message):
         said = prepare(platform, event_type, message)
-        return None if said and (said.startswith(MARK) or RETRYING.search(said)) else said
+        return None if said and (MARK in said or RETRYING.search(said)) else said
 
     prepare = replace(run, "_prepare_gateway_status_message", status, "(platform: Any, event_type: str, message: str) -> Optional[str]")
 
@@ -169,7 +224,8 @@ def install():
     run_once = replace(scheduler, "run_job", run_job, "(job: dict, *, defer_agent_teardown: Optional[list] = None) -> tuple[bool, str, str, typing.Optional[str]]")
 
     def summarize(job, error):
-        return f"Scheduled job “{job.get('name') or job.get('id')}”:\n{sentence(error)}" if reason_of(error or "") else summary(job, error)
+        known = MARK in (error or "") or any(re.search(pattern, error or "", re.IGNORECASE) for pattern, _ in OWN_WORDS)
+        return f"Scheduled job “{job.get('name') or job.get('id')}”:\n{sentence(error)}" if known else summary(job, error)
 
     summary = replace(scheduler, "_summarize_cron_failure_for_delivery", summarize, "(job: dict, error: str | None) -> str")
     replace(AIAgent, "_dump_api_request_debug", lambda self, *arguments, **more: None, DUMP)

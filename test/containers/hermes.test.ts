@@ -379,6 +379,43 @@ describe("a model that goes in circles is stopped, and the person reads why and 
     });
 });
 
+test("each failure of OpenRouter is told by its status and what comes with it, whatever the words of it are", async () => {
+    const of = (code: number, message: string, metadata?: object) => [code, { error: { code, message, metadata } }];
+    const provider = (code: number, message: string) =>
+        of(code, "Provider returned error", { provider_name: "X", raw: JSON.stringify({ error: { message } }) });
+    // openrouter.ai/docs, "Errors and Debugging"; the words are of its answers.
+    const failures: [answer: (number | object | string)[], says: RegExp][] = [
+        [
+            of(402, "This request requires more credits, or fewer max_tokens."),
+            /credit is used up.*settings\/credits.*It says: “This request requires more credits/,
+        ],
+        [of(401, "User not found."), /doesn't take the key.*openrouterApiKey/],
+        [of(401, "No connection to the limit"), /doesn't take the key/],
+        [of(403, "Key limit exceeded (total limit)."), /spending limit of the key is reached/],
+        [of(403, "Your chosen model requires moderation and your input was flagged", { reasons: ["limit"] }), /refuses this message. Say it in other words/],
+        [of(404, "No endpoints found for vendor/model."), /doesn't have this model/],
+        [of(400, "vendor/nothing is not a valid model ID"), /doesn't have this model/],
+        [of(404, "No endpoints found that support tool use."), /can't call tools/],
+        [of(404, "No endpoints found matching your data policy."), /privacy settings/],
+        [of(408, "The provider took too long, the context length was no reason"), /out of order or out of reach/],
+        [of(413, "Request Entity"), /too long for the model/],
+        [of(429, "Come back later"), /too much to do/],
+        [provider(429, "The tool use of others is too large"), /too much to do.*It says: “The tool use of others is too large”/],
+        [of(502, "Invalid key"), /out of order or out of reach/],
+        [of(503, "No available model provider that meets your routing requirements"), /out of order or out of reach/],
+        [[524, "<html><title>A timeout occurred</title></html>"], /out of order or out of reach/],
+        [[0, {}], /out of order or out of reach/],
+        [of(400, "This endpoint's maximum context length is 128000 tokens."), /too long for the model/],
+        [provider(400, "prompt is too long: 210000 tokens > 200000 maximum"), /too long for the model.*It says: “prompt is too long/],
+        [provider(400, "Invalid 'messages[3].content'"), /doesn't understand the request.*It says: “Invalid 'messages/],
+        [of(400, "Your key sk-or-v1-0123456789abcdef0123456789abcdef isn't one"), /It says: “Your key (?!.*0123456789abcdef0123)/],
+    ];
+    const script = readFileSync(new URL("../harness/failures.py", import.meta.url), "utf8");
+    const said = JSON.parse(await outputOf(hermes(), [...asHermes, "-c", script], JSON.stringify(failures.map(([answer]) => answer)))) as string[];
+    const wrong = failures.flatMap(([answer, says], index) => (says.test(said[index]) ? [] : [[answer, said[index]]]));
+    expect(wrong).toEqual([]);
+});
+
 test("it takes the time zone from the settings, by a name that it knows", async () => {
     const { HERMES_TIMEZONE } = testbed.environment("hermes");
     // Without the variable, and with a name that it doesn't know, this is None.

@@ -243,9 +243,10 @@ test("the third failure in a row pauses a job and says so; a success in between 
     const result = await played(
         "fails",
         `
+from private_hermes import failures
 states = []
 for success in (False, False, True, False, False, False):
-    answer("HTTP 402: Insufficient credits", success)
+    answer(failures.told(failures.CREDIT), success)
     scheduler.run_one_job(get_job(job["id"]))
     states.append(get_job(job["id"])["state"])
 print(json.dumps({"states": states, "told": [text for _, text in told], "reason": get_job(job["id"])["paused_reason"]}))`,
