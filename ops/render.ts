@@ -220,12 +220,35 @@ async function diskSpace({ apiKey }: DeployedServices, id: string, name: string)
     return share >= 80 ? warning(`its disk is ${share} % full`, wayOut) : ok(`its disk is ${share} % full`);
 }
 
+/** What Hermes has said of reports of scheduled jobs, as long as Render keeps its log (hermes/private_hermes/runs.py). */
+async function deliveries({ apiKey, ownerId, services }: DeployedServices): Promise<Finding> {
+    const query = new URLSearchParams({ ownerId, resource: services.Hermes, direction: "backward", limit: "100", text: "of the scheduled job" });
+    const { logs } = bodyOf(await askRender(apiKey, `/logs?${query.toString()}`)) as { logs: { message: string; timestamp: string }[] };
+    const lost = new Map<string, string>();
+    for (const { message } of logs.toSorted((a, b) => a.timestamp.localeCompare(b.timestamp))) {
+        const [, job, reason] = /A report of the scheduled job (\S+) can't be delivered: (.*)/.exec(message) ?? [];
+        const [, again] = /Reports of the scheduled job (\S+) are delivered again/.exec(message) ?? [];
+        if (job) lost.set(job, reason);
+        else if (again) lost.delete(again);
+    }
+    if (lost.size === 0) return ok("Hermes' log tells of no report of a job that couldn't be delivered");
+    return warning(
+        `reports of scheduled jobs couldn't be delivered: ${[...lost].map(([job, reason]) => `${job} (${reason.replace(/\.$/, "")})`).join(", ")}`,
+        "knowledge in the shell of the service hermes shows these jobs; have whoever made one have it report elsewhere, or remove it",
+    );
+}
+
 /** The checks at Render: those to wait for, and those that make sense when something runs. */
 export function afterUp(target: DeployedServices): { deploys: Check[]; others: Check[] } {
     const each = (what: string, run: (target: DeployedServices, id: string, name: string) => Promise<Finding>) =>
         Object.entries(target.services).map(([name, id]) => ({ name: `${name}, ${what}`, run: () => run(target, id, name) }));
     return {
         deploys: each("deploy", deployed),
-        others: [...each("privacy", isPrivate), { name: "Public services", run: () => noPublicUse(target) }, ...each("disk", diskSpace)],
+        others: [
+            ...each("privacy", isPrivate),
+            { name: "Public services", run: () => noPublicUse(target) },
+            ...each("disk", diskSpace),
+            { name: "Reports of jobs", run: () => deliveries(target) },
+        ],
     };
 }

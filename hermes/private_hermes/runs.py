@@ -7,14 +7,15 @@ so at a start runs once more; what ends Hermes twice is given up, and told.
 What was due while Hermes didn't run, Hermes runs as if it were on time, however late. Here the model and the report say for when it
 was. If the next time is nearer than half of the way to the one after it, that one tells of it, and nothing comes double.
 
-A report that can't be delivered is tried again, then the first user on Telegram is told, without the report, which is somebody's. A
-job that fails three times in a row is paused, and says so.
+A report that can't be delivered is tried again, then the first user on Telegram is told, without the report, which is somebody's, and
+once until one of that job has arrived. A job that fails three times in a row is paused, and says so.
 
 What remains possible: a crash between the delivery of a report and the note of its end brings the report twice.
 """
 
 import contextlib
 import contextvars
+import logging
 import os
 import time
 import uuid
@@ -47,6 +48,14 @@ SPENT = f"This job has used up its {TOKENS:,} tokens of today (the setting jobTo
 COST = """
 SELECT COALESCE(SUM(input_tokens + output_tokens + cache_write_tokens + cache_read_tokens / 10), 0) AS cost FROM sessions WHERE id LIKE ?
 """
+# ops/render.ts looks for these in Render's log.
+UNDELIVERED = "A report of the scheduled job %s can't be delivered: %s"
+DELIVERED = "Reports of the scheduled job %s are delivered again"
+FIRST_TOLD = (
+    "A report of the scheduled job “{name}” couldn't be delivered: {error}\n\nIt may have been the last: if the chat is gone, or the bot was "
+    "blocked or removed, ask whoever made the job to have it report elsewhere. You aren't told again until one has arrived."
+)
+log = logging.getLogger(__name__)
 left = contextvars.ContextVar("left", default=None)
 
 GIVEN_UP = "Hermes ended twice while this job ran, so it is left out this time."
@@ -194,9 +203,16 @@ def install():
             if error:
                 time.sleep(pause)
                 error = delivered(job, content, adapters, loop)
-        first = {**job, "deliver": "telegram", "origin": None}
-        if error and scheduler._resolve_delivery_targets(first) not in ([], targets):
-            delivered(first, f"A report of the scheduled job “{job.get('name') or job['id']}” couldn't be delivered: {error}", adapters, loop)
+        before = jobs.get_job(job["id"]) or {}
+        if error:
+            log.error(UNDELIVERED, job["id"], error)
+            first = {**job, "deliver": "telegram", "origin": None}
+            if not before.get("undelivered") and scheduler._resolve_delivery_targets(first) not in ([], targets):
+                words = FIRST_TOLD.format(name=job.get("name") or job["id"], error=error)
+                change(job["id"], undelivered=True if not delivered(first, words, adapters, loop) else None)
+        elif before.get("last_delivery_error"):
+            log.warning(DELIVERED, job["id"])
+            change(job["id"], undelivered=None)
         return error
 
     delivered = replace(scheduler, "_deliver_result", deliver, "(job: dict, content: str, adapters=None, loop=None) -> Optional[str]")

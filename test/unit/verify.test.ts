@@ -142,6 +142,7 @@ const names = [
     "Public services",
     "Hermes, disk",
     "Open WebUI, disk",
+    "Reports of jobs",
     "Machine on the tailnet",
     "Tag",
     "Key expiry",
@@ -168,7 +169,7 @@ test("for people it prints a line for each, with a mark and the way out", async 
     become(hermes, "update_failed");
     const { code, printed } = await output(false, false);
     expect(printed).toMatch(/^✗ Hermes, deploy: its last deploy is update_failed: .*pulumi up.*\.\n✓ Open WebUI, deploy: its deploy is live\.\n/);
-    expect(printed).toMatch(/\n\n13 fine, 0 to think about, 0 not checked, 1 wrong$/);
+    expect(printed).toMatch(/\n\n14 fine, 0 to think about, 0 not checked, 1 wrong$/);
     expect(code).toBe(1);
 });
 
@@ -410,6 +411,16 @@ describe("each failure has its line", () => {
             /last, a web_service/,
         ],
         ["a disk that fills", () => render.workspace.diskUse.set(hermes, 0.85), "Hermes, disk", "warning", /85 % full.*raise hermesDiskGb/],
+        [
+            "a report of a job that can't be delivered, and one that is delivered again",
+            () => {
+                const lost = (job: string) => `ERROR runs: A report of the scheduled job ${job} can't be delivered: Forbidden: bot was blocked by the user`;
+                render.workspace.logs.set(hermes, [lost("aaa"), "busy", lost("bbb"), "Reports of the scheduled job aaa are delivered again"]);
+            },
+            "Reports of jobs",
+            "warning",
+            /couldn't be delivered: bbb \(Forbidden: bot was blocked by the user\).*knowledge/,
+        ],
         ["a full disk", () => render.workspace.diskUse.set(openWebUi, 0.96), "Open WebUI, disk", "failure", /96 % full.*raise webuiDiskGb/],
         [
             "a disk without figures",

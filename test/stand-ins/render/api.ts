@@ -31,7 +31,7 @@ import type { Runtime } from "./runtime.ts";
 import { type CredentialInput, type DiskInput, type EnvVarInput, type ServiceInput, Workspace } from "./workspace.ts";
 
 const pageSize = 20;
-const parameters = ["cursor", "direction", "limit", "name", "ownerId", "resource", "type"];
+const parameters = ["cursor", "direction", "limit", "name", "ownerId", "resource", "text", "type"];
 
 /** A request, without what it carries: bodies are full of credentials, and failed tests print what they compare. */
 export interface Call {
@@ -302,7 +302,8 @@ export class RenderApi {
         "GET /logs": ({ query }) => {
             const said = this.workspace.logs.get(query.get("resource") ?? "") ?? [];
             const logs = said.map((message, index) => ({ id: String(index), message, timestamp: new Date(index * 1000).toISOString(), labels: [] }));
-            return ok({ hasMore: false, logs: logs.toReversed().slice(0, Number(query.get("limit") ?? pageSize)) });
+            const found = logs.filter(({ message }) => message.includes(query.get("text") ?? ""));
+            return ok({ hasMore: false, logs: found.toReversed().slice(0, Number(query.get("limit") ?? pageSize)) });
         },
         "GET /metrics/disk-usage": ({ query }) => ok(this.diskMetric(query, (size, share) => size * share)),
         "GET /metrics/disk-capacity": ({ query }) => ok(this.diskMetric(query, (size) => size)),
