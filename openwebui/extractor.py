@@ -156,6 +156,8 @@ def confine():
 
 def answer(connection):
     """Reads one request and answers it."""
+    # Who asks for nothing holds nobody up.
+    connection.settimeout(SECONDS)
     request, descriptors, _, _ = socket.recv_fds(connection, 65_536, 1)
     asked = json.loads(request)
     sys.path.append(LIBRARIES)
@@ -180,6 +182,13 @@ def send(connection, reply):
     connection.sendall(json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace"))
 
 
+def refuse(connection, problem):
+    try:
+        send(connection, {"problem": problem})
+    except OSError:
+        pass  # Nobody waits for it any more.
+
+
 def serve(path):
     if os.path.exists(path):
         os.unlink(path)
@@ -191,7 +200,12 @@ def serve(path):
         while True:
             connection, _ = listener.accept()
             with connection:
-                child = os.fork()
+                try:
+                    child = os.fork()
+                except OSError:
+                    # There is no memory for one.
+                    refuse(connection, TOO_LARGE)
+                    continue
                 if child == 0:
                     code = 1
                     try:
@@ -202,12 +216,9 @@ def serve(path):
                     finally:
                         os._exit(code)
                 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-                try:
-                    # A library that gets no memory ends the process, by one signal or another.
-                    if code != 0:
-                        send(connection, {"problem": TOO_SLOW if code == -signal.SIGALRM else TOO_LARGE if code < 0 else BROKEN})
-                except OSError:
-                    pass  # Nobody waits for it any more.
+                # A library that gets no memory ends the process, by one signal or another.
+                if code != 0:
+                    refuse(connection, TOO_SLOW if code == -signal.SIGALRM else TOO_LARGE if code < 0 else BROKEN)
 
 
 if __name__ == "__main__":

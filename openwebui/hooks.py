@@ -21,6 +21,8 @@ HOOKS = {
     "handover": ("utils/middleware.py", "open_webui.utils.middleware", "process_chat_payload"),
     # It replaces nothing.
     "leftovers": ("main.py", None, None),
+    # It replaces nothing.
+    "loops": ("main.py", None, None),
     "names": ("routers/openai.py", "open_webui.routers.openai", "get_all_models_responses"),
     # It replaces nothing.
     "reports": ("main.py", None, None),

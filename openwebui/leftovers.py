@@ -14,13 +14,12 @@ import logging
 import os
 import re
 import sqlite3
-import threading
 import time
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from open_webui.env import DATA_DIR
-from open_webui.private import answers, scans
+from open_webui.private import answers, loops, scans
 
 # In seconds. An upload that isn't sent yet, and a temporary chat in an open tab, are in no table.
 KEPT = 7 * 24 * 3600
@@ -67,7 +66,7 @@ def watch():
 
 def install(main):
     """Begins with it, in the app of open_webui/main.py, given as its namespace."""
-    threading.Thread(target=watch, daemon=True, name="leftovers").start()
+    loops.thread(watch, "deleting old files")
     router = main["app"].router
     lifespan = router.lifespan_context
 

@@ -21,6 +21,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from open_webui.models.chats import ChatForm, Chats
 from open_webui.models.users import Users
+from open_webui.private import loops
 from open_webui.private.files import NOT_STORED, store
 from open_webui.private.hooks import expected
 from open_webui.socket.main import sio
@@ -130,6 +131,7 @@ def install(main):
     async def with_reports(app):
         async with lifespan(app) as state:
             looking = asyncio.create_task(watch())
+            loops.watch(looking, "fetching the reports of jobs")
             yield state
             looking.cancel()
 

@@ -1,15 +1,19 @@
 """Ends the service when a loop that it lives by has ended, with one sentence: the platform starts it again, and nobody has to notice.
 
 Each loop of this package goes on after any error. Those of Hermes 0.19.0 and of python-telegram-bot mostly do; what ends one all the
-same leaves a service that answers /health and does half of its work. Running chats are finished first, as at every stop.
+same leaves a service that answers /health and does half of its work. Running chats are finished first, as at every stop. The table of
+all loops is in docs/recover.md.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import threading
 
+from cron.scheduler_provider import InProcessCronScheduler
+from gateway import run
 from gateway.run import GatewayRunner
 
 from . import replace
@@ -67,6 +71,18 @@ def ended(what):
 ENDED = {name: ended(what) for name, what in TASKS.items()}
 
 
+@contextlib.contextmanager
+def lives(what, stop_event):
+    """Around what a thread does: ends the service when that ends before it was told to."""
+    try:
+        yield
+    except BaseException as error:
+        end(what, repr(error))
+        raise
+    if not stop_event.is_set():
+        end(what)
+
+
 def watch():
     """Never ends, as it has nothing that could fail."""
     while not stopping.wait(EVERY):
@@ -81,4 +97,26 @@ def install():
 
     # Hermes begins to stop. inbox.py has proven its signature.
     notify_active = replace(GatewayRunner, "_notify_active_sessions_of_shutdown", notify)
+
+    # Both may end before `missing` has seen them, as on a disk that is full at the start.
+    def start(self, stop_event, **more):
+        with lives(THREADS["cron-scheduler"], stop_event):
+            schedule(self, stop_event, **more)
+
+    schedule = replace(InProcessCronScheduler, "start", start, "(self, stop_event, *, adapters=None, loop=None, interval=60, can_dispatch=None)")
+
+    def housekeep(stop_event, **more):
+        with lives(THREADS["gateway-housekeeping"], stop_event):
+            keep_house(stop_event, **more)
+
+    keep_house = replace(run, "_start_gateway_housekeeping", housekeep, "(stop_event: threading.Event, adapters=None, loop=None, interval: int = 60)")
+
+    def spawn(self, coro_factory, name, *, restart=True, _attempt=0):
+        task = supervise(self, coro_factory, name, restart=restart, _attempt=_attempt)
+        # Hermes begins a loop of its own anew so many times, and then gives it up with a line in its log.
+        if _attempt >= self._MAX_SUPERVISED_RESTARTS:
+            task.add_done_callback(ended(name.replace("_", " ")))
+        return task
+
+    supervise = replace(GatewayRunner, "_spawn_supervised", spawn, "(self, coro_factory, name, *, restart=True, _attempt=0)")
     threading.Thread(target=watch, daemon=True, name="loops").start()

@@ -186,8 +186,13 @@ def install():
     replace(scheduler, "mark_running_jobs_interrupted", mark_interrupted, "(reason: str) -> list")
 
     def recover(self):
-        give_back()
-        return recovered(self)
+        try:
+            give_back()
+            return recovered(self)
+        except Exception:
+            # Otherwise no job would run at all.
+            log.exception("What was cut off isn't made up for")
+            return 0
 
     recovered = replace(InProcessCronScheduler, "recover_interrupted", recover, "(self) -> 'int'")
     get_due = replace(scheduler, "get_due_jobs", lambda: [job for job in get_due() if not left_to_next(job)], "() -> List[Dict[str, Any]]")

@@ -986,7 +986,10 @@ def keep_all():
         with sandboxes_lock:
             everybody = list(sandboxes.values())
         for sandbox in everybody:
-            sandbox.keep()
+            try:
+                sandbox.keep()
+            except Exception as error:
+                logger.warning("the sandbox of %s isn't looked after for now: %s", sandbox.person, error)
         time.sleep(10)
 
 

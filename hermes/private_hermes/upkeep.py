@@ -50,22 +50,21 @@ def empty_caches():
                 file.unlink(missing_ok=True)
 
 
+def forget():
+    with contextlib.closing(SessionDB()) as db:
+        forget_old(db)
+
+
 def keep_up():
     """Never ends."""
     while True:
         # Not at once: a start has enough to do.
         time.sleep(60)
-        try:
-            with contextlib.closing(SessionDB()) as db:
-                forget_old(db)
-        except Exception as error:
-            logger.warning("old sessions can't be deleted for now: %s", error)
-        try:
-            empty_caches()
-            handover.delete_old()
-            summaries.delete_old(DAYS * DAY)
-        except OSError as error:
-            logger.warning("old files can't be deleted for now: %s", error)
+        for work in (forget, empty_caches, handover.delete_old, lambda: summaries.delete_old(DAYS * DAY)):
+            try:
+                work()
+            except Exception as error:
+                logger.warning("some of what is old can't be deleted for now: %s", error)
         time.sleep(DAY)
 
 

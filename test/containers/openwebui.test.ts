@@ -1,4 +1,5 @@
 /** The Open WebUI image with the real tailscaled: what it refuses, what it keeps to itself, and how it ends. */
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedTestContainer } from "testcontainers";
 import { output, runToEnd, withPid, type ContainerSpec } from "../harness/docker.ts";
@@ -119,6 +120,14 @@ os._exit(0)`;
         const { output: said } = await container.exec(run);
         expect(said).toContain("['second'] ['first', 'second']");
         expect(said).toContain("What an answer has so far can't be stored");
+    });
+
+    test("a loop that an error ends, ends the app once, and the others go on", async () => {
+        const proofs = await readFile(new URL("../harness/page_loops.py", import.meta.url), "utf8");
+        const environment = { DATA_DIR: "/tmp/data-of-a-test", WEBUI_SECRET_KEY: "none" };
+        const command = 'mkdir -p "$DATA_DIR" && exec python3 -c "$0"';
+        const { exitCode, output: said } = await container.exec(["sh", "-c", command, proofs], { user: "10001:10001", env: environment });
+        expect({ exitCode, said }).toMatchObject({ exitCode: 0 });
     });
 
     test("a script of the page comes as it was compressed while the image was built, to be kept for good", async () => {

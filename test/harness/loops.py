@@ -1,12 +1,19 @@
-"""Ends a thread and a task that Hermes lives by, in its image, and proves that hermes/private_hermes/loops.py ends the service for each, once."""
+"""Injects a fault into each loop that Hermes lives by, in its image, and proves that it goes on, or ends the service, once (docs/recover.md)."""
 
 import asyncio
 import os
+import sqlite3
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
-from private_hermes import inbox, loops
+import gateway.run
+import private_hermes
+from cron import scheduler
+from cron.scheduler_provider import InProcessCronScheduler
+from gateway.run import GatewayRunner
+from private_hermes import handover, inbox, loops, runs, sandbox, summaries, upkeep
 
 sent = []
 os.kill = lambda pid, number: sent.append(number)
@@ -69,6 +76,97 @@ for end in loops.TASKS:
         expect(f"{end} that {work.__name__}", asyncio.run(task_that_ends(f"Updater:1{end}", work)), wanted)
 begin_anew()
 expect("another task", asyncio.run(task_that_ends("another", fails)), 0)
+
+# Hermes' own loops, which `install` has put into its hands: what breaks before they are seen, and what goes on.
+begin, threading.Thread.start = threading.Thread.start, lambda thread: None
+expect("install", private_hermes.install(), [])
+threading.Thread.start = begin
+FAULTS = [OSError(28, "No space left on device"), ConnectionError("reset by peer"), sqlite3.OperationalError("database is locked"), KeyError("id"), ValueError("no JSON")]
+
+
+class Round:
+    """In the place of an event or of time.sleep: lets a loop have so many rounds."""
+
+    def __init__(self, rounds):
+        self.left = rounds
+
+    def is_set(self):
+        return self.left <= 0
+
+    def wait(self, timeout=None):
+        self.left -= 1
+
+    def sleep(self, seconds):
+        self.left -= 1
+        if self.left < 0:
+            raise SystemExit
+
+
+def failing(error, calls):
+    def work(*arguments, **more):
+        calls.append(error)
+        raise error
+
+    return work
+
+
+for fault in FAULTS:
+    # The scheduler: a look that fails, and what it makes up for at the start.
+    begin_anew()
+    calls, given = [], []
+    scheduler.tick, runs.give_back = failing(fault, calls), failing(fault, given)
+    InProcessCronScheduler().start(Round(3))
+    expect(f"the scheduler after {fault!r}", (len(calls), len(given), sent), (3, 1, []))
+    # One that something ends all the same, before `missing` has seen it.
+    begin_anew()
+    ends = Round(3)
+    ends.wait = failing(fault, [])
+    try:
+        InProcessCronScheduler().start(ends)
+    except type(fault):
+        pass
+    expect(f"the scheduler that {fault!r} ends", len(sent), 1)
+    begin_anew()
+    try:
+        gateway.run._start_gateway_housekeeping(ends)
+    except type(fault):
+        pass
+    expect(f"the housekeeping that {fault!r} ends", len(sent), 1)
+
+    # Those of this package.
+    begin_anew()
+    calls, clock = [], Round(4)
+    upkeep.time = SimpleNamespace(sleep=clock.sleep, time=time.time)
+    upkeep.forget = upkeep.empty_caches = handover.delete_old = summaries.delete_old = failing(fault, calls)
+    try:
+        upkeep.keep_up()
+    except SystemExit:
+        pass
+    expect(f"the upkeep after {fault!r}", (len(calls), sent), (8, []))
+
+    calls, clock = [], Round(3)
+    sandbox.time = SimpleNamespace(sleep=clock.sleep)
+    sandbox.records.all = failing(fault, calls)
+    sandbox.sandboxes = {"somebody": SimpleNamespace(person="somebody", keep=failing(fault, calls))}
+    try:
+        sandbox.keep_all()
+    except SystemExit:
+        pass
+    expect(f"the saver after {fault!r}", (len(calls), sent), (8, []))
+
+
+async def supervised(attempt):
+    """A loop of Hermes' that fails at once, begun for the so many-th time."""
+    runner = SimpleNamespace(_running=True, _background_tasks=set(), _MAX_SUPERVISED_RESTARTS=5, _SUPERVISED_HEALTHY_SECS=300)
+    task = GatewayRunner._spawn_supervised(runner, fails, "platform_reconnect_watcher", _attempt=attempt)
+    await asyncio.wait([task])
+    await asyncio.sleep(0)
+    return len(sent)
+
+
+for attempt, wanted in ((0, 0), (4, 0), (5, 1)):
+    begin_anew()
+    expect(f"a loop that has been begun {attempt} times", asyncio.run(supervised(attempt)), wanted)
 
 # Whose chat is busy: by a whole part of a key, and by the events of an album.
 box = inbox.Inbox(None)
