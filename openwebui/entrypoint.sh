@@ -3,11 +3,15 @@
 # Joins the tailnet, publishes Open WebUI there over HTTPS, then runs it.
 # The arguments are the command that starts the app (default: the image's CMD).
 #
-# The order is join, serve, app: a mistake in the settings ends the container
-# within seconds, before a port is bound, so that the platform never takes the
-# deploy for live. From then on the container lives exactly as long as
-# tailscaled, the app, what reads documents for it (extractor.py) and the
-# machine's login do.
+# The app listens on a Unix socket, and only root and the app's own user get
+# into its folder: tailscaled is the one way to it. What the platform finds on
+# PORT is a stub that refuses everybody (door.py).
+#
+# The order is join, serve, app, stub: a mistake in the settings ends the
+# container within seconds, and no port is bound before the app answers, so that
+# the platform never takes the deploy for live too early. From then on the
+# container lives exactly as long as tailscaled, the app, what reads documents
+# for it (extractor.py), the stub and the machine's login do.
 #
 # Environment
 #   Required, and handed on to the app, which documents them at
@@ -18,7 +22,8 @@
 #     WEBUI_SECRET_KEY          signs the sessions
 #     WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD, WEBUI_ADMIN_NAME
 #                               the admin account that the first boot creates
-#   Optional for the app: PORT (default 8080) and whatever else it understands, such as
+#   Optional: PORT               what the platform waits for (default 8080)
+#   and for the app whatever else it understands, such as
 #     AUDIO_STT_MODEL           none (default): the page has neither microphone nor voice mode.
 #                               Anything else: it has both, and the agent turns speech into text.
 #   For the tailnet, none of it visible to the app:
@@ -34,6 +39,7 @@
 #     TS_JOIN_TIMEOUT           seconds to wait for the control plane (default 300)
 #     SSL_CERT_FILE             CA bundle for tailscaled as well as the app (the system's)
 #     DATA_DIR                  where the disk is, for the app too (default /app/backend/data)
+#     UVICORN_UDS               the app's socket (default /var/lib/open-webui/socket)
 #
 # Disk: must be mounted at DATA_DIR. The node's state lies in its folder tailscale/,
 # which only root can read: with it lost, the node joins as another machine. All else
@@ -41,14 +47,16 @@
 #
 # Exit code: 0 after SIGTERM or SIGINT, once the app and then tailscaled have
 # stopped; otherwise never 0, whether the start was refused (one sentence on
-# stderr says why), one of the three processes ended, or the login did.
+# stderr says why), one of the four processes ended, or the login did.
 
 set -euo pipefail
 
 readonly APP_ID=10001 # user and group of the app, the same as in the Dockerfile
 readonly EXTRACTOR_ID=10002 # user and group of what reads documents, the same as there
+readonly NOBODY=65534
 readonly PORT=${PORT:-8080}
 readonly DATA_DIR=${DATA_DIR:-/app/backend/data}
+readonly SOCKET=${UVICORN_UDS:-/var/lib/open-webui/socket}
 readonly STATE_DIR=$DATA_DIR/tailscale
 readonly JOIN_TIMEOUT=${TS_JOIN_TIMEOUT:-300}
 readonly APP_GRACE=50       # seconds; below the platform's own limit of 60
@@ -62,6 +70,7 @@ readonly ADMIN=https://login.tailscale.com/admin
 tailscaled_pid=
 app_pid=
 extractor_pid=
+door_pid=
 watcher_pid=
 
 log() { printf 'entrypoint: %s\n' "$*" >&2; }
@@ -238,10 +247,19 @@ check_tailnet() {
   [[ -z $expiry ]] || log "WARNING: this machine's login expires on $expiry, and the UI can't be reached from then on: disable key expiry at $ADMIN/machines."
 }
 
+# The app's server makes the socket so that everybody may open it: the folder is
+# the lock. One that a killed app has left would be taken for the new one's.
+lock_socket() {
+  local folder=${SOCKET%/*}
+  install -d -m 770 "$folder"
+  chown "root:$APP_ID" "$folder"
+  rm -f "$SOCKET"
+}
+
 # Publishes the app, and only the app, to the tailnet. What an earlier version
 # or a hand has left in the stored configuration is removed first.
 publish() {
-  local target=http://127.0.0.1:$PORT
+  local target=unix:$SOCKET
   bounded tailscale serve reset || die "tailscale serve reset failed, see above."
   bounded tailscale serve --bg --https=443 "$target" >/dev/null || die "tailscale serve failed, see above."
   bounded tailscale serve status --json | jq -e --arg site "$(webui_host):443" --arg target "$target" '
@@ -265,7 +283,7 @@ start_app() {
   chown "root:$APP_ID" "$DATA_DIR"
   chmod 1770 "$DATA_DIR"
   find "$DATA_DIR" -mindepth 1 -path "$STATE_DIR" -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +
-  HOME=$DATA_DIR setpriv --reuid="$APP_ID" --regid="$APP_ID" --clear-groups --no-new-privs "$@" &
+  HOME=$DATA_DIR UVICORN_UDS=$SOCKET setpriv --reuid="$APP_ID" --regid="$APP_ID" --clear-groups --no-new-privs "$@" &
   app_pid=$!
 }
 
@@ -274,6 +292,17 @@ start_extractor() {
   setpriv --reuid="$EXTRACTOR_ID" --regid="$EXTRACTOR_ID" --clear-groups --no-new-privs \
     env -i PATH="$PATH" MALLOC_ARENA_MAX=1 python3 -I -S -W ignore /usr/local/lib/extractor/extractor.py /var/lib/extractor/socket &
   extractor_pid=$!
+}
+
+# What the platform finds on PORT once the app answers. Nobody gets further than to it from the private network, so it is
+# nobody's, in an empty environment.
+open_door() {
+  {
+    until curl --silent --fail --output /dev/null --max-time 5 --unix-socket "$SOCKET" http://localhost/ready; do sleep 0.5; done
+    exec setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups --no-new-privs \
+      env -i PATH="$PATH" python3 -I -S /usr/local/lib/door.py "$PORT"
+  } &
+  door_pid=$!
 }
 
 # stop PID SECONDS: SIGTERM, and SIGKILL when that isn't heeded in time.
@@ -287,6 +316,7 @@ stop_all() {
   trap '' TERM INT
   [[ -z $watcher_pid ]] || kill "$watcher_pid" 2>/dev/null || true
   stop "$app_pid" "$APP_GRACE"
+  stop "$door_pid" 1
   stop "$extractor_pid" 1
   stop "$tailscaled_pid" 5
 }
@@ -299,7 +329,7 @@ watch_login() {
 }
 
 supervise() {
-  local rc=0 ended processes=("$tailscaled_pid" "$extractor_pid" "$app_pid")
+  local rc=0 ended processes=("$tailscaled_pid" "$extractor_pid" "$app_pid" "$door_pid")
   watch_login >/dev/null 2>&1 &
   watcher_pid=$!
   # `wait -n` knows nothing of one that ended while something else was waited for, and goes on without it.
@@ -308,6 +338,7 @@ supervise() {
   case $ended in
     "$watcher_pid") log "This machine's login has expired or was removed at $ADMIN/machines: stopping the container, the next start logs in with TS_AUTHKEY." ;;
     "$app_pid") log "Open WebUI ended with code $rc: stopping the container." ;;
+    "$door_pid") log "The stub on port $PORT ended with code $rc: stopping the container." ;;
     "$extractor_pid") log "What reads documents ended with code $rc: stopping the container." ;;
     *) log "tailscaled ended with code $rc: stopping the container." ;;
   esac
@@ -325,9 +356,11 @@ main() {
   join_tailnet
   unset authkey
   check_tailnet
+  lock_socket
   publish
   start_extractor
   start_app "$@"
+  open_door
   supervise
 }
 

@@ -1,5 +1,6 @@
 /** Open WebUI's page, asked from this device over the tailnet, and a chat through it. */
 import { createHash, randomBytes } from "node:crypto";
+import { request as plainRequest } from "node:http";
 import { request } from "node:https";
 import { type PeerCertificate, TLSSocket } from "node:tls";
 import { SocksProxyAgent } from "socks-proxy-agent";
@@ -25,13 +26,17 @@ class PageFailed extends Error {
     }
 }
 
+// A Tailscale in userspace mode lets programs in by a SOCKS proxy only (tailscale.com/docs, "Userspace networking mode").
+function socksProxy(): SocksProxyAgent | undefined {
+    const proxy = process.env.ALL_PROXY ?? process.env.all_proxy;
+    return proxy?.startsWith("socks") ? new SocksProxyAgent(proxy) : undefined;
+}
+
 /** Sends a request, as JSON where it has a body. Rejects with `PageFailed`. The agent may take minutes for an answer. */
 async function askPage(url: string, { bearer, body, seconds = 30 }: { bearer?: string; body?: unknown; seconds?: number } = {}): Promise<PageAnswer> {
     const data = body === undefined ? undefined : JSON.stringify(body);
     const headers = { ...(bearer && { authorization: `Bearer ${bearer}` }), ...(data && { "content-type": "application/json" }) };
-    // A Tailscale in userspace mode lets programs in by a SOCKS proxy only (tailscale.com/docs, "Userspace networking mode").
-    const proxy = process.env.ALL_PROXY ?? process.env.all_proxy;
-    const agent = proxy?.startsWith("socks") ? new SocksProxyAgent(proxy) : undefined;
+    const agent = socksProxy();
     try {
         return await new Promise((resolve, reject) => {
             const asked = request(
@@ -60,8 +65,23 @@ async function askPage(url: string, { bearer, body, seconds = 30 }: { bearer?: s
     }
 }
 
+/** Whether anything answers there, over plain HTTP. What a policy keeps out is dropped without a word. */
+const answers = (url: string) =>
+    new Promise<boolean>((resolve) => {
+        const asked = plainRequest(url, { agent: socksProxy(), signal: AbortSignal.timeout(5000) }, (response) => {
+            response.destroy();
+            resolve(true);
+        });
+        asked.on("error", () => {
+            resolve(false);
+        });
+        asked.end();
+    });
+
 interface Page {
     url: string;
+    /** Where Hermes listens on Render's private network. */
+    hermesUrl: string;
     email: string;
     password: string;
     /** Whether this device is on the page's tailnet. */
@@ -104,6 +124,25 @@ async function certificate({ url }: Page): Promise<Finding> {
             "right after the first start wait a minute, otherwise don't sign in there: something else may answer under this name",
         );
     }
+}
+
+/** What this device reaches besides the page: the port that Render waits for, and Hermes, which isn't on the tailnet. */
+async function others({ url, hermesUrl, connected }: Page): Promise<Finding> {
+    if (!(await connected)) return unchecked("this device isn't on its tailnet", "connect Tailscale here and run this again");
+    const stub = `http://${new URL(url).hostname}:8080`;
+    const [reachesStub, reachesHermes] = await Promise.all([answers(stub), answers(hermesUrl)]);
+    if (reachesHermes) {
+        return failure(
+            `Hermes answers this device at ${hermesUrl}`,
+            "only Render's private network should reach it: take the subnet router or the proxy away that leads there",
+        );
+    }
+    return reachesStub
+        ? warning(
+              `${stub} answers, too: the policy grants this device more than port ${tailnetPort}`,
+              "nothing private listens there, but grant no more than `pulumi stack output tailnetPolicy` says, at login.tailscale.com/admin/acls",
+          )
+        : ok(`neither port 8080 there nor Hermes answers this device`);
 }
 
 /** A token of Open WebUI for the admin. */
@@ -180,6 +219,7 @@ export function afterUp(target: Page, { modal }: { modal: boolean }): Check[] {
     const checks: Check[] = [
         { name: "Page", run: () => health(target) },
         { name: "Certificate", run: () => certificate(target) },
+        { name: "Other ports", run: () => others(target) },
         {
             name: "Chat",
             run: async () =>

@@ -116,7 +116,7 @@ async function readServiceIds(): Promise<string[]> {
 
 /** What `index.ts` exports; all of it undefined before the first `up`. */
 export type Outputs = Partial<
-    Record<"hermesServiceId" | "openWebUiServiceId" | "openWebUiTailnetUrl" | "openWebUiAdminEmail" | "openWebUiAdminPassword", string>
+    Record<"hermesServiceId" | "openWebUiServiceId" | "hermesInternalUrl" | "openWebUiTailnetUrl" | "openWebUiAdminEmail" | "openWebUiAdminPassword", string>
 >;
 
 /** The outputs of the stack, secrets included. */

@@ -42,8 +42,9 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
             return finding.status === "unchecked" ? failure(finding.message, getCli) : finding;
         });
     }
-    const { hermesServiceId: hermes, openWebUiServiceId: openWebUi, openWebUiTailnetUrl: url, openWebUiAdminEmail: email, openWebUiAdminPassword } = outputs;
-    if (!hermes || !openWebUi || !url || !email || !openWebUiAdminPassword) {
+    const { hermesServiceId: hermes, openWebUiServiceId: openWebUi, hermesInternalUrl: hermesUrl, openWebUiTailnetUrl: url } = outputs;
+    const { openWebUiAdminEmail: email, openWebUiAdminPassword } = outputs;
+    if (!hermes || !openWebUi || !hermesUrl || !url || !email || !openWebUiAdminPassword) {
         return only(() => failure(`${stack.name} isn't deployed, or its last up didn't end`, "pulumi up"));
     }
 
@@ -56,7 +57,7 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
         : undefined;
     const { deploys, others } = render.afterUp({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll, progress });
     const { connected, checks: machine } = tailscale.afterUp(new URL(url).hostname);
-    const running = [...others, ...machine, ...page.afterUp({ url, email, password, connected }, { modal })];
+    const running = [...others, ...machine, ...page.afterUp({ url, hermesUrl, email, password, connected }, { modal })];
     return report([deploys, running], { json, secrets: [...stack.secrets, openWebUiAdminPassword, password] });
 }
 

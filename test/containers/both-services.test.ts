@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { kill, output, repository } from "../harness/docker.ts";
+import { interact, kill, output, repository } from "../harness/docker.ts";
 import { Person } from "../harness/person.ts";
 import { type Session, Testbed, words } from "../harness/testbed.ts";
 
@@ -44,6 +44,55 @@ describe("a message", () => {
         expect(await testbed.models(token)).toEqual([testbed.environment("hermes").API_SERVER_MODEL_NAME]);
         const { body: config } = await testbed.webui("GET", "/api/config", { bearer: token });
         expect((config as { default_models: string }).default_models).toBe(testbed.environment("hermes").API_SERVER_MODEL_NAME);
+    });
+});
+
+describe("a neighbour on the private network", () => {
+    test("gets from Hermes, without its key, that it runs, and nothing else", async () => {
+        const program = `
+import json
+from gateway.platforms.api_server import APIServerAdapter
+routes = object.__new__(APIServerAdapter)._http_route_table()
+print(json.dumps([(method, path) for method, path, _ in routes]))`;
+        const asHermes = ["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "env", "HOME=/opt/data", "/opt/hermes/bin/python"];
+        const routes = JSON.parse(await output(testbed.running("hermes"), ...asHermes, "-c", program)) as [method: string, path: string][];
+        expect(routes).toContainEqual(["POST", "/v1/chat/completions"]);
+        const open: unknown[] = [];
+        const healthy = { status: "ok", platform: "hermes-agent", version: expect.any(String) as string };
+        for (const [method, path] of routes) {
+            for (const bearer of [undefined, "wrong-key-0123456789abcdef"]) {
+                const { status, body } = await testbed.hermes(method, path.replaceAll(/\{\w+\}/g, "x"), { bearer, ...(method !== "GET" && { body: {} }) });
+                if (status < 400) open.push([method, path, body]);
+            }
+        }
+        expect(open).toEqual(["/health", "/health", "/v1/health", "/v1/health"].map((path) => ["GET", path, healthy]));
+    });
+
+    test.for([
+        ["Hermes", () => testbed.address("hermes"), () => testbed.hermes("GET", "/health")],
+        ["the port that Render waits for", () => testbed.address("open-webui"), () => testbed.request("GET", `http://${testbed.address("open-webui")}/`)],
+    ] as const)("keeps nobody waiting at %s with connections that say nothing, or half of something", async ([, address, asked]) => {
+        const [host, port] = address().split(":");
+        const program = `
+import socket
+said = [b"", b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\n", b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 9000\\r\\n\\r\\n{"]
+held = [socket.create_connection(("${host}", ${port})) for _ in range(600)]
+for at, connection in enumerate(held): connection.sendall(said[at % 3])
+print("held", flush=True)
+input()`;
+        let tell: (line: string) => void = () => undefined;
+        await new Promise<void>((resolve, reject) => {
+            const ended = (why: string) => {
+                reject(new Error(why));
+            };
+            const held = () => {
+                resolve();
+            };
+            void interact(testbed.openRouter, ["python3", "-c", program], held, ended).then((told) => (tell = told), reject);
+        });
+        expect((await asked()).status).toBeLessThan(500);
+        expect(await testbed.sendFromPage((await testbed.signIn()).token, "Is anybody there?")).toBe("Echo: Is anybody there?");
+        tell("");
     });
 });
 

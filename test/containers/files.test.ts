@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { output, outputOf } from "../harness/docker.ts";
 import { png } from "../harness/picture.ts";
-import { type Session, Testbed, words } from "../harness/testbed.ts";
+import { socketPath, type Session, Testbed, words } from "../harness/testbed.ts";
 import { Uploads } from "../harness/uploads.ts";
 
 let testbed: Testbed;
@@ -34,15 +34,15 @@ const first = "It has printed: Here:\n";
 /** What the server of the page answers to a browser that opens a link. */
 async function open(token: string, link: string): Promise<{ status: number; type: string; disposition: string; sha256: string }> {
     const program = `
-import hashlib, json, sys, urllib.request, urllib.error
+import hashlib, http.client, json, socket, sys
 call = json.load(sys.stdin)
-try:
-    answer = urllib.request.urlopen(urllib.request.Request(call["url"], headers={"Authorization": f"Bearer {call['token']}"}))
-except urllib.error.HTTPError as error:
-    answer = error
+page = http.client.HTTPConnection("localhost")
+page.sock = socket.socket(socket.AF_UNIX)
+page.sock.connect("${socketPath}")
+page.request("GET", call["link"], headers={"Authorization": f"Bearer {call['token']}"})
+answer = page.getresponse()
 print(json.dumps({"status": answer.status, "type": answer.headers["content-type"], "disposition": answer.headers["content-disposition"] or "", "sha256": hashlib.sha256(answer.read()).hexdigest()}))`;
-    const url = `http://${testbed.address("open-webui")}${link}`;
-    return JSON.parse(await outputOf(testbed.openRouter, ["python3", "-c", program], JSON.stringify({ url, token }))) as Awaited<ReturnType<typeof open>>;
+    return JSON.parse(await outputOf(testbed.openRouter, ["python3", "-c", program], JSON.stringify({ link, token }))) as Awaited<ReturnType<typeof open>>;
 }
 
 /** The links of an answer: whether each is shown as a picture, its words and its address. */

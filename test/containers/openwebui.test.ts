@@ -1,9 +1,10 @@
 /** The Open WebUI image with the real tailscaled: what it refuses, what it keeps to itself, and how it ends. */
 import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedTestContainer } from "testcontainers";
-import { output, runToEnd, withPid, type ContainerSpec } from "../harness/docker.ts";
-import { Testbed } from "../harness/testbed.ts";
+import { handleOf, output, runToEnd, withPid, type ContainerSpec } from "../harness/docker.ts";
+import { socketPath, Testbed } from "../harness/testbed.ts";
 
 let testbed: Testbed;
 
@@ -61,11 +62,12 @@ describe("while it runs", () => {
 
     test("the app has the image's settings beside the deployment's, and none stands in both", async () => {
         const ofImage = {
-            HOST: "0.0.0.0",
+            HOST: "127.0.0.1",
+            UVICORN_UDS: socketPath,
             ENABLE_OLLAMA_API: "false",
             OLLAMA_BASE_URL: "http://127.0.0.1:9",
             ENABLE_FORWARD_USER_INFO_HEADERS: "true",
-            FORWARDED_ALLOW_IPS: "127.0.0.1",
+            FORWARDED_ALLOW_IPS: "*",
             WEBUI_SESSION_COOKIE_SECURE: "true",
             WEBUI_SESSION_COOKIE_SAME_SITE: "strict",
             JWT_EXPIRES_IN: "7d",
@@ -131,10 +133,9 @@ os._exit(0)`;
     });
 
     test("a script of the page comes as it was compressed while the image was built, to be kept for good", async () => {
-        const address = `http://${testbed.address("open-webui")}`;
-        const { body: page } = await testbed.request("GET", `${address}/`);
-        const [script] = /\/_app\/immutable\/entry\/app\.[\w-]+\.js/.exec(String(page)) ?? [];
-        const get = async (encoding: string) => (await testbed.request("GET", `${address}${script}`, { headers: { "accept-encoding": encoding } })).headers;
+        const { body: page } = await testbed.webui("GET", "/");
+        const [script = ""] = /\/_app\/immutable\/entry\/app\.[\w-]+\.js/.exec(String(page)) ?? [];
+        const get = async (encoding: string) => (await testbed.webui("GET", script, { headers: { "accept-encoding": encoding } })).headers;
         const [small, plain] = [await get("gzip, br, zstd"), await get("identity")];
         expect(small).toMatchObject({
             "content-encoding": "br",
@@ -144,7 +145,7 @@ os._exit(0)`;
         expect(small["content-type"]).toBe(plain["content-type"]);
         expect(Number(small["content-length"])).toBeLessThan(Number(plain["content-length"]));
         expect(await get("gzip")).toMatchObject({ "content-encoding": "gzip", vary: expect.stringContaining("Accept-Encoding") as string });
-        const { headers } = await testbed.request("GET", `${address}/`);
+        const { headers } = await testbed.webui("GET", "/");
         expect(headers["cache-control"]).toBe("no-cache");
     });
 
@@ -152,8 +153,34 @@ os._exit(0)`;
         const config = JSON.parse(await output(container, "tailscale", "serve", "status", "--json")) as Record<string, unknown>;
         expect(config).toEqual({
             TCP: { "443": { HTTPS: true } },
-            Web: { "open-webui.tail1234.ts.net:443": { Handlers: { "/": { Proxy: "http://127.0.0.1:8080" } } } },
+            Web: { "open-webui.tail1234.ts.net:443": { Handlers: { "/": { Proxy: `unix:${socketPath}` } } } },
         });
+    });
+
+    test("nobody but root and the app gets to its socket", async () => {
+        const asks = async (user: string) =>
+            (await container.exec(["curl", "--silent", "--fail", "--unix-socket", socketPath, "http://localhost/health"], { user })).exitCode;
+        expect(await Promise.all(["0:0", "10001:10001", "10002:10002", "65534:65534", "10003:10003"].map(asks))).toEqual([0, 0, 7, 7, 7]);
+        expect(await output(container, "stat", "--format=%a %u:%g", dirname(socketPath))).toBe("770 0:10001\n");
+    });
+
+    test("on the port that Render waits for is a process without rights or environment, which refuses everybody", async () => {
+        const pid = (await withPid(container, "door.py", "echo $pid")).trim();
+        const look = `cd /proc/${pid}; cat status; tr '\\0' '\\n' <environ; grep ^Private_ smaps_rollup`;
+        const { output: said } = await container.exec(["sh", "-c", look], { user: "65534:65534" });
+        expect(said).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m);
+        expect(said).toMatch(/^CapEff:\t0+$/m);
+        expect(said.match(/^[A-Z]\w*=/gm)).toEqual(["PATH="]);
+        const privateKb = [...said.matchAll(/^Private_\w+: +(\d+) kB$/gm)].reduce((sum, [, kb]) => sum + Number(kb), 0);
+        expect(privateKb).toBeLessThan(5000);
+        for (const body of [undefined, { email: "admin@example.com" }]) {
+            const answer = await testbed.request(body ? "POST" : "GET", `http://${testbed.address("open-webui")}/api/v1/auths/signin`, { body });
+            expect(answer).toMatchObject({ status: 403, body: "Open WebUI answers on the tailnet only.\n" });
+        }
+    });
+
+    test("the image's health check is about the app", async () => {
+        await expect.poll(async () => (await (await handleOf(container)).inspect()).State.Health?.Status, { timeout: 60_000 }).toBe("healthy");
     });
 
     test("the app has loaded the SQLite that the image brings, and not Debian's", async () => {

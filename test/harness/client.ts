@@ -5,6 +5,8 @@
 import { interact, type Container } from "./docker.ts";
 
 export interface RequestOptions {
+    /** A Unix socket of the container that it goes to, whatever host the URL names. */
+    socket?: string;
     bearer?: string;
     headers?: Record<string, string>;
     /** Sent as JSON. */
@@ -68,9 +70,9 @@ class Client {
 
 /** Sends a request from a container of the stand-ins. Rejects when there is no answer. */
 export async function requestFrom(container: Container, method: string, url: string, options: RequestOptions = {}): Promise<Answer> {
-    const { bearer, headers, body, form } = options;
+    const { bearer, headers, ...rest } = options;
     const client = await Client.in(container);
-    const said = await client.send({ method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, body, form });
+    const said = await client.send({ method, url, headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) }, ...rest });
     if ("error" in said) throw new Error(`${method} ${url}: ${said.error}`);
     return { status: said.status, headers: said.headers, body: parsed(said.body) };
 }

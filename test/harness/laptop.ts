@@ -3,7 +3,7 @@ import type { StartedTestContainer } from "testcontainers";
 import { addressOf, connect, createOpenNetwork, output, outputOf, portOf, start } from "./docker.ts";
 import type { Testbed } from "./testbed.ts";
 
-const proxyPort = 1055;
+export const proxyPort = 1055;
 /** How curl takes the way over the tailnet, host names included. */
 const tailnet = ["--proxy", `socks5h://127.0.0.1:${proxyPort}`];
 const authorities = "/ca/bundle.pem";

@@ -7,6 +7,7 @@
  * internet. Here the stand-ins have an address in the private network instead.
  */
 import { randomUUID } from "node:crypto";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, type Program } from "./program.ts";
@@ -38,6 +39,10 @@ interface Override {
     /** IP address by host name. */
     hosts: Record<string, string>;
 }
+
+/** Open WebUI's socket. Its folder is a volume, so that the tests reach it, too; in production nothing but tailscaled does. */
+export const socketPath = "/var/lib/open-webui/socket";
+const socketFolder = dirname(socketPath);
 
 /** All that differs from production, each with its reason. */
 const overrides = (loginServer: string, realServices: boolean): Record<ServiceName, Override> => ({
@@ -194,14 +199,14 @@ export class Testbed {
         await testbed.configure();
         for (const network of [testbed.network, testbed.home]) await createNetwork(network);
         if (realServices) await createOpenNetwork(testbed.wayOut);
-        await createVolume(testbed.volume("ca"));
+        for (const name of ["ca", "socket"]) await createVolume(testbed.volume(name));
         await testbed.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org api.exa.ai ${modalHosts.join(" ")} ${testbed.host}`);
         for (const name of serviceNames) await testbed.newDisk(name, testbed.declarations[name].disk.name);
         testbed.openRouter = await start({
             image: "internet",
             network: testbed.network,
             aliases: realServices ? [] : ["openrouter.ai"],
-            volumes: { [testbed.volume("ca")]: "/ca" },
+            volumes: { [testbed.volume("ca")]: "/ca", [testbed.volume("socket")]: socketFolder },
             ready: /ready/,
         });
         testbed.modal = await Modal.start(testbed.network, testbed.volume("ca"), testbed.volume("sandboxes"), realServices ? [] : undefined);
@@ -296,7 +301,11 @@ export class Testbed {
             network: this.network,
             aliases: [host],
             environment: Object.fromEntries(environment.filter((entry): entry is [string, string] => entry[1] !== undefined)),
-            volumes: { [volume ?? this.volume(disk.name)]: disk.mountPath, [this.volume("ca")]: "/ca" },
+            volumes: {
+                [volume ?? this.volume(disk.name)]: disk.mountPath,
+                [this.volume("ca")]: "/ca",
+                ...(name === "open-webui" && { [this.volume("socket")]: socketFolder }),
+            },
             memoryMb: plans[plan].memoryMb,
             hosts: override.hosts,
         };
@@ -330,9 +339,9 @@ export class Testbed {
     async startAndWait(name: ServiceName, spec: ContainerSpec): Promise<StartedTestContainer> {
         const container = await start(spec);
         if (name === "hermes" && this.realServices) await connect(container, this.wayOut);
-        const url = `http://${this.address(name)}/${name === "hermes" ? "health" : "ready"}`;
+        const ask = () => (name === "hermes" ? this.hermes("GET", "/health") : this.webui("GET", "/ready"));
         for (let tries = 0; tries < 180; tries++) {
-            const answer = await this.request("GET", url).catch(() => undefined);
+            const answer = await ask().catch(() => undefined);
             if (answer?.status === 200) return container;
             if (!(await isRunning(container))) break;
             await sleep(500);
@@ -404,8 +413,9 @@ export class Testbed {
         return this.request(method, `http://${this.address("hermes")}${path}`, options);
     }
 
+    /** As tailscaled asks it. */
     webui(method: string, path: string, options?: RequestOptions): Promise<Answer> {
-        return this.request(method, `http://${this.address("open-webui")}${path}`, options);
+        return this.request(method, `http://localhost${path}`, { ...options, socket: socketPath });
     }
 
     /** Calls the admin API of the control plane, see test/stand-ins/tailscale/api.go. */

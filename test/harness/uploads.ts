@@ -2,9 +2,11 @@
 import { readFile } from "node:fs/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { output, outputOf } from "./docker.ts";
-import type { Testbed } from "./testbed.ts";
+import { socketPath, type Testbed } from "./testbed.ts";
 
 const folder = "/tmp/documents";
+/** Open WebUI, from its container. */
+const [curl, page] = [["curl", "-sSK-", "--unix-socket", socketPath], "http://localhost"];
 
 /** Writes the documents of documents.py into a container that has Python; gives the folder. */
 export async function writeDocuments(container: StartedTestContainer): Promise<string> {
@@ -48,11 +50,11 @@ export class Uploads {
         const headers = `header = "Authorization: Bearer ${this.token}"\n`;
         const said = await outputOf(
             this.container,
-            ["curl", "-sSK-", "-F", `file=@${folder}/${name};filename="${as.replace(/["\\]/g, "\\$&")}"`, "http://127.0.0.1:8080/api/v1/files/"],
+            [...curl, "-F", `file=@${folder}/${name};filename="${as.replace(/["\\]/g, "\\$&")}"`, `${page}/api/v1/files/`],
             headers,
         );
         const { id } = JSON.parse(said) as { id: string };
-        const events = await outputOf(this.container, ["curl", "-sSK-", `http://127.0.0.1:8080/api/v1/files/${id}/process/status?stream=true`], headers);
+        const events = await outputOf(this.container, [...curl, `${page}/api/v1/files/${id}/process/status?stream=true`], headers);
         const last = JSON.parse(events.trim().split("data: ").at(-1) ?? "") as { error?: string };
         const { body } = await this.testbed.webui("GET", `/api/v1/files/${id}/data/content`, { bearer: this.token });
         return { id, error: last.error, content: (body as { content: string }).content };

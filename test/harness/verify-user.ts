@@ -20,6 +20,7 @@ async function withoutEngine(testbed: Testbed, commands: Commands): Promise<Rend
     const outputs = {
         hermesServiceId: ids.hermes,
         openWebUiServiceId: ids["open-webui"],
+        hermesInternalUrl: `http://${testbed.address("hermes")}`,
         openWebUiTailnetUrl: url,
         openWebUiAdminEmail,
         openWebUiAdminPassword,

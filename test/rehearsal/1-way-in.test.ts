@@ -1,6 +1,7 @@
 /** The deployment as its owner uses it: the page over the tailnet, and no other way to either service. */
 import { randomUUID } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { BlockList } from "node:net";
 import { networkInterfaces } from "node:os";
 import { relative } from "node:path";
@@ -8,9 +9,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inflateSync } from "node:zlib";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { addressOf, engine, handleOf, output, repository } from "../harness/docker.ts";
+import { addressOf, engine, handleOf, output, outputOf, repository, type Container } from "../harness/docker.ts";
 import { Exa } from "../harness/exa.ts";
-import { Laptop, type Fetched, type PhoneWalked, type Visited } from "../harness/laptop.ts";
+import { Laptop, proxyPort, type Fetched, type PhoneWalked, type Visited } from "../harness/laptop.ts";
 import { needs, told, type Need } from "../harness/memory.ts";
 import { sizeOfJpeg } from "../harness/picture.ts";
 import { Telegram } from "../harness/telegram.ts";
@@ -393,50 +394,56 @@ const grant = (Ports: number[] | null) => testbed.tailnet("PATCH", "/settings", 
 
 describe("Only the page is served", () => {
     const name = () => new URL(testbed.url).hostname;
-
-    /** TCP ports that something in the container listens on, whatever the address. */
-    async function listening(): Promise<number[]> {
-        const sockets = await output(openWebUi, "sh", "-c", "cat /proc/net/tcp /proc/net/tcp6");
-        const ports = [...sockets.matchAll(/^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A /gm)].map(([, port]) => parseInt(port, 16));
-        return [...new Set(ports)];
-    }
-
-    /** Those of them that answer the laptop. */
-    async function answering(ports: number[]): Promise<number[]> {
-        const answers = await Promise.all(ports.map((port) => laptop.fetch(`http://${name()}:${port}/`)));
-        return ports.filter((_, index) => answers[index].status !== 0);
-    }
-
-    /** tailscaled's own port for its peers, which the policy doesn't touch: it judges each request by itself. */
-    async function peerApi(): Promise<number> {
-        const { Self } = JSON.parse(await output(openWebUi, "tailscale", "status", "--json")) as { Self: { PeerAPIURL: string[] } };
-        return Number(new URL(Self.PeerAPIURL[0]).port);
-    }
-
-    const onLoopback = 9999;
-    let ports: number[];
+    /** The one that Render waits for. */
+    const stub = 8080;
+    /** tailscaled's own for its peers, which no policy touches: it judges each request by itself. */
+    let peers: number;
 
     beforeAll(async () => {
-        await output(openWebUi, "sh", "-c", `cd /usr/share && python3 -m http.server --bind 127.0.0.1 ${onLoopback} >/dev/null 2>&1 &`);
-        do ports = await listening();
-        while (!ports.includes(onLoopback));
+        const { Self } = JSON.parse(await output(openWebUi, "tailscale", "status", "--json")) as { Self: { PeerAPIURL: string[] } };
+        peers = Number(new URL(Self.PeerAPIURL[0]).port);
     });
     afterAll(() => grant([443]));
 
-    test("with the policy of the README no other port of the container answers", async ({ annotate }) => {
-        expect(ports).toEqual(expect.arrayContaining([8080, onLoopback]));
-        const peers = await peerApi();
-        expect((await answering(ports)).filter((port) => port !== peers)).toEqual([]);
-        expect((await laptop.fetch(`http://${name()}:${peers}/`)).body).toMatch(/peerapi/);
-        expect((await laptop.fetch(testbed.url)).status).toBe(200);
-        await annotate(`tried ${ports.join(", ")}: ${onLoopback} was opened on the loopback for this test, ${peers} is tailscaled's own port for its peers`);
+    /** Tries all TCP ports of the container. */
+    const scan = async (from: Container, ...to: string[]) => {
+        const source = await readFile(`${repository}test/harness/scan.py`, "utf8");
+        return JSON.parse(await outputOf(from, ["python3", "-", ...to], source)) as { open: number[]; silent: number };
+    };
+
+    test("of all 65,535 ports the private network reaches one that refuses everybody, and tailscaled's own", async ({ annotate }) => {
+        const [host] = testbed.address("open-webui").split(":");
+        const ports = await scan(testbed.openRouter, host);
+        expect(ports).toEqual({ open: [stub, peers].toSorted((a, b) => a - b), silent: 0 });
+        for (const path of ["/", "/api/config", "/health"]) {
+            const refused = await testbed.request("GET", `http://${testbed.address("open-webui")}${path}`);
+            expect(refused).toMatchObject({ status: 403, body: expect.stringMatching(/on the tailnet only/) as string });
+        }
+        await expect(testbed.request("GET", `http://${host}:${peers}/`)).rejects.toThrow(); // it hangs up on who isn't one
+        await annotate(`${stub} answers 403, ${peers} is tailscaled's own port for its peers`);
     });
 
-    test("without it every port answers, loopback or not: the policy is needed", async ({ annotate }) => {
+    test("without any policy a device reaches the page besides these, and nothing else", async ({ annotate }) => {
         await grant(null);
-        const open = await answering(ports);
-        expect(open).toEqual(expect.arrayContaining([8080, onLoopback]));
-        await annotate(`then ${open.join(", ")} answer, without HTTPS`);
+        const ports = await scan(laptop.container, name(), `${proxyPort}`);
+        expect(ports).toEqual({ open: [443, stub, peers].toSorted((a, b) => a - b), silent: 0 });
+        expect((await laptop.fetch(`http://${name()}:${stub}/`)).status).toBe(403);
+        expect((await laptop.fetch(`http://${name()}:${peers}/`)).body).toMatch(/peerapi/);
+        await annotate(`443, ${stub} (403) and ${peers} (tailscaled's own), of 65,535`);
+    });
+
+    test("without one, what somebody opens in the container by hand would be open, on its loopback, too: for that the policy is there", async ({
+        annotate,
+    }) => {
+        const byHand = 9999;
+        await output(openWebUi, "sh", "-c", `cd /usr/share && python3 -m http.server --bind 127.0.0.1 ${byHand} >/dev/null 2>&1 &`);
+        await expect.poll(async () => (await laptop.fetch(`http://${name()}:${byHand}/`)).status, { timeout: 30_000 }).toBe(200);
+        await grant([443]);
+        const answered = await Promise.all([byHand, stub, peers].map(async (port) => (await laptop.fetch(`http://${name()}:${port}/`)).status));
+        expect(answered.slice(0, 2)).toEqual([0, 0]);
+        expect(answered[2]).not.toBe(0);
+        expect((await laptop.fetch(testbed.url)).status).toBe(200);
+        await annotate(`with it, 443 and ${peers} (tailscaled's own) answer`);
     });
 });
 
@@ -461,7 +468,7 @@ describe("`npm run verify` on a device in the tailnet", () => {
                 .filter(([, status]) => status !== "ok")
                 .map(([check]) => check),
         ).toEqual(["Funnel"]);
-        expect(Object.keys(statuses)).toHaveLength(15);
+        expect(Object.keys(statuses)).toHaveLength(16);
         expect(code).toBe(0);
         for (const check of ["Machine on the tailnet", "Certificate", "Chat", "Modal run"]) await annotate(`${check}, ${line(check)}`);
     });
@@ -479,6 +486,14 @@ describe("`npm run verify` on a device in the tailnet", () => {
         await grant([443]);
         expect(line("Page")).toMatch(/^failure: .*tcp:443 of tag:hermes/);
         expect(code).toBe(1);
+    });
+
+    test("says so when the policy lets this device reach more than the page", async () => {
+        await grant(null);
+        const { line, code } = await user.verify();
+        await grant([443]);
+        expect(line("Other ports")).toMatch(/^warning: .*:8080 answers, too.*tailnetPolicy/);
+        expect(code).toBe(0);
     });
 
     test("says so when the machine is off the tailnet", async () => {

@@ -4,7 +4,7 @@ import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { handleOf, isRunning, logOf, output, pause, start, withPid, type ContainerSpec } from "../harness/docker.ts";
 import { Laptop } from "../harness/laptop.ts";
-import { Testbed } from "../harness/testbed.ts";
+import { socketPath, Testbed } from "../harness/testbed.ts";
 
 let testbed: Testbed;
 let laptop: Laptop;
@@ -237,7 +237,7 @@ describe("The join, with the real tailscaled", () => {
         const again = await published(spec);
         expect(await config(again.container)).toEqual({
             TCP: { "443": { HTTPS: true } },
-            Web: { "open-webui.tail1234.ts.net:443": { Handlers: { "/": { Proxy: "http://127.0.0.1:8080" } } } },
+            Web: { "open-webui.tail1234.ts.net:443": { Handlers: { "/": { Proxy: `unix:${socketPath}` } } } },
         });
         await annotate(told(again));
     });

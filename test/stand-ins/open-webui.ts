@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer as createHttp } from "node:http";
 import { createServer as createHttps, type Server as HttpsServer } from "node:https";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,6 +18,8 @@ export interface PageState {
     refusal?: number;
     /** Status of /health. */
     health: number;
+    /** Ports besides 443 that answer, on whatever host (none). */
+    open?: number[];
     models: string[];
     /** Status and body of the answer to a message. */
     answer: (content: string) => { status: number; body: unknown };
@@ -38,14 +41,14 @@ export function makeCertificate(host: string, days: number): { cert: string; key
     return pair;
 }
 
-/** The least of SOCKS 5 (RFC 1928): no authentication, one CONNECT, whose destination is exchanged for a port of this machine. */
-function proxyTo(destination: () => number): Server {
+/** The least of SOCKS 5 (RFC 1928): no authentication, one CONNECT, whose destination's port is exchanged for one of this machine. */
+function proxyTo(destination: (port: number) => number): Server {
     return createServer((client: Socket) => {
         client.on("error", () => client.destroy());
         client.once("data", () => {
             client.write(Buffer.from([5, 0]));
-            client.once("data", () => {
-                const page = connect(destination(), "127.0.0.1");
+            client.once("data", (wish: Buffer) => {
+                const page = connect(destination(wish.readUInt16BE(wish.length - 2)), "127.0.0.1");
                 page.on("error", () => client.destroy());
                 page.on("close", () => client.destroy());
                 page.once("connect", () => {
@@ -59,6 +62,7 @@ function proxyTo(destination: () => number): Server {
 
 export class OpenWebUi {
     private readonly https: HttpsServer;
+    private readonly stub = createHttp((_, response) => response.writeHead(403).end());
     private readonly proxy: Server;
     private reachable = true;
     /** Tokens of the sessions that it has opened. */
@@ -81,12 +85,16 @@ export class OpenWebUi {
                 response.end(JSON.stringify(body));
             });
         });
-        this.proxy = proxyTo(() => (this.reachable ? port(this.https) : 1));
+        this.proxy = proxyTo((wanted) => {
+            if (!this.reachable) return 1;
+            if (wanted === 443) return port(this.https);
+            return this.state.open?.includes(wanted) ? port(this.stub) : 1;
+        });
     }
 
     static async start(state: PageState, certificate: { cert: string; key: string }): Promise<OpenWebUi> {
         const page = new OpenWebUi(state, certificate);
-        for (const server of [page.https, page.proxy]) await once(server.listen(0, "127.0.0.1"), "listening");
+        for (const server of [page.https, page.stub, page.proxy]) await once(server.listen(0, "127.0.0.1"), "listening");
         return page;
     }
 
@@ -117,7 +125,7 @@ export class OpenWebUi {
     }
 
     async close(): Promise<void> {
-        const closed = [this.https, this.proxy].map((server) => once(server.close(), "close"));
+        const closed = [this.https, this.stub, this.proxy].map((server) => once(server.close(), "close"));
         this.https.closeAllConnections();
         await Promise.all(closed);
     }

@@ -27,9 +27,11 @@ const secrets = [authKey, environment.OPENAI_API_KEY, environment.WEBUI_SECRET_K
 
 const online = { BackendState: "Running", Self: { Online: true, DNSName: `${host}.`, Tags: ["tag:hermes"] }, CertDomains: [host] };
 const needsLogin = { BackendState: "NeedsLogin", Self: { Online: false } };
+/** Relative to the folder of a test. */
+const socket = "run/socket";
 const published = {
     TCP: { "443": { HTTPS: true } },
-    Web: { [`${host}:443`]: { Handlers: { "/": { Proxy: "http://127.0.0.1:8080" } } } },
+    Web: { [`${host}:443`]: { Handlers: { "/": { Proxy: `unix:${socket}` } } } },
 };
 
 /** What jq has answered. */
@@ -79,7 +81,8 @@ class Box {
         );
         this.standIn("tailscaled", longRunning("tailscaled"));
         this.standIn("app", longRunning("app"));
-        this.standIn("python3", longRunning("extractor"));
+        this.standIn("python3", `if [[ $* == *door.py* ]]; then${longRunning("door")}; else${longRunning("extractor")}; fi`);
+        this.standIn("curl", `echo "curl $*" >>events; [[ ! -e not-ready ]]`);
         // jq 1.6 takes as long to start as all else together, and is asked the same again and again: each question goes to it once.
         // An answer lies where its question leads, a folder for each 200 characters: bash finds it without another process.
         this.standIn(
@@ -137,7 +140,7 @@ class Box {
     }
 
     /** The environment in which a stand-in was started. */
-    variables(of: "app" | "extractor" | "tailscaled"): Record<string, string> {
+    variables(of: "app" | "door" | "extractor" | "tailscaled"): Record<string, string> {
         const lines = this.read(`${of}.environ`).split("\0").slice(0, -1);
         return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
     }
@@ -147,7 +150,7 @@ class Box {
         const log = openSync(this.path("output"), "w");
         const child = spawn("bash", [entrypoint, "app", "serve"], {
             cwd: this.folder,
-            env: { PATH: `${this.path("bin")}:${process.env.PATH ?? ""}`, DATA_DIR: this.path("data"), ...environment, ...overrides },
+            env: { PATH: `${this.path("bin")}:${process.env.PATH ?? ""}`, DATA_DIR: this.path("data"), UVICORN_UDS: socket, ...environment, ...overrides },
             stdio: ["ignore", log, log],
             detached: true, // a group of its own, so that its end takes along what watches the login
         });
@@ -187,13 +190,16 @@ class Box {
         } catch {
             // everything has ended
         }
-        for (const name of ["tailscaled", "app", "extractor"]) {
+        for (const name of ["tailscaled", "app", "extractor", "door"]) {
             const pid = Number(this.read(`${name}.pid`));
             if (pid && existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
         }
         rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
     }
 }
+
+/** Which processes have ended, in order. */
+const ends = (box: Box) => box.events().filter((event) => event.endsWith(" stopped"));
 
 const test = base.extend<{ box: Box }>({
     box: async ({}, use) => {
@@ -210,13 +216,14 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             const exit = box.start();
             await box.until("app started");
             expect(box.read("sent-key")).toBe(authKey);
-            const events = box.events().filter((event) => !event.includes("extractor"));
+            const events = box.events().filter((event) => !/extractor|door|curl/.test(event));
             expect(events.map((event) => event.replace(/ --(statedir|auth-key)=\S+/g, ""))).toEqual([
                 expect.stringMatching(/^chown -hR 0:0 /),
                 "tailscaled started --tun=userspace-networking --no-logs-no-support",
                 "tailscale up --reset --hostname=open-webui --accept-dns=false --accept-routes=false",
+                "chown root:10001 run",
                 "tailscale serve reset",
-                "tailscale serve --bg --https=443 http://127.0.0.1:8080",
+                `tailscale serve --bg --https=443 unix:${socket}`,
                 expect.stringMatching(/^chown root:/),
                 expect.stringMatching(/^setpriv .* app serve$/),
                 "app started serve",
@@ -391,13 +398,6 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             box.write("serve.sh", "if [[ $2 == --bg ]]; then sleep 60; fi");
             await box.expectRefusal(/tailscale serve failed/);
         });
-
-        test("follows PORT", async ({ box }) => {
-            box.write("serve.json", JSON.parse(JSON.stringify(published).replace("8080", "9090")) as object);
-            void box.start({ PORT: "9090" });
-            await box.until("app started");
-            expect(box.events("tailscale serve --bg")).toEqual(["tailscale serve --bg --https=443 http://127.0.0.1:9090"]);
-        });
     });
 
     describe("settings", () => {
@@ -497,8 +497,10 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         beforeAll(async () => {
             rmSync(box.path("bin/head"));
             box.write("data/webui.db", "restored as root");
+            mkdirSync(box.path("run"), { mode: 0o777 });
+            box.write(socket, "left by an app that was killed");
             void box.start({ SSL_CERT_FILE: "/ca.crt", TS_EXTRA_ARGS: "--ssh=false" });
-            for (const name of ["app", "extractor"]) await box.until(`${name} started`);
+            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
         }, 60_000);
         afterAll(() => {
             box.destroy();
@@ -531,11 +533,24 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             expect(Object.keys(box.variables("extractor")).sort()).toEqual(["MALLOC_ARENA_MAX", "PATH"]);
         });
 
-        test("the app and what reads documents run without root, as users of their own, and can't regain it", () => {
+        test("the stub on the port gets nothing of anybody's", () => {
+            expect(Object.keys(box.variables("door"))).toEqual(["PATH"]);
+            expect(box.events("door started")[0]).toMatch(/ 8080$/);
+        });
+
+        test("the app, what reads documents and the stub run without root, as users of their own, and can't regain it", () => {
             expect(box.events("setpriv").map((event) => event.replace(/ env .*/, ""))).toEqual([
                 "setpriv --reuid=10002 --regid=10002 --clear-groups --no-new-privs",
                 "setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs app serve",
+                "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs",
             ]);
+        });
+
+        test("the folder of the app's socket is root's and the app's, whatever it was before, and an old socket is gone", () => {
+            expect(statSync(box.path("run")).mode & 0o7777).toBe(0o770);
+            expect(box.events("chown root:")[0]).toBe("chown root:10001 run");
+            expect(existsSync(box.path(socket))).toBe(false);
+            expect(box.variables("app").UVICORN_UDS).toBe(socket);
         });
 
         test("the disk becomes the app's, but for the node's state", () => {
@@ -559,9 +574,10 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             ["tailscaled", "app"],
             ["app", "tailscaled"],
             ["extractor", "app"],
+            ["door", "app"],
         ])("when %s dies the container ends with an error, and %s with it", async ([victim, other], { box }) => {
             const exit = box.start();
-            for (const name of ["app", "extractor"]) await box.until(`${name} started`);
+            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
             process.kill(Number(box.read(`${victim}.pid`)), "SIGKILL");
             expect(await exit).toBe(1);
             expect(box.events()).toContain(`${other} stopped`);
@@ -581,6 +597,26 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             expect(box.output).toMatch(/What reads documents ended with code 137/);
         });
 
+        test("no port is bound before the app answers", async ({ box }) => {
+            box.write("not-ready", "");
+            void box.start({ PORT: "9090" });
+            await box.until("app started");
+            await box.until("curl ");
+            await sleep(1000);
+            expect(box.events("door")).toEqual([]);
+            rmSync(box.path("not-ready"));
+            await box.until("door started -I -S /usr/local/lib/door.py 9090");
+            expect(box.events("curl")[0]).toMatch(/ --unix-socket run\/socket http:\/\/localhost\/ready$/);
+        });
+
+        test("an app that never answers, and ends, ends the container", async ({ box }) => {
+            box.write("not-ready", "");
+            box.standIn("app", "exec /bin/sleep 1");
+            expect(await box.start()).toBe(1);
+            expect(box.output).toContain("Open WebUI ended with code 0");
+            expect(box.events("door")).toEqual([]);
+        });
+
         test("an app that ends without an error is an error too", async ({ box }) => {
             box.standIn("app", "exit 0");
             expect(await box.start()).toBe(1);
@@ -590,12 +626,11 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("a login that ends while it runs ends the container, both processes with it", async ({ box }) => {
             box.standIn("sleep", "exec /bin/sleep 0.05"); // it looks every half a minute
             const exit = box.start();
-            await box.until("app started");
-            await box.until("extractor started");
+            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
             box.write("status.json", needsLogin);
             expect(await exit).toBe(1);
             expect(box.output).toMatch(/login has expired or was removed .* next start logs in with TS_AUTHKEY/);
-            expect(box.events().slice(-3)).toEqual(["app stopped", "extractor stopped", "tailscaled stopped"]);
+            expect(ends(box)).toEqual(["app stopped", "door stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("a control plane out of reach doesn't, for it may be back any time", async ({ box }) => {
@@ -612,11 +647,10 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
 
         test.for(["SIGTERM", "SIGINT"] as const)("%s stops the app first, then tailscaled, with code 0", async (signal, { box }) => {
             const exit = box.start();
-            await box.until("app started");
-            await box.until("extractor started");
+            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
             box.process?.kill(signal);
             expect(await exit).toBe(0);
-            expect(box.events().slice(-3)).toEqual(["app stopped", "extractor stopped", "tailscaled stopped"]);
+            expect(ends(box)).toEqual(["app stopped", "door stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("the app gets more time to stop than its answers have, and less than the platform gives both", async ({ box }) => {
@@ -636,11 +670,10 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("tailscaled stays while the app finishes an answer", async ({ box }) => {
             box.standIn("app", longRunning("app").replace("'echo app stopped", "'sleep 1; echo app stopped"));
             const exit = box.start();
-            await box.until("app started");
-            await box.until("extractor started");
+            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
             box.process?.kill("SIGTERM");
             expect(await exit).toBe(0);
-            expect(box.events().slice(-3)).toEqual(["app stopped", "extractor stopped", "tailscaled stopped"]);
+            expect(ends(box)).toEqual(["app stopped", "door stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("a stop while joining ends cleanly", async ({ box }) => {

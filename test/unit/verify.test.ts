@@ -149,6 +149,7 @@ const names = [
     "Funnel",
     "Page",
     "Certificate",
+    "Other ports",
     "Chat",
 ];
 const deployOf = (id: string) => render.workspace.service(id).deploys[0];
@@ -169,7 +170,7 @@ test("for people it prints a line for each, with a mark and the way out", async 
     become(hermes, "update_failed");
     const { code, printed } = await output(false, false);
     expect(printed).toMatch(/^✗ Hermes, deploy: its last deploy is update_failed: .*pulumi up.*\.\n✓ Open WebUI, deploy: its deploy is live\.\n/);
-    expect(printed).toMatch(/\n\n14 fine, 0 to think about, 0 not checked, 1 wrong$/);
+    expect(printed).toMatch(/\n\n15 fine, 0 to think about, 0 not checked, 1 wrong$/);
     expect(code).toBe(1);
 });
 
@@ -609,6 +610,33 @@ describe("each failure has its line", () => {
         ["a certificate", () => undefined, "Certificate", "ok", /Rehearsal Authority, and ends in (89|90) days/],
 
         [
+            "a policy that grants more than the page",
+            () => {
+                page.state.open = [8080];
+            },
+            "Other ports",
+            "warning",
+            /http:\/\/open-webui\.tail1234\.ts\.net:8080 answers, too.*tailnetPolicy/,
+        ],
+        [
+            "a way to Hermes",
+            () => {
+                page.state.open = [8080, 8642];
+            },
+            "Other ports",
+            "failure",
+            /Hermes answers this device at http:\/\/hermes:8642.*subnet router/,
+        ],
+        [
+            "a device that isn't on the tailnet",
+            () => {
+                tailnet(undefined, { BackendState: "Stopped" });
+            },
+            "Other ports",
+            "unchecked",
+            /isn't on its tailnet/,
+        ],
+        [
             "a password that was changed",
             () => {
                 page.state.password = "another";
@@ -714,7 +742,7 @@ describe("each failure has its line", () => {
     ])("%s", async ([, arrange, check, status, says]) => {
         await arrange();
         // Where the line isn't about the page, TLS to it would be most of the time.
-        if (!["Page", "Certificate", "Chat"].includes(check)) page.unplug();
+        if (!["Page", "Certificate", "Other ports", "Chat"].includes(check)) page.unplug();
         const { line } = await run();
         expect(line(check)).toMatchObject({ status });
         expect(`${line(check).message}: ${line(check).fix ?? ""}`).toMatch(says);

@@ -2,18 +2,30 @@
 
 A line: {"id", "method", "url", "headers", "body"} as JSON; a body is sent as JSON. With "form" in its place a form is sent, {name: text, or
 {"name", "content": in base64} for a file}. Prints a line for each, once it is answered: {"id", "status", "headers", "body"}, or
-{"id", "error"} when there was no answer. A request to upgrade to a websocket ends with the answer's headers.
+{"id", "error"} when there was no answer. With "socket" it goes to that Unix socket, whatever host the URL names. A request to upgrade to a websocket ends with the answer's headers.
 """
 
 import base64
 import http.client
 import json
 import mimetypes
+import socket
 import sys
 import threading
 from urllib.parse import urlsplit
 
 printing = threading.Lock()
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=120)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
 def send(call):
@@ -29,7 +41,10 @@ def send(call):
             data += f'--part\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
             data += (content if file else content.encode()) + b"\r\n"
         data += b"--part--\r\n"
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
+    if call.get("socket"):
+        connection = UnixConnection(call["socket"])
+    else:
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
     connection.request(
         call["method"], f"{url.path}?{url.query}", data, {"Content-Type": kind, **call.get("headers", {})}
     )
