@@ -238,9 +238,11 @@ const rules = {
         hint: "use up to 63 lower-case letters, digits and inner hyphens",
         wrong: matches(/^(?!-)[a-z0-9-]{1,63}(?<!-)$/, "isn't a machine name"),
     },
+    signIn: { hint: "write password or tailscale", wrong: oneOf(["password", "tailscale"]) },
     webuiAdminEmail: {
-        hint: "any address works, no mail is ever sent to it",
-        wrong: matches(/^[^@]+@[^@]+\.[^@]+$/, "isn't an e-mail address"),
+        hint: "any address works with a password, and no mail is ever sent to it; with signIn tailscale it is your login there",
+        // The tailnet's logins may end in @github or @passkey.
+        wrong: matches(/^[^@]+@[^@]+$/, "isn't an e-mail address or a login of your tailnet"),
     },
     webuiSignup: { hint: "write true or false", wrong: boolean },
     keyRotation: { hint: "any word will do, a date for example" },
@@ -269,6 +271,9 @@ export type SettingName = keyof typeof rules;
 
 /** What is known of each setting, in the order in which they are asked for. */
 export const settingRules: Readonly<Record<SettingName, Rule>> = rules;
+
+/** The default of webuiAdminEmail, which is nobody's login. */
+const anybody = "admin@example.com";
 
 /** Words that stand in templates; "exchangemedia" and "your-agent" are names. */
 const placeholder =
@@ -348,6 +353,15 @@ export function inspectSettings(config: Config) {
         complaints.push({
             key: "telegramBotToken",
             sentence: `telegramBotToken is not set, so telegramAllowedUsers has no effect: ${rules.telegramBotToken.hint}.`,
+        });
+    }
+
+    if (config.get("signIn") === "tailscale" && config.get("webuiAdminEmail") === anybody) {
+        complaints.push({
+            key: "webuiAdminEmail",
+            sentence:
+                "webuiAdminEmail is not set, and with signIn tailscale the admin is who has it as login: " +
+                "give yours as login.tailscale.com/admin/users shows it, such as alice@example.com or alice@github.",
         });
     }
 

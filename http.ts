@@ -36,10 +36,16 @@ export function parsed(text: string): unknown {
 }
 
 /**
- * Asks a service and changes nothing there; a question that has a body goes by POST. Rejects with `Unchecked` when it can't be reached, and for 429 and 5xx, which
+ * Asks a service and changes nothing there, but for a DELETE; a question that has a body goes by POST. Rejects with `Unchecked` when it can't be reached, and for 429 and 5xx, which
  * say nothing about what was asked.
  */
-export async function ask(url: string, { bearer, basic }: Credentials = {}, headers: Record<string, string> = {}, body?: object): Promise<Answer> {
+export async function ask(
+    url: string,
+    { bearer, basic }: Credentials = {},
+    headers: Record<string, string> = {},
+    body?: object,
+    method = body ? "POST" : "GET",
+): Promise<Answer> {
     const authorization = basic ? `Basic ${Buffer.from(`${basic.user}:${basic.password}`).toString("base64")}` : bearer && `Bearer ${bearer}`;
     const { host } = new URL(url);
     let response: Response;
@@ -47,7 +53,8 @@ export async function ask(url: string, { bearer, basic }: Credentials = {}, head
     try {
         response = await fetch(url, {
             headers: { accept: "application/json", ...headers, ...(authorization && { authorization }), ...(body && { "content-type": "application/json" }) },
-            ...(body && { method: "POST", body: JSON.stringify(body) }),
+            method,
+            ...(body && { body: JSON.stringify(body) }),
             redirect: "manual", // credentials go where they belong and no further
             signal: AbortSignal.timeout(timeoutMs),
         });

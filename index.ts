@@ -168,6 +168,7 @@ const openWebUi = new render.PrivateService(
             WEBUI_ADMIN_NAME: "Admin",
             WEBUI_ADMIN_EMAIL: settings.webuiAdminEmail,
             WEBUI_ADMIN_PASSWORD: adminPassword,
+            ...(settings.signIn === "tailscale" && { WEBUI_AUTH_TRUSTED_EMAIL_HEADER: "Tailscale-User-Login" }),
             ENABLE_SIGNUP: settings.webuiSignup,
             RAG_FILE_MAX_SIZE: settings.uploadLimitMb, // In MB.
         }),

@@ -21,9 +21,12 @@
 #     OPENAI_API_KEY            its key
 #     WEBUI_SECRET_KEY          signs the sessions
 #     WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD, WEBUI_ADMIN_NAME
-#                               the admin account that the first boot creates
+#                               the admin account that the first boot creates (admin.py has more)
 #   Optional: PORT               what the platform waits for (default 8080)
 #   and for the app whatever else it understands, such as
+#     WEBUI_AUTH_TRUSTED_EMAIL_HEADER
+#                               none (default): people sign in with a password.
+#                               Tailscale-User-Login: by their login on the tailnet.
 #     AUDIO_STT_MODEL           none (default): the page has neither microphone nor voice mode.
 #                               Anything else: it has both, and the agent turns speech into text.
 #   For the tailnet, none of it visible to the app:
@@ -64,6 +67,7 @@ readonly COMMAND_TIMEOUT=20 # seconds for one call of the tailscale CLI, within 
 readonly LOGIN_CHECK=30     # seconds between two looks at the login
 readonly SUGGESTIONS=${BASH_SOURCE[0]%/*}/suggestions.json # what the first screen offers
 readonly FREE_MB=16         # what the disk must have room for
+readonly LOGIN_HEADER=Tailscale-User-Login # which tailscaled sets, whatever was sent
 readonly TAG=tag:hermes     # what the tailnet's policy grants port 443 of; tailnetTag in config.ts
 readonly ADMIN=https://login.tailscale.com/admin
 
@@ -109,6 +113,13 @@ check_environment() {
   elif [[ -n ${WEBUI_URL-} && -n ${TS_HOSTNAME-} && $(webui_host) != "$TS_HOSTNAME".* ]]; then
     problems+=("TS_HOSTNAME is $TS_HOSTNAME but WEBUI_URL is $WEBUI_URL: make TS_HOSTNAME the first part of its host.")
   fi
+  # Any other header comes through as it was sent: everybody could be anybody.
+  if [[ ${WEBUI_AUTH_TRUSTED_EMAIL_HEADER:-$LOGIN_HEADER} != "$LOGIN_HEADER" ]]; then
+    problems+=("WEBUI_AUTH_TRUSTED_EMAIL_HEADER must be $LOGIN_HEADER, which Tailscale alone sets, but is $WEBUI_AUTH_TRUSTED_EMAIL_HEADER.")
+  fi
+  for name in WEBUI_AUTH_TRUSTED_{NAME,ROLE,GROUPS}_HEADER; do
+    [[ -z ${!name-} ]] || problems+=("$name is set, and anybody could send what it names: take it out of the service's environment.")
+  done
   if [[ ! $JOIN_TIMEOUT =~ ^[1-9][0-9]{0,4}$ ]]; then
     problems+=("TS_JOIN_TIMEOUT is $JOIN_TIMEOUT: make it a whole number of seconds, such as 300, or take it out.")
   fi
@@ -283,8 +294,20 @@ start_app() {
   chown "root:$APP_ID" "$DATA_DIR"
   chmod 1770 "$DATA_DIR"
   find "$DATA_DIR" -mindepth 1 -path "$STATE_DIR" -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +
-  HOME=$DATA_DIR UVICORN_UDS=$SOCKET setpriv --reuid="$APP_ID" --regid="$APP_ID" --clear-groups --no-new-privs "$@" &
+  keep_admin
+  UVICORN_UDS=$SOCKET as_app "$@" &
   app_pid=$!
+}
+
+as_app() {
+  HOME=$DATA_DIR exec setpriv --reuid="$APP_ID" --regid="$APP_ID" --clear-groups --no-new-privs "$@"
+}
+
+# With another way to sign in, nobody would be the admin.
+keep_admin() {
+  local said
+  said=$(as_app python3 -I /usr/local/lib/admin.py "$DATA_DIR") || die "${said:-The accounts on the disk are unreadable, see above.}"
+  [[ -z $said ]] || log "$said"
 }
 
 # A user of its own and an empty environment, for it reads foreign files with large libraries.

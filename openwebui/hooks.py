@@ -20,6 +20,8 @@ HOOKS = {
     "files": ("utils/files.py", "open_webui.utils.middleware", "convert_markdown_base64_images"),
     "handover": ("utils/middleware.py", "open_webui.utils.middleware", "process_chat_payload"),
     # It replaces nothing.
+    "identity": ("main.py", None, None),
+    # It replaces nothing.
     "leftovers": ("main.py", None, None),
     # It replaces nothing.
     "loops": ("main.py", None, None),

@@ -6,6 +6,7 @@ import { type PeerCertificate, TLSSocket } from "node:tls";
 import { SocksProxyAgent } from "socks-proxy-agent";
 import { tailnetPort, tailnetTag } from "../config.ts";
 import { parsed, reasonOf, Unchecked } from "../http.ts";
+import { type Device, isAdmins } from "./tailscale.ts";
 import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
 
 interface PageAnswer {
@@ -86,6 +87,8 @@ interface Page {
     password: string;
     /** Whether this device is on the page's tailnet. */
     connected: Promise<boolean>;
+    /** Whose it is there; undefined where people sign in with a password. */
+    device?: Promise<Device>;
 }
 
 const notHere = `does the policy grant this device tcp:${tailnetPort} of ${tailnetTag}? Otherwise Open WebUI's log at Render says why`;
@@ -145,10 +148,15 @@ async function others({ url, hermesUrl, connected }: Page): Promise<Finding> {
         : ok(`neither port 8080 there nor Hermes answers this device`);
 }
 
-/** A token of Open WebUI for the admin. */
-async function signIn({ url, email, password }: Page): Promise<string | Finding> {
+/** A token of Open WebUI for the admin; why there is none, otherwise. Where the tailnet signs people in, it makes no account for somebody else. */
+async function signIn({ url, email, password, device }: Page): Promise<string | Finding> {
+    const whose = device && isAdmins(await device, email);
+    if (whose && whose.status !== "ok") return unchecked(whose.message, whose.fix);
     const { status, body } = await askPage(`${url}/api/v1/auths/signin`, { body: { email, password } });
-    if (status === 200) return (body as { token: string }).token;
+    const { token, role } = body as { token: string; role: string };
+    if (status === 200 && role === "admin") return token;
+    if (status === 200) return failure(`${email} isn't an admin on the page`, "restart Open WebUI's service at Render, and look into its log");
+    if (device) return failure(`Open WebUI doesn't sign ${email} in by the tailnet, it answers ${status}`, "pulumi up, if signIn was changed");
     if (status === 400 || status === 401 || status === 403) {
         return failure(
             `Open WebUI refuses the sign-in of ${email}`,
@@ -208,6 +216,7 @@ async function modalRun(page: Page, token: string | Finding): Promise<Finding> {
 
 /** The checks of the page. Only with `modal` a sandbox is started, which costs a little. */
 export function afterUp(target: Page, { modal }: { modal: boolean }): Check[] {
+    const { device } = target;
     let token: Promise<string | Finding> | undefined;
     const signedIn = async () => {
         try {
@@ -220,6 +229,7 @@ export function afterUp(target: Page, { modal }: { modal: boolean }): Check[] {
         { name: "Page", run: () => health(target) },
         { name: "Certificate", run: () => certificate(target) },
         { name: "Other ports", run: () => others(target) },
+        ...(device ? [{ name: "Admin's login", run: async () => isAdmins(await device, target.email) }] : []),
         {
             name: "Chat",
             run: async () =>

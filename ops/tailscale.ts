@@ -18,6 +18,10 @@ interface Node {
 
 interface Tailnet {
     BackendState: string;
+    /** This device. */
+    Self?: { UserID: number; Tags?: string[] };
+    /** By their id. */
+    User?: Record<string, { LoginName: string }> | null;
     CurrentTailnet: { MagicDNSSuffix: string } | null;
     /** Names that this device may have certificates for: none while the tailnet's HTTPS is off. */
     CertDomains: string[] | null;
@@ -37,12 +41,43 @@ export async function readTailnet(): Promise<Tailnet | undefined> {
     }
 }
 
+/** Who the tailnet takes this device for: a person's login, in lower case as Open WebUI has it, or nobody, for it is tagged; undefined when it doesn't say. */
+export type Device = { login: string } | "tagged" | undefined;
+
+function deviceOf(tailnet: Tailnet | undefined): Device {
+    const { Self: self, User: users } = tailnet ?? {};
+    if (self?.Tags?.length) return "tagged";
+    const login = self && users?.[self.UserID]?.LoginName.toLowerCase();
+    return login ? { login } : undefined;
+}
+
+/** Whose device this is, where the tailnet signs people in and the admin is who has this login. */
+export function isAdmins(device: Device, admin: string): Finding {
+    if (device === undefined) return unchecked("Tailscale doesn't say whose device this is");
+    if (device === "tagged") return unchecked("this device is tagged, and so is nobody's", "run this on a device of the admin's");
+    return device.login === admin
+        ? ok(`this device is ${admin}'s, the admin's`)
+        : warning(
+              `the admin is ${admin}, and this device is ${device.login}'s`,
+              `set webuiAdminEmail to ${device.login}, or run this on a device of the admin's`,
+          );
+}
+
 /** What can be said of the tailnet before anything joins it. An auth key can't be asked about without using it. */
 export function beforeUp(stack: Stack): Check[] {
     const { tailnetDnsName: name } = stack.settings;
     const tailnet = readTailnet();
     const admin = "login.tailscale.com/admin/dns";
     const machines = "login.tailscale.com/admin/machines";
+    const adminLogin: Check = {
+        name: "Admin's login",
+        about: ["signIn", "webuiAdminEmail"],
+        run: whenRight(stack, ["tailnetDnsName", "signIn", "webuiAdminEmail"], async () => {
+            const status = await tailnet;
+            if (status?.CurrentTailnet?.MagicDNSSuffix !== name) return unchecked(`this device isn't on ${name}`);
+            return isAdmins(deviceOf(status), stack.settings.webuiAdminEmail);
+        }),
+    };
     return [
         {
             name: "Tailnet name",
@@ -55,6 +90,7 @@ export function beforeUp(stack: Stack): Check[] {
                     : warning(`tailnetDnsName is ${name} and this device is on ${own}`, `copy the name from ${admin} if that isn't on purpose`);
             }),
         },
+        ...(stack.settings.signIn === "tailscale" ? [adminLogin] : []),
         {
             name: "Tailnet HTTPS",
             about: ["tailnetDnsName"],
@@ -85,7 +121,7 @@ export function beforeUp(stack: Stack): Check[] {
                 if ((await stack.serviceIds()).length > 0) return ok(`${host} is there, and so are this stack's services`);
                 return failure(
                     `a machine ${host} is in the tailnet already, so the one of this stack would get another name and be refused`,
-                    `delete the old one at ${machines}, or set webuiHostname to another name`,
+                    `delete the old one with \`npm run tidy\`, or at ${machines}, or set webuiHostname to another name`,
                 );
             }),
         },
@@ -109,8 +145,8 @@ async function publicAddresses(host: string): Promise<string[]> {
 const isOn = (tailnet: Tailnet | undefined, host: string): tailnet is Tailnet =>
     tailnet?.CurrentTailnet != null && host.endsWith(`.${tailnet.CurrentTailnet.MagicDNSSuffix}`);
 
-/** The checks of the machine that publishes the page, by its full name; and whether this device is on its tailnet. */
-export function afterUp(host: string): { connected: Promise<boolean>; checks: Check[] } {
+/** The checks of the machine that publishes the page, by its full name; whether this device is on its tailnet, and whose it is there. */
+export function afterUp(host: string): { connected: Promise<boolean>; device: Promise<Device>; checks: Check[] } {
     const tailnet = readTailnet();
     const machines = "login.tailscale.com/admin/machines";
     const machine = async () => {
@@ -131,7 +167,7 @@ export function afterUp(host: string): { connected: Promise<boolean>; checks: Ch
                 if (!found)
                     return failure(
                         `this device sees no machine ${host}`,
-                        `is it under ${machines}? Then the policy has to grant this device tcp:${tailnetPort} of its tag; otherwise Open WebUI's log at Render says why`,
+                        `is it under ${machines}? Then the policy has to grant this device tcp:${tailnetPort} of its tag; otherwise Open WebUI's log at Render says why, such as an older machine of that name`,
                     );
                 if ("status" in found) return found;
                 return found.Online ? ok(`${host} is online`) : failure(`${host} is offline`, "Open WebUI's log at Render says why");
@@ -169,5 +205,5 @@ export function afterUp(host: string): { connected: Promise<boolean>; checks: Ch
             },
         },
     ];
-    return { connected: tailnet.then((status) => isOn(status, host)), checks };
+    return { connected: tailnet.then((status) => isOn(status, host)), device: tailnet.then(deviceOf), checks };
 }

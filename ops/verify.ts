@@ -56,8 +56,9 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
           }
         : undefined;
     const { deploys, others } = render.afterUp({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll, progress });
-    const { connected, checks: machine } = tailscale.afterUp(new URL(url).hostname);
-    const running = [...others, ...machine, ...page.afterUp({ url, hermesUrl, email, password, connected }, { modal })];
+    const { connected, device, checks: machine } = tailscale.afterUp(new URL(url).hostname);
+    const byTailnet = stack.settings.signIn === "tailscale";
+    const running = [...others, ...machine, ...page.afterUp({ url, hermesUrl, email, password, connected, device: byTailnet ? device : undefined }, { modal })];
     return report([deploys, running], { json, secrets: [...stack.secrets, openWebUiAdminPassword, password] });
 }
 

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedTestContainer } from "testcontainers";
-import { handleOf, output, runToEnd, withPid, type ContainerSpec } from "../harness/docker.ts";
+import { handleOf, output, outputOf, repository, runToEnd, withPid, type ContainerSpec } from "../harness/docker.ts";
 import { socketPath, Testbed } from "../harness/testbed.ts";
 
 let testbed: Testbed;
@@ -177,6 +177,56 @@ os._exit(0)`;
             const answer = await testbed.request(body ? "POST" : "GET", `http://${testbed.address("open-webui")}/api/v1/auths/signin`, { body });
             expect(answer).toMatchObject({ status: 403, body: "Open WebUI answers on the tailnet only.\n" });
         }
+    });
+
+    test("with another way to sign in the admin's account stays an admin's, and no start locks the admin out", async () => {
+        interface Start {
+            code: number;
+            said: string;
+            accounts: Record<string, [id: string, role: string]>;
+            opens: string[];
+        }
+        const { id } = await testbed.signIn();
+        const ben = `INSERT INTO "user" (id, email, role, name, profile_image_url, last_active_at, updated_at, created_at) VALUES ('ben', 'ben@example.com', 'pending', 'Ben', '', 9, 9, 9)`;
+        const bens = `INSERT INTO auth (id, email, password, active) VALUES ('ben', 'ben@example.com', '$2b$04$abcdefghijklmnopqrstuuqJwcaHxYm8MqzJmNrRIRqVbPSjOvrHy', 1)`;
+        const starts: [email: string, byTailnet: boolean, statements: string[]][] = [
+            ["admin@example.com", false, [ben, bens]],
+            ["Alice@GitHub", true, []],
+            ["alice@github", true, []],
+            ["carol@example.com", true, []],
+            ["owner@example.com", false, []],
+            ["other@example.com", false, []],
+            ["ben@example.com", true, []],
+            ["ben@example.com", false, []],
+            ["dora@example.com", true, [`UPDATE "user" SET role = 'user'`]],
+        ];
+        const source = await readFile(`${repository}test/harness/admin_cases.py`, "utf8");
+        const run = ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "python3", "-c", source];
+        const found = JSON.parse(await outputOf(container, run, JSON.stringify(starts))) as Start[];
+        const pending = { "ben@example.com": ["ben", "pending"] };
+        const start = (code: number, said: RegExp, accounts: object, opens: string[] = []) => ({
+            code,
+            said: expect.stringMatching(said) as string,
+            accounts,
+            opens,
+        });
+        const asAlice = { ...pending, "alice@github": [id, "admin"] };
+        const asOwner = { ...pending, "owner@example.com": [id, "admin"] };
+        const both = { "ben@example.com": ["ben", "admin"], "owner@example.com": [id, "admin"] };
+        expect(found).toEqual([
+            start(0, /^$/, { ...pending, "admin@example.com": [id, "admin"] }),
+            start(0, /^The admin's account admin@example\.com is alice@github from now on, with its chats/, asAlice),
+            start(0, /^$/, asAlice),
+            start(1, /^webuiAdminEmail is carol@example\.com now, and the admin of this disk is alice@github: set it back/, asAlice),
+            start(0, /^The admin's account alice@github is owner@example\.com.*signs in with the generated password\.$/, asOwner, ["owner@example.com"]),
+            start(0, /^$/, asOwner, ["owner@example.com"]),
+            start(0, /^The account ben@example\.com is an admin from now on/, both, ["owner@example.com"]),
+            start(0, /^ben@example\.com signs in with the generated password\.$/, both, ["owner@example.com", "ben@example.com"]),
+            start(1, /^No account on this disk is an admin: restore a snapshot/, { "ben@example.com": ["ben", "user"], "owner@example.com": [id, "user"] }, [
+                "owner@example.com",
+                "ben@example.com",
+            ]),
+        ]);
     });
 
     test("the image's health check is about the app", async () => {

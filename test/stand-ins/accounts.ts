@@ -1,6 +1,7 @@
 /**
  * Plays the services that `npm run preflight` and `npm run verify` ask, Render apart (test/stand-ins/render/api.ts): GitHub, registries
- * that hand out tokens as Docker Hub and GitLab do, a kind that doesn't, OpenRouter, Exa, Telegram, a public DNS resolver, and Modal.
+ * that hand out tokens as Docker Hub and GitLab do, a kind that doesn't, OpenRouter, Exa, Telegram, a public DNS resolver, and Modal;
+ * and Tailscale's API as `npm run tidy` asks it.
  * While it runs, `fetch` reaches these hosts here; every other host of the internet is unknown.
  *
  * Failures that they play: a credential that isn't known, has too few scopes or the wrong ones, a limit that is reached, a bot
@@ -38,6 +39,8 @@ export interface World {
     modalSays?: number;
     /** Versions of its client that Modal has been asked with. */
     modalClients?: string[];
+    /** The token of Tailscale's API, and the machines of its tailnet; a removed one goes. */
+    tailscale?: { key: string; devices: Record<string, unknown>[] };
     /** Public addresses by host name. */
     dns: Record<string, string[]>;
     /** Status with which a host answers, whatever it is asked; 0 for one that can't be reached. */
@@ -81,6 +84,14 @@ const hosts: Record<string, (world: World, request: IncomingMessage, url: URL) =
         return world.basic.includes(passwordOf(request))
             ? json({})
             : { status: 401, headers: { "www-authenticate": 'Basic realm="https://europe-docker.pkg.dev"' } };
+    },
+    "api.tailscale.com": ({ tailscale }, request, { pathname }) => {
+        if (!tailscale || bearer(request) !== tailscale.key) return refused;
+        if (request.method === "GET" && pathname === "/api/v2/tailnet/-/devices") return json({ devices: tailscale.devices });
+        const at = tailscale.devices.findIndex(({ nodeId }) => pathname === `/api/v2/device/${String(nodeId)}`);
+        if (request.method !== "DELETE" || at < 0) return undefined;
+        tailscale.devices.splice(at, 1);
+        return json(null);
     },
     "cloudflare-dns.com": ({ dns }, request, { pathname, searchParams }) => {
         const [name, type] = [searchParams.get("name") ?? "", searchParams.get("type")];
@@ -138,8 +149,8 @@ export class Accounts {
             const [, host, ...path] = (request.url ?? "").split("/");
             const url = new URL(`https://${host}/${path.join("/")}`);
             const failing = world.failing[host] as number | undefined;
-            // The one question that isn't asked by GET.
-            const allowed = request.method === (host === "api.exa.ai" ? "POST" : "GET");
+            const methods: Record<string, string[]> = { "api.exa.ai": ["POST"], "api.tailscale.com": ["GET", "DELETE"] };
+            const allowed = (methods[host] ?? ["GET"]).includes(request.method ?? "");
             if (host in played && allowed && !failing) {
                 void attempt((exchange) => played[host](world).answer(exchange), new Exchange(request, response, url));
                 return;

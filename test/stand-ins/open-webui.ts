@@ -16,6 +16,10 @@ export interface PageState {
     password: string;
     /** Status of the answer to a wrong password (400). */
     refusal?: number;
+    /** Whether whoever asks is signed in, without a password (false). */
+    byTailnet?: boolean;
+    /** Of who signs in (admin). */
+    role?: string;
     /** Status of /health. */
     health: number;
     /** Ports besides 443 that answer, on whatever host (none). */
@@ -102,10 +106,11 @@ export class OpenWebUi {
         if (call === "GET /health") return { status: this.state.health, body: { status: this.state.health === 200 } };
         if (call === "POST /api/v1/auths/signin") {
             const { email, password } = JSON.parse(text) as { email: string; password: string };
-            if (email !== "admin@example.com" || password !== this.state.password) return { status: this.state.refusal ?? 400, body: { detail: "incorrect" } };
+            const known = this.state.byTailnet || (email === "admin@example.com" && password === this.state.password);
+            if (!known) return { status: this.state.refusal ?? 400, body: { detail: "incorrect" } };
             const token = `token-${this.tokens.length}`;
             this.tokens.push(token);
-            return { status: 200, body: { token } };
+            return { status: 200, body: { token, role: this.state.role ?? "admin" } };
         }
         if (!this.tokens.includes(authorization.replace(/^Bearer /, ""))) return { status: 401, body: { detail: "Not authenticated" } };
         if (call === "GET /api/models") return { status: 200, body: { data: this.state.models.map((id) => ({ id })) } };

@@ -81,6 +81,7 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["webuiHostname", "c".repeat(64), /lower-case/],
         ["webuiAdminEmail", "admin", /e-mail/],
         ["webuiSignup", "yes", /true or false/],
+        ["signIn", "Tailscale", /isn't one of password, tailscale/],
         ["protectData", "TRUE", /true or false/],
         ["renderApiKey", "rnd_xxxxx", /is a placeholder/],
         ["renderOwnerId", "tea-xxxxx", /"tea-xxxxx" is a placeholder/],
@@ -128,6 +129,13 @@ describe("a bad value is refused with a sentence that names it", () => {
         expect(said[setting]).toMatch(says);
     });
 
+    test("where the tailnet signs people in, nobody is the admin by default", async () => {
+        const said = await complaints({ signIn: "tailscale" });
+        expect(said).toEqual({
+            webuiAdminEmail: expect.stringMatching(/webuiAdminEmail is not set, .*login\.tailscale\.com\/admin\/users.*alice@github/) as string,
+        });
+    });
+
     test("an auth key that is signed in advance for Tailnet Lock is fine", async () => {
         const tailscaleAuthKey = `tskey-auth-${"a1".repeat(10)}--TL${"Ab+/".repeat(40)}-${"Z".repeat(86)}`;
         expect(Object.keys(await complaints({ tailscaleAuthKey, protectData: "TRUE" }))).toEqual(["protectData"]);
@@ -137,13 +145,16 @@ describe("a bad value is refused with a sentence that names it", () => {
         const fine = {
             ghcrUser: "exchangemedia",
             webuiAdminEmail: "bob@exchangemedia.com",
+            signIn: "tailscale",
             webuiHostname: "your-agent",
             agentName: "Zoë",
             hermesPlan: "0.5c-512mb",
             imageRegistry: "registry.gitlab.com/family/agent",
         };
-        for (const [setting, value] of [...Object.entries(fine), ["ghcrUser", "gitlab+deploy-token-1"]]) {
-            expect(Object.keys(await complaints({ [setting]: value, protectData: "TRUE" })), value).toEqual(["protectData"]);
+        for (const [setting, value] of [...Object.entries(fine), ["ghcrUser", "gitlab+deploy-token-1"], ["webuiAdminEmail", "alice@github"]]) {
+            expect(Object.keys(await complaints({ webuiAdminEmail: "alice@example.org", [setting]: value, protectData: "TRUE" })), value).toEqual([
+                "protectData",
+            ]);
         }
     });
 
@@ -224,6 +235,7 @@ test("the defaults are the documented ones", () => {
         timezone: "UTC",
         imageRegistry: "ghcr.io",
         webuiHostname: "open-webui",
+        signIn: "password",
         webuiAdminEmail: "admin@example.com",
         webuiSignup: false,
         keyRotation: "1",

@@ -81,7 +81,10 @@ class Box {
         );
         this.standIn("tailscaled", longRunning("tailscaled"));
         this.standIn("app", longRunning("app"));
-        this.standIn("python3", `if [[ $* == *door.py* ]]; then${longRunning("door")}; else${longRunning("extractor")}; fi`);
+        this.standIn(
+            "python3",
+            `if [[ $* == *admin.py* ]]; then echo "admin $*" >>events; . ./admin.sh; exit; elif [[ $* == *door.py* ]]; then${longRunning("door")}; else${longRunning("extractor")}; fi`,
+        );
         this.standIn("curl", `echo "curl $*" >>events; [[ ! -e not-ready ]]`);
         // jq 1.6 takes as long to start as all else together, and is asked the same again and again: each question goes to it once.
         // An answer lies where its question leads, a folder for each 200 characters: bash finds it without another process.
@@ -107,6 +110,7 @@ class Box {
         this.write("status.json", needsLogin);
         this.write("online.json", online);
         this.write("serve.json", published);
+        this.write("admin.sh", "true");
         this.write("lock.json", { SchemaVersion: "1", Enabled: false });
     }
 
@@ -216,7 +220,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             const exit = box.start();
             await box.until("app started");
             expect(box.read("sent-key")).toBe(authKey);
-            const events = box.events().filter((event) => !/extractor|door|curl/.test(event));
+            const events = box.events().filter((event) => !/extractor|door|curl|admin/.test(event));
             expect(events.map((event) => event.replace(/ --(statedir|auth-key)=\S+/g, ""))).toEqual([
                 expect.stringMatching(/^chown -hR 0:0 /),
                 "tailscaled started --tun=userspace-networking --no-logs-no-support",
@@ -422,6 +426,28 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             expect(box.events()).toEqual([]);
         });
 
+        test.for([
+            ["WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "X-Forwarded-Email", /must be Tailscale-User-Login, which Tailscale alone sets, but is X-Forwarded-Email/],
+            ["WEBUI_AUTH_TRUSTED_ROLE_HEADER", "X-Role", /WEBUI_AUTH_TRUSTED_ROLE_HEADER is set, and anybody could send/],
+            ["WEBUI_AUTH_TRUSTED_NAME_HEADER", "Tailscale-User-Name", /WEBUI_AUTH_TRUSTED_NAME_HEADER is set/],
+            ["WEBUI_AUTH_TRUSTED_GROUPS_HEADER", "X-Groups", /WEBUI_AUTH_TRUSTED_GROUPS_HEADER is set/],
+        ] as const)("refuses %s=%s, which anybody could send", async ([name, value, says], { box }) => {
+            await box.expectRefusal(says, { [name]: value });
+            expect(box.events()).toEqual([]);
+        });
+
+        test("what keeps the admin an admin says what it did, before the app starts", async ({ box }) => {
+            box.write("admin.sh", "echo -n 'The account is carried over.'");
+            void box.start({ WEBUI_AUTH_TRUSTED_EMAIL_HEADER: "Tailscale-User-Login" });
+            await box.until("app started");
+            expect(box.output).toContain("entrypoint: The account is carried over.\n");
+        });
+
+        test("and refuses rather than lock the admin out", async ({ box }) => {
+            box.write("admin.sh", "echo -n 'The admin would be locked out.'; exit 1");
+            await box.expectRefusal(/entrypoint: The admin would be locked out\.\n$/);
+        });
+
         test("refuses a host name other than WEBUI_URL's", async ({ box }) => {
             await box.expectRefusal(/TS_HOSTNAME is chat but WEBUI_URL is/, { TS_HOSTNAME: "chat" });
         });
@@ -541,6 +567,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("the app, what reads documents and the stub run without root, as users of their own, and can't regain it", () => {
             expect(box.events("setpriv").map((event) => event.replace(/ env .*/, ""))).toEqual([
                 "setpriv --reuid=10002 --regid=10002 --clear-groups --no-new-privs",
+                expect.stringMatching(/^setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs python3 -I \S+\/admin\.py \S+\/data$/),
                 "setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs app serve",
                 "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs",
             ]);

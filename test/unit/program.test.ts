@@ -343,7 +343,8 @@ describe("the environments", () => {
             webuiHostname: "chat",
             tailnetDnsName: "cat-crocodile.ts.net",
             webuiSignup: "true",
-            webuiAdminEmail: "Owner@Example.org",
+            webuiAdminEmail: "Owner@GitHub",
+            signIn: "tailscale",
         });
         expect(environment(program, "hermes")).toMatchObject({
             HERMES_MODEL: "anthropic/claude-opus-5",
@@ -357,7 +358,8 @@ describe("the environments", () => {
             CORS_ALLOW_ORIGIN: "https://chat.cat-crocodile.ts.net",
             ENABLE_SIGNUP: "true",
             RAG_FILE_MAX_SIZE: "1",
-            WEBUI_ADMIN_EMAIL: "owner@example.org",
+            WEBUI_ADMIN_EMAIL: "owner@github",
+            WEBUI_AUTH_TRUSTED_EMAIL_HEADER: "Tailscale-User-Login",
         });
     });
 });

@@ -69,6 +69,15 @@ const tailnet = (machine: object | undefined, changes = {}) => {
     commands.install("tailscale", { "status --json": JSON.stringify(status) });
 };
 
+/** The stack has the tailnet sign people in, the owner as admin@example.org, and this device is somebody's. */
+function byTailnet(login: string, Tags?: string[]): void {
+    settings = { ...settings, signIn: "tailscale", webuiAdminEmail: "admin@example.org" };
+    outputs.openWebUiAdminEmail = "admin@example.org";
+    page.state.byTailnet = true;
+    stack();
+    tailnet(node(), { Self: { UserID: 7, Tags }, User: { 7: { LoginName: login } } });
+}
+
 async function openPage(certificate = certificates.good): Promise<void> {
     await (page as OpenWebUi | undefined)?.close();
     page = await OpenWebUi.start({ password: adminPassword, health: 200, models: ["hermes-agent"], answer: () => completion("ready") }, certificate);
@@ -609,6 +618,71 @@ describe("each failure has its line", () => {
         ["a certificate that ends soon", () => openPage(certificates.ending), "Certificate", "warning", /Rehearsal Authority, and ends in [45] days/],
         ["a certificate", () => undefined, "Certificate", "ok", /Rehearsal Authority, and ends in (89|90) days/],
 
+        [
+            "people who sign in by the tailnet, on the admin's device",
+            () => {
+                byTailnet("Admin@Example.org");
+            },
+            "Admin's login",
+            "ok",
+            /this device is admin@example\.org's/,
+        ],
+        [
+            "a chat as who the tailnet says",
+            () => {
+                byTailnet("admin@example.org");
+            },
+            "Chat",
+            "ok",
+            /ready/,
+        ],
+        [
+            "somebody else's device",
+            () => {
+                byTailnet("ben@github");
+            },
+            "Admin's login",
+            "warning",
+            /the admin is admin@example\.org, and this device is ben@github's.*webuiAdminEmail/,
+        ],
+        [
+            "somebody else's device, where no account is made for the chat",
+            () => {
+                byTailnet("ben@github");
+            },
+            "Chat",
+            "unchecked",
+            /this device is ben@github's/,
+        ],
+        [
+            "a tagged device",
+            () => {
+                byTailnet("admin@example.org", ["tag:server"]);
+            },
+            "Chat",
+            "unchecked",
+            /this device is tagged, and so is nobody's.*admin's/,
+        ],
+        [
+            "an admin who isn't one on the page",
+            () => {
+                byTailnet("admin@example.org");
+                page.state.role = "pending";
+            },
+            "Chat",
+            "failure",
+            /admin@example\.org isn't an admin on the page/,
+        ],
+        [
+            "a page that still asks for passwords",
+            () => {
+                byTailnet("admin@example.org");
+                page.state.byTailnet = false;
+            },
+            "Chat",
+            "failure",
+            /doesn't sign admin@example\.org in by the tailnet, it answers 400: pulumi up/,
+        ],
         [
             "a policy that grants more than the page",
             () => {

@@ -27,7 +27,7 @@ type machine struct {
 //	GET    /login-server           URL for the nodes' --login-server flag, as plain text
 //	GET    /settings               {"HTTPS": bool, "Approval": bool, "Ports": [443] or null}
 //	PATCH  /settings               any of these fields; connected nodes hear of it at once
-//	PUT    /keys/{key}             {"Tags": [...], "Preapproved": bool, "Revoked": bool}
+//	PUT    /keys/{key}             {"Tags": [...], "Login": who owns its machines, "Preapproved": bool, "Revoked": bool}
 //	GET    /machines               list of machines
 //	PATCH  /machines/{name or ID}  {"Name": first label, "Approved": bool, "Expired": bool, "Offline": bool}, each optional
 //	DELETE /machines/{name or ID}  remove the machine from the tailnet

@@ -3,8 +3,8 @@
 //
 // It runs tailscale.com/tstest/integration/testcontrol, the control plane of
 // Tailscale's own integration tests, and adds what those have no need for (see
-// tailnet.go): auth keys that carry tags and can be revoked, unique machine
-// names, device approval, key expiry, removal of machines, HTTPS certificates
+// tailnet.go): auth keys that carry tags or the login of a person, and can be
+// revoked, unique machine names, device approval, key expiry, removal of machines, HTTPS certificates
 // switched on and off, and a policy that grants single TCP ports. Tailnet Lock
 // is testcontrol's: a node may switch it on and sign others.
 //
@@ -13,8 +13,9 @@
 // offline or removed, a name that is taken, HTTPS switched off, ports closed by
 // the policy; and, by the tests' own doing, an outage that ends again or doesn't.
 //
-// What it does not imitate: users and interactive logins (a login URL is handed
-// out, nobody ever completes it), ephemeral and one-off keys, policies by source
+// What it does not imitate: interactive logins (a login URL is handed out, nobody
+// ever completes it), users without a machine, roles of users, invitations and
+// shared machines, ephemeral and one-off keys, policies by source
 // or tag, Tailnet Lock with a second signing key or keys that are signed in
 // advance, Funnel's ingress servers, ACME (a node is handed a certificate of the
 // test's own CA instead), TLS towards the control plane, state on disk: all is

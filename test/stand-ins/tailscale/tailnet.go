@@ -25,6 +25,10 @@ import (
 // tailnet; tagged nodes don't expire.
 const keyLifetime = 180 * 24 * time.Hour
 
+// firstUser is the ID of the first user with a login. testcontrol gives each node
+// one of its own, from 1 on.
+const firstUser tailcfg.UserID = 1000
+
 // settings can be switched while nodes are connected.
 type settings struct {
 	HTTPS    bool     // HTTPS certificates are enabled for the tailnet
@@ -35,6 +39,7 @@ type settings struct {
 // authKeyInfo describes an auth key. Keys are reusable.
 type authKeyInfo struct {
 	Tags        []string // given to the nodes that join with it
+	Login       string   // of the user whom its nodes belong to, such as alice@github; empty for testcontrol's own
 	Preapproved bool     // its nodes need no approval
 	Revoked     bool
 }
@@ -50,6 +55,7 @@ type tailnet struct {
 	machine http.Handler // testcontrol's own handler of the requests inside the encrypted connection
 
 	mu      sync.Mutex
+	users   []string // logins; the index is what the ID lies above firstUser
 	removed map[key.NodePublic]bool // testcontrol can't forget a node
 	offline map[key.NodePublic]bool // nodes whose map polls are refused
 	polls   map[key.NodePublic]int  // map streams under way
@@ -167,9 +173,22 @@ func (t *tailnet) admit(req *tailcfg.RegisterRequest, info *authKeyInfo) {
 		if len(node.Tags) == 0 {
 			node.KeyExpiry = time.Now().Add(keyLifetime)
 		}
+		if info.Login != "" {
+			node.User = t.userLocked(info.Login)
+		}
 		t.nameLocked(node, req.Hostinfo.Hostname)
 	}
 	t.storeLocked(node)
+}
+
+// userLocked gives the ID of the user with a login, a new one for a new login.
+func (t *tailnet) userLocked(login string) tailcfg.UserID {
+	at := slices.Index(t.users, login)
+	if at < 0 {
+		at = len(t.users)
+		t.users = append(t.users, login)
+	}
+	return firstUser + tailcfg.UserID(at)
 }
 
 // serveMap answers testcontrol's map requests: an update that a node reports
@@ -248,6 +267,9 @@ func (t *tailnet) netmap(req *tailcfg.MapRequest) (*tailcfg.MapResponse, <-chan 
 		res.DNSConfig.CertDomains = []string{strings.TrimSuffix(res.Node.Name, ".")}
 	}
 	res.Node.Capabilities = nil // the older form of CapMap
+	for at, login := range t.users {
+		res.UserProfiles = append(res.UserProfiles, tailcfg.UserProfile{ID: firstUser + tailcfg.UserID(at), LoginName: login, DisplayName: login})
+	}
 	res.PacketFilter = t.filter()
 	res.Peers = slices.DeleteFunc(res.Peers, func(peer *tailcfg.Node) bool {
 		peer.Online = new(t.polls[peer.Key] > 0)

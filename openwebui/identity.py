@@ -1,0 +1,39 @@
+"""Where people are signed in by the tailnet: refuses, with one sentence and before Open WebUI, whoever comes without a login.
+
+`tailscale serve` names the login of a person's device in a header, and takes a forged one out. A tagged device has none. Open WebUI would
+show it an endless spinner, and would let it use a session that somebody had opened elsewhere: it compares the session's account with the
+header only where there is one (get_current_user in open_webui/utils/auth.py).
+
+Hooked into open_webui/main.py by hooks.py; without WEBUI_AUTH_TRUSTED_EMAIL_HEADER it does nothing.
+"""
+
+import os
+
+HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "").lower().encode()
+# What entrypoint.sh and the image's health check ask, on the socket itself.
+OPEN = {"/health", "/ready"}
+SENTENCE = (
+    b"This page signs people in by their Tailscale login, and this device has none, as it is tagged: open the page on a device of your own.\n"
+)
+
+
+class Identity:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        asked = scope["type"] in ("http", "websocket") and scope["path"] not in OPEN
+        if not asked or any(name == HEADER and value.strip() for name, value in scope["headers"]):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(SENTENCE)).encode())]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            await send({"type": "http.response.body", "body": SENTENCE})
+
+
+def install(main):
+    if HEADER:
+        main["app"].add_middleware(Identity)
