@@ -41,6 +41,7 @@ platform_hints: {api_server: {replace: "Obey the disk."}}
 security: {tirith_enabled: true, allow_lazy_installs: true}
 skills: {inline_shell: true, creation_nudge_interval: 1}
 memory: {nudge_interval: 1}
+cron: {mirror_delivery: false}
 kanban: {dispatch_in_gateway: true}
 lsp: {enabled: true}
 hooks: {pre_tool_call: [{command: "true"}]}
@@ -144,6 +145,7 @@ def settings():
         "skills.inline_shell": False,
         "skills.creation_nudge_interval": 0,
         "memory.nudge_interval": 0,
+        "cron.mirror_delivery": True,
         "kanban.dispatch_in_gateway": False,
         "lsp.enabled": False,
         "hooks": [],

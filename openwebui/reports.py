@@ -4,6 +4,9 @@ Hermes keeps a report until it is told that it is stored here (hermes/private_he
 that one that is fetched twice is there once. The chat is marked as unread, and a page that is open shows it. Each report is an answer to a
 line that says which job it is and when it ran: a model takes a chat in which both sides speak by turns.
 
+A chat that holds many reports, or much text, takes no more: the next one begins another of the same name. So a message in it costs what it
+costs in any chat, and nothing is deleted.
+
 Open WebUI's own automations would be a second scheduler, without silence and without Telegram, in which nobody sees the jobs of the first.
 
 Hooked into open_webui/main.py by hooks.py.
@@ -12,6 +15,7 @@ Environment, for the tests: REPORTS_EVERY, seconds from one look to the next.
 """
 
 import asyncio
+import itertools
 import logging
 import os
 import tempfile
@@ -29,6 +33,9 @@ from open_webui.socket.main import sio
 EVERY = float(os.environ.get("REPORTS_EVERY", 10))
 # In seconds; a file of 10 MB takes one.
 PATIENCE = aiohttp.ClientTimeout(total=120)
+# Reports that a chat takes, and characters of all that stands in it.
+MAX_REPORTS = 20
+MAX_CHARACTERS = 40_000
 # What ids are made in.
 IDS = uuid.uuid5(uuid.NAMESPACE_OID, "report of a scheduled job")
 
@@ -55,6 +62,27 @@ async def fetched(hermes, url, kind, name, metadata, user):
     return f"{'!' if picture else ''}[{name}](/api/v1/files/{id}/content{'' if picture else '?attachment=true'})"
 
 
+def full(messages):
+    """Whether a chat takes no further report; `messages` are those of its history, by id."""
+    texts = [str(message.get("content") or "") for message in messages.values()]
+    # The version of an id: those of a report are made by uuid5, all others are random.
+    reports = sum(id[14:15] == "5" for id in messages) // 2
+    return reports >= MAX_REPORTS or sum(map(len, texts)) >= MAX_CHARACTERS
+
+
+async def chat_for(user, job, name, answered):
+    """The chat that a report goes to: the one that has it, if it comes again, or the first that isn't full."""
+    for number in itertools.count():
+        id = str(uuid.uuid5(IDS, f"{job}/{user.id}" + (f"/{number}" if number else "")))
+        chat = await Chats.get_chat_by_id_and_user_id(id, user.id)
+        if not chat:
+            empty = {"title": f"⏰ {name}", "models": [os.environ["DEFAULT_MODELS"]], "history": {"messages": {}, "currentId": None}, "messages": []}
+            return await Chats.insert_new_chat(id, user.id, ChatForm(chat=empty))
+        messages = chat.chat["history"]["messages"]
+        if answered in messages or not full(messages):
+            return chat
+
+
 async def deliver(hermes, url):
     """Stores a report. Gives whether somebody is there to read it."""
     async with hermes.get(url) as answer:
@@ -62,13 +90,10 @@ async def deliver(hermes, url):
     user = await (Users.get_user_by_id(report["account"]) if report["account"] else Users.get_super_admin_user())
     if not user:
         return False
-    chat_id, asked, answered = (str(uuid.uuid5(IDS, f"{what}/{user.id}")) for what in (report["job"], f"asked {report['id']}", f"answered {report['id']}"))
+    asked, answered = (str(uuid.uuid5(IDS, f"{what} {report['id']}/{user.id}")) for what in ("asked", "answered"))
     model = os.environ["DEFAULT_MODELS"]
-    chat = await Chats.get_chat_by_id_and_user_id(chat_id, user.id)
-    if not chat:
-        empty = {"title": f"⏰ {report['name']}", "models": [model], "history": {"messages": {}, "currentId": None}, "messages": []}
-        chat = await Chats.insert_new_chat(chat_id, user.id, ChatForm(chat=empty))
-    history = chat.chat["history"]
+    chat = await chat_for(user, report["job"], report["name"], answered)
+    chat_id, history = chat.id, chat.chat["history"]
     if not (history["messages"].get(answered) or {}).get("done"):
         # Where the person is in the chat, or where this has ended in the middle.
         before = history["messages"].get(asked)

@@ -19,6 +19,7 @@ MODULES = [
     "knowledge",
     "messages",
     "people",
+    "places",
     "jobs",  # wraps what failures.py and people.py do
     "runs",  # wraps what jobs.py does
     "progress",
@@ -28,6 +29,8 @@ MODULES = [
     "upkeep",
     "voice",  # wraps what inbox.py does
     "reports",
+    "sent",
+    "views",
     "handover",  # wraps what voice.py does, and so does attachments.py
     "attachments",
     "web",

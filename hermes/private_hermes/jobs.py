@@ -13,6 +13,7 @@ Before it stores or runs a job, it looks for words in it that sound like an atta
 """
 
 import contextvars
+import json
 import os
 import re
 from datetime import datetime, timedelta, timezone
@@ -24,7 +25,8 @@ from tools import cronjob_tools
 from tools.registry import tool_error
 
 from . import replace
-from .people import person_of_job, person_of_task
+from .people import admins, person_of_job, person_of_task
+from .places import refusal
 
 # The person who asks for jobs; None is whoever has a shell of the service, and sees all.
 asker = contextvars.ContextVar("asker", default=None)
@@ -58,6 +60,21 @@ MARKER = re.compile(rf"[\s*_~`\"'“”„‘’«»>#-]*\\?\[\s*silent\s*\\?\]{
 # The words alone, as the whole of an answer.
 BARE = re.compile(rf"{EDGE}(silent|no[_ ]reply){EDGE}", re.IGNORECASE)
 FENCE = re.compile(r"^\s*(```|~~~)\w*\s*$", re.MULTILINE)
+
+
+def change(id, **fields):
+    """Sets fields of a job, if it is still there; None stands for none."""
+    with jobs._jobs_lock():
+        stored = jobs.load_jobs()
+        for job in stored:
+            if job.get("id") == id:
+                job.update(fields)
+        jobs.save_jobs(stored)
+
+
+def when(text):
+    """A moment that Hermes has stored."""
+    return jobs._ensure_aware(datetime.fromisoformat(text))
 
 
 def own(job):
@@ -171,14 +188,21 @@ def install():
                 return tool_error(problem, success=False)
             if action == "create" and asker.get() and len(own_jobs()) >= PER_PERSON:
                 return tool_error(f"There are {PER_PERSON} jobs of this person, as many as the setting jobsPerPerson allows. Remove one first.", success=False)
-            return call(action, job_id, context_from=context_from, **more)
+            by_admin = asker.get() in admins
+            if asker.get() and more.get("deliver"):
+                origin = (resolve(job_id) or {}).get("origin") if job_id else cronjob_tools._origin_from_env()
+                if problem := refusal(more["deliver"], origin, by_admin):
+                    return tool_error(problem, success=False)
+            answer = call(action, job_id, context_from=context_from, **more)
+            if asker.get() and action in ("create", "update") and (changed := json.loads(answer)).get("success"):
+                change(changed["job"]["job_id"], by_admin=by_admin)
+            return answer
         except (ValueError, jobs.AmbiguousJobReference) as error:
             return tool_error(str(error), success=False)
         finally:
             asker.reset(token)
 
     call = replace(cronjob_tools, "cronjob", cronjob, CRONJOB)
-    replace(cronjob_tools, "list_jobs", lambda include_disabled=False: [job for job in own_jobs() if include_disabled or job.get("enabled", True)])
     replace(cronjob_tools, "resolve_job_ref", resolve)
 
     replace(cronjob_tools, "_scan_cron_prompt", lambda prompt: "", "(prompt: str) -> str")
@@ -222,12 +246,18 @@ A job runs the prompt in a session of its own, which knows nothing of this chat:
 person's sandbox, and nobody to ask. Its last answer is the report, and is delivered by itself; for a job that should be quiet when \
 nothing is new, have the prompt say "answer with [SILENT] alone if nothing is new". It asks the same model as this chat; no other can be chosen.
 
-Times are those of {zone}. Say the next time, which the result has, to the person. To change or remove one, list first: never guess an id."""
+Times are those of {zone}. Say the next time, which the result has, to the person. To change or remove one, list first: never guess an id. What a \
+person asks about their jobs (when, how it went, what it cost) you answer from a list made now, and not from memory: they run meanwhile. Costs are \
+in tokens."""
 PARAMETERS = {
     "action": "One of: create, list, update, pause, resume, remove, run. create needs schedule and prompt.",
     "schedule": (
         "For create and update. Again and again: 'every 30m', 'every 2h', 'every 1d', counted from the last run; or a cron expression in {zone}, "
         "e.g. '0 7 * * *' (each day at 7:00), '0 7 * * mon-fri'. Once: '30m' (30 minutes from now), '2026-06-01T09:00:00' ({zone}). Nothing else is understood."
+    ),
+    "deliver": (
+        "Leave it out: the report comes to the person, where the job is made. 'telegram': for the page's admin, on Telegram besides. "
+        "'origin' on update: again where it was made alone."
     ),
     "enabled_toolsets": (
         "Of terminal, web, file, code_execution, skills: what the job needs. Each costs in each run. By default terminal and web, and skills "

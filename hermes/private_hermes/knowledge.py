@@ -1,4 +1,4 @@
-"""Shows the owner what the agent remembers, its skills and its jobs, and removes one for good: the command `knowledge` (knowledge.sh).
+"""Shows the owner what the agent remembers, its skills and its jobs, pauses a job, and removes one for good: the command `knowledge` (knowledge.sh).
 
 Whoever planted something there could make the agent lie about it. So the owner doesn't ask the agent: the command reads the disk, in
 the shell that Render gives to the owner of the account alone, and nothing listens for it.
@@ -32,15 +32,18 @@ from tools import skill_manager_tool, skill_usage
 from tools.memory_tool import ENTRY_DELIMITER, MemoryStore
 
 from . import Unexpected, expected, replace
+from .views import view
 
 USAGE = """\
 knowledge             lists what the agent remembers, its skills and its jobs
 knowledge show ID     shows all of one
+knowledge pause ID    pauses a job
 knowledge remove ID   removes one for good
 """
 MEMORY = {"user": "memory of the user", "memory": "memory, own notes"}
 SOURCES = {"api_server": "the page", "telegram": "Telegram", "cron": "a job"}
 UNKNOWN = "from: unknown, for no chat that Hermes still has wrote it"
+PAUSED = "by the owner"
 # Characters of a text in the list.
 SHORT = 400
 # Seconds that a chat may take from reading what is on the disk to storing its prompt.
@@ -65,6 +68,8 @@ class Entry:
     key: str
     # Whether chats have it in their prompt.
     in_prompts: bool = True
+    # Of a job alone.
+    pause: Callable[[], object] | None = None
 
     @property
     def id(self):
@@ -173,11 +178,16 @@ def scheduled():
         origin = job.get("origin") if isinstance(job.get("origin"), dict) else {}
         kind = "session" if origin.get("platform") == "api_server" else "chat"
         where = place(origin.get("platform"), origin.get("user_id"), f"{kind} {origin.get('chat_id')}") if origin else "unknown"
-        origins = [f"from: {job.get('created_at')}, {where}"]
+        origins = [f"from: {job.get('created_at')}, {where}", *(f"{name.replace('_', ' ')}: {known}" for name, known in view(job).items())]
         title = f"job {job.get('name')}, {job.get('schedule_display')}"
         extras = {name: job[name] for name in ("script", "skills", "deliver") if job.get(name)}
         text = "\n".join([str(job.get("prompt") or ""), *(f"{name}: {value}" for name, value in extras.items())])
-        yield Entry(title, text, origins, lambda job=job: jobs.remove_job(job["id"]), f"{job.get('id')}\0{text}", in_prompts=False)
+        yield Entry(title, text, origins, lambda job=job: jobs.remove_job(job["id"]), f"{job.get('id')}\0{text}", False, lambda job=job: pause(job))
+
+
+def pause(job):
+    jobs.pause_job(job["id"], PAUSED)
+    return f"Paused. This lets it run again: hermes cron resume {job['id']}"
 
 
 def known():
@@ -237,10 +247,15 @@ def main(arguments):
             for entry in entries:
                 show_entry(entry, SHORT)
             print(USAGE if entries else "The agent remembers nothing, and has neither skills nor jobs.")
-        case ["show" | "remove" as action, id]:
+        case ["show" | "pause" | "remove" as action, id]:
             chosen = next((entry for entry in entries if entry.id == id), None)
             if not chosen:
                 raise ValueError(f"Nothing has the id {id}; knowledge without more lists what there is.")
+            if action == "pause":
+                if not chosen.pause:
+                    raise ValueError(f"{id} is no job: only jobs are paused.")
+                print(chosen.pause())
+                return
             if action == "remove":
                 remove(chosen)
                 print("Removed:")

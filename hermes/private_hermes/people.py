@@ -20,11 +20,13 @@ from tools import terminal_tool
 from . import replace
 
 # Headers of Open WebUI with ENABLE_FORWARD_USER_INFO_HEADERS (open_webui/utils/headers.py).
-USER, CHAT = "X-OpenWebUI-User-Id", "X-OpenWebUI-Chat-Id"
+USER, ROLE, CHAT = "X-OpenWebUI-User-Id", "X-OpenWebUI-User-Role", "X-OpenWebUI-Chat-Id"
 # Who isn't named: a request without these headers, a job that was written by hand.
 OWNER = "person-owner"
 
 asks = contextvars.ContextVar("asks", default=(OWNER, ""))
+# Those of the page's accounts that have asked as its admins.
+admins = set()
 made_job = contextvars.ContextVar("made_job", default=None)
 
 
@@ -73,7 +75,9 @@ def chat_of_task(task_id):
 
 def install():
     async def handle_chat(self, request):
-        asks.set((person_of_request(request), request.headers.get(CHAT, "")))
+        person = person_of_request(request)
+        (admins.add if request.headers.get(ROLE) == "admin" else admins.discard)(person)
+        asks.set((person, request.headers.get(CHAT, "")))
         return await handle(self, request)
 
     handle = replace(APIServerAdapter, "_handle_chat_completions", handle_chat, "(self, request: 'web.Request') -> 'web.Response'")

@@ -25,14 +25,13 @@ from tools import cronjob_tools
 
 from . import expected, replace
 from .files import OUTBOX, PICTURES, missing, name_of
-from .people import OWNER, person_of_job
+from .places import account_of, besides, targets_of
 
-# What of a job's `deliver` means the page.
-PAGE = {"origin", "local", "api_server"}
 # Reports that may wait for a page that doesn't fetch them.
 MAX_WAITING = 1000
 WAITS = f"The page hasn't fetched the last {MAX_WAITING} reports. Look whether the service open-webui runs."
 FILE = re.compile(rf"MEDIA:({re.escape(str(OUTBOX))}/[0-9a-f]+/\S+)")
+NOT_BESIDES = "(This comes in the page alone: on Telegram report only jobs of the page's admin. If that is you, tell me to have this job report there, too.)"
 GONE = "the account that it reports to is gone from the page"
 
 log = logging.getLogger(__name__)
@@ -45,14 +44,6 @@ def folder():
 def waiting():
     """The folders of the reports that wait, oldest first. One that isn't whole begins with a dot."""
     return sorted(path for path in folder().glob("[0-9]*") if path.is_dir())
-
-
-def account_of(job):
-    """The account of the page that a job reports to, "" for the first admin, None if it reports elsewhere."""
-    person = person_of_job(job)
-    if person.startswith("person-webui-"):
-        return person.removeprefix("person-webui-")
-    return "" if person == OWNER and not scheduler._resolve_delivery_targets(job) else None
 
 
 def parts_of(text, place):
@@ -129,15 +120,17 @@ def install():
         account = account_of(job)
         if account is None:
             return send(job, content, adapters, loop)
-        problems = []
+        problems, more = [], {**job, "deliver": besides(job)}
+        if more["deliver"] and not targets_of(more):
+            # Made before only the admin's did.
+            content = f"{content}\n\n{NOT_BESIDES}"
         try:
             keep(account, job, content)
         except OSError as error:
             log.exception("A report isn't kept for the page")
             problems.append(f"The report can't be kept for the page: {error}")
-        besides = [part for part in scheduler._normalize_deliver_value(job.get("deliver")).split(",") if part.strip() not in PAGE]
-        if besides:
-            problems.append(send({**job, "deliver": ",".join(besides)}, content, adapters, loop))
+        if targets_of(more):
+            problems.append(send(more, content, adapters, loop))
         return "; ".join(filter(None, problems)) or None
 
     send = replace(scheduler, "_deliver_result", deliver, "(job: dict, content: str, adapters=None, loop=None) -> Optional[str]")
@@ -145,7 +138,8 @@ def install():
     def notice(job, user_deliver):
         if account_of(job) is None:
             return tell(job, user_deliver)
-        return f"Each report comes into one chat of the page that is the job's own, named “⏰ {job['name']}”, and is marked there as unread."
+        also = ", and on Telegram besides" if besides(job) else ""
+        return f"Each report comes into a chat of the page that is the job's own, named “⏰ {job['name']}”, and is marked there as unread{also}."
 
     tell = replace(cronjob_tools, "_local_delivery_notice", notice, "(job: Dict[str, Any], user_deliver: Optional[str]) -> Optional[str]")
 

@@ -13,23 +13,21 @@ once until one of that job has arrived. A job that fails three times in a row is
 What remains possible: a crash between the delivery of a report and the note of its end brings the report twice.
 """
 
-import contextlib
 import contextvars
 import logging
 import os
 import time
 import uuid
-from datetime import datetime
 from typing import Optional
 
 import hermes_time
 from cron import jobs, scheduler
 from cron.scheduler_provider import InProcessCronScheduler
-from hermes_state import SessionDB
 from run_agent import AIAgent
 
 from . import replace
-from .jobs import SILENT, moment
+from .jobs import SILENT, change, moment, when
+from .views import tokens_of
 
 # Seconds after which a run is late. The scheduler looks once a minute.
 LATE = 600
@@ -44,10 +42,6 @@ MAX_FAILURES = 3
 PAUSES = (10, 60)
 
 SPENT = f"This job has used up its {TOKENS:,} tokens of today (the setting jobTokens). It goes on tomorrow."
-# What its runs of a day have cost, in tokens of full price, as in brake.py. Hermes names a run's session by its job and its begin.
-COST = """
-SELECT COALESCE(SUM(input_tokens + output_tokens + cache_write_tokens + cache_read_tokens / 10), 0) AS cost FROM sessions WHERE id LIKE ?
-"""
 # ops/render.ts looks for these in Render's log.
 UNDELIVERED = "A report of the scheduled job %s can't be delivered: %s"
 DELIVERED = "Reports of the scheduled job %s are delivered again"
@@ -62,33 +56,14 @@ GIVEN_UP = "Hermes ended twice while this job ran, so it is left out this time."
 PAUSED = f"It failed {MAX_FAILURES} times in a row and is paused. Once the cause is gone, ask for it to be resumed."
 
 
-def change(id, **fields):
-    """Sets fields of a job, if it is still there; None stands for none."""
-    with jobs._jobs_lock():
-        stored = jobs.load_jobs()
-        for job in stored:
-            if job.get("id") == id:
-                job.update(fields)
-        jobs.save_jobs(stored)
-
-
 def recurs(job):
     return job.get("schedule", {}).get("kind") in ("cron", "interval")
-
-
-def when(text):
-    return jobs._ensure_aware(datetime.fromisoformat(text))
 
 
 def due_at(job):
     """For when a run is that begins now."""
     now = hermes_time.now()
     return min(when(job["next_run_at"]), now) if job.get("next_run_at") else now
-
-
-def used_today(job):
-    with contextlib.closing(SessionDB(read_only=True)) as db:
-        return db._conn.execute(COST, (f"cron_{job['id']}_{hermes_time.now():%Y%m%d}_%",)).fetchone()["cost"]
 
 
 def give_back():
@@ -127,14 +102,14 @@ def install():
         tries = (job.get("begun") or {}).get("tries", 0)
         if tries >= MAX_TRIES:
             return False, GIVEN_UP, "", GIVEN_UP
-        today, used = f"{hermes_time.now():%Y-%m-%d}", used_today(job)
+        today, used = f"{hermes_time.now():%Y-%m-%d}", tokens_of(job, "%Y%m%d")
         if used >= TOKENS:
             told = job.get("spent") == today
             change(job["id"], spent=today)
             return True, SPENT, SILENT if told else SPENT, None
         left.set(TOKENS - used)
         due = due_at(job)
-        change(job["id"], begun={"due": due.isoformat(), "tries": tries + 1, "by": PROCESS})
+        change(job["id"], begun={"due": due.isoformat(), "tries": tries + 1, "by": PROCESS, "at": hermes_time.now().isoformat()})
         notes = []
         if (hermes_time.now() - due).total_seconds() > LATE:
             notes.append(f"This is for {moment(due)}: Hermes didn't run then.")
@@ -142,7 +117,10 @@ def install():
             notes.append(f"The one for {moment(when(job['missed']))} was missed: Hermes didn't run then.")
         again = ["An earlier try was cut off by a restart: look at what it has done before you do it again."] if tries else []
         said = "".join(f"{note}\n" for note in [*notes, *again])
+        before = tokens_of(job)
         success, output, answer, error = run({**job, "prompt": f"{said}{job.get('prompt') or ''}"}, **more)
+        # Old sessions may be deleted meanwhile.
+        change(job["id"], last_tokens=max(tokens_of(job) - before, 0), last_silent=success and answer.strip() == SILENT)
         if success and notes and answer.strip() != SILENT:
             answer = f"{' '.join(notes)}\n\n{answer}"
         return success, output, answer, error

@@ -347,12 +347,17 @@ describe("a job that was made in the page", () => {
         await testbed.stop("open-webui");
         await run();
         const [kept] = (await waiting()).split("\n");
-        // As it is when the answer that it is stored gets lost.
-        await disk(`cp -a page-reports/${kept} page-reports/9${kept}`);
+        // Twenty more, and the first again at the end, as it is when the answer that it is stored gets lost.
+        await disk(`cd page-reports; for number in $(seq 10 29); do
+            cp -a ${kept} 8$number; sed -i "s/\\"id\\": \\"../&$number/" 8$number/report.json; done; cp -a ${kept} 9${kept}`);
         await testbed.redeploy("hermes");
         await testbed.start("open-webui");
         await expect.poll(waiting, { timeout: 60_000 }).toBe("");
-        expect((await reports(carol.token)).map(({ answers }) => answers)).toEqual([[expect.stringContaining(prompt)]]);
+        // A chat takes twenty.
+        const found = await reports(carol.token);
+        expect(found.map(({ answers }) => answers.length).toSorted()).toEqual([1, 20]);
+        expect(new Set(found.map(({ title }) => title)).size).toBe(1);
+        for (const { answers } of found) for (const answer of answers) expect(answer).toContain(prompt);
 
         expect((await testbed.webui("DELETE", `/api/v1/users/${carol.id}`, { bearer: admin.token })).status).toBe(200);
         await run();

@@ -73,6 +73,152 @@ test("a job belongs to who made it: another can't see, change, run, stop or read
     expect(await output(hermes(), "hermes", "cron", "list", "--all")).not.toContain(job_id);
 });
 
+/** What the bot has said in a chat, without the signs of its markup. */
+const said = async (chat: number) => (await telegram.texts(chat)).map((text) => text.replaceAll("\\", ""));
+
+/** What the tool lists for somebody. */
+const listed = async (person: Person) => ((await person.use("cronjob", { action: "list" })) as { jobs: Record<string, unknown>[] }).jobs;
+
+test("who asks for their jobs is told from the tool what is next, how it went, what it cost and where it reports; the owner sees all and pauses one", async () => {
+    const [maker, other] = [new Person(testbed), new Person(testbed)];
+    const [name, others] = [words("watcher"), words("another's")];
+    const { job_id } = await create(maker, job(name, { prompt: words("COST 1200") }));
+    await create(other, job(others));
+    expect(await listed(maker)).toMatchObject([{ last_run: "has not run yet", tokens_of_last_run: null, tokens_this_month: 0 }]);
+    await maker.use("cronjob", { action: "run", job_id });
+    await maker.use("cronjob", { action: "run", job_id });
+    // In a chat these words would fail themselves.
+    await output(hermes(), "hermes", "cron", "edit", job_id, "--prompt", "FAIL 402 Insufficient credits");
+    await maker.use("cronjob", { action: "run", job_id });
+    const moment = String.raw`\w+day, \d\d \w+ 20\d\d, \d\d:\d\d`;
+    expect(await listed(maker)).toMatchObject([
+        {
+            next_run: expect.stringMatching(new RegExp(`^${moment}$`)) as string,
+            last_run: expect.stringMatching(new RegExp(`^${moment}: failed: .*402`)) as string,
+            failures_in_a_row: 1,
+            tokens_of_last_run: 0,
+            tokens_today: 2402,
+            tokens_this_month: 2402,
+            reports_to: `the page, the chat “⏰ ${name}”`,
+        },
+    ]);
+    const knowledge = (...parameters: string[]) => output(hermes(), "knowledge", ...parameters);
+    const found = (await knowledge()).split(/^(?=[0-9a-f]{10} {2})/m).filter((entry) => entry.includes(name));
+    expect(found).toHaveLength(1);
+    for (const shown of [/next run: \w+day/, /last run: [^]*failed/, /failures in a row: 1/, /tokens this month: 2402/, /reports to: the page/]) {
+        expect(found[0]).toMatch(shown);
+    }
+    expect(await knowledge("pause", found[0].slice(0, 10))).toContain(`hermes cron resume ${job_id}`);
+    // Paused ones are listed, too.
+    expect(await listed(maker)).toMatchObject([{ job_id, state: "paused", next_run: "paused, does not run: by the owner" }]);
+    expect(await listed(other)).toMatchObject([{ name: others, state: "scheduled", tokens_this_month: 0 }]);
+    await output(hermes(), "hermes", "cron", "resume", job_id);
+    expect(await listed(maker)).toMatchObject([{ state: "scheduled", next_run: expect.stringMatching(new RegExp(`^${moment}$`)) as string }]);
+});
+
+test("a run with nothing to report is told as that", async () => {
+    const result = await played(
+        "quiet",
+        `
+from private_hermes import views
+from hermes_state import SessionDB
+run = cell(scheduler.run_job, "run")
+def spends(job, **more):
+    db = SessionDB()
+    for id, parent in ((f"cron_{job['id']}_20990101_070000", None), ("continued", f"cron_{job['id']}_20990101_070000")):
+        db.create_session(id, "cron", parent_session_id=parent)
+        db._execute_write(lambda connection: connection.execute("UPDATE sessions SET input_tokens = 500 WHERE id = ?", (id,)))
+    return True, "", "[SILENT]", None
+run.cell_contents = spends
+scheduler.run_one_job(get_job(job["id"]))
+view = views.view(get_job(job["id"]))
+print(json.dumps({"told": told, "last": view["last_run"], "cost": view["tokens_of_last_run"], "place": view["reports_to"]}))`,
+    );
+    // What a run that grew too long has continued in counts, too.
+    expect(result).toEqual({ told: [], last: expect.stringMatching(/: nothing to report$/) as string, cost: 1000, place: "Telegram, chat 1001" });
+});
+
+test("a job reports to nobody else than its maker: on Telegram from the page for the admin alone, and there to no other user", async () => {
+    await telegram.write(owner, "/whoami"); // a bot can't write first
+    const [user, admin] = [new Person(testbed), new Person(testbed, randomUUID(), randomUUID(), "admin")];
+    const alone = words("For me alone");
+    for (const deliver of ["telegram", "all", `telegram:${owner}`, `origin,telegram:${anna}`]) {
+        expect((await user.use("cronjob", job(words("tells"), { deliver }))).error, deliver).toMatch(/nobody else than who makes it.*admin/);
+    }
+    expect((await admin.use("cronjob", job(words("tells"), { deliver: `telegram:${anna}` }))).error).toMatch(/nobody else/);
+    expect(await listed(user)).toEqual([]);
+    const { job_id } = await create(admin, job(words("tells"), { deliver: "telegram", prompt: alone }));
+    await admin.use("cronjob", { action: "run", job_id });
+    await expect.poll(async () => (await telegram.texts(owner)).join(), { timeout: 20_000 }).toContain(alone);
+    expect(await listed(admin)).toMatchObject([{ reports_to: expect.stringMatching(/^the page, .* and Telegram, chat 1001$/) as string }]);
+    // One that was made when this was for everybody.
+    const old = await create(user, job(words("old"), { prompt: words("Not for others") }));
+    await hermes().exec(["sed", "-i", `/"id": "${old.job_id}"/,/"deliver"/s/"deliver": .*/"deliver": "telegram",/`, "/opt/data/cron/jobs.json"], {
+        user: "10000:10000",
+    });
+    expect(await listed(user)).toMatchObject([{ deliver: "telegram" }]);
+    await user.use("cronjob", { action: "run", job_id: old.job_id });
+    expect((await telegram.texts(owner)).join()).not.toContain("Not for others");
+    const kept = await output(hermes(), "sh", "-c", "cat /opt/data/page-reports/*/report.json");
+    expect(kept).toMatch(/Not for others[^}]*report only jobs of the page's admin/);
+    // On Telegram: the other's chat is not to be had, one's own is.
+    await telegram.write(anna, `CALL cronjob ${JSON.stringify(job(words("spies"), { deliver: `telegram:${owner}` }))}`);
+    await expect.poll(async () => (await telegram.texts(anna)).join(), { timeout: 30_000 }).toMatch(/nobody else than who makes it/);
+});
+
+test("a chat on Telegram knows what a job has sent there: the maker's, and the first user's from the page", async () => {
+    const [name, news, page] = [words("brief"), words("The news of today"), words("From the page")];
+    await telegram.write(
+        anna,
+        `CALL cronjob ${JSON.stringify(job(name, { prompt: news }))} THEN CALL cronjob ${JSON.stringify({ action: "run", job_id: name })}`,
+    );
+    await expect.poll(async () => (await said(anna)).filter((text) => text.includes(name)).join(), { timeout: 30_000 }).toMatch(/execution_success/);
+    const admin = new Person(testbed, randomUUID(), randomUUID(), "admin");
+    const { job_id } = await create(admin, job(words("besides"), { prompt: page, deliver: "telegram" }));
+    await admin.use("cronjob", { action: "run", job_id });
+    for (const [user, report, others] of [
+        [anna, news, page],
+        [owner, page, news],
+    ] as const) {
+        const about = async () => {
+            const question = words("What did you just send me?");
+            await telegram.write(user, question);
+            await expect.poll(async () => (await testbed.asked(question)).length, { timeout: 30_000 }).toBe(1);
+            return (await testbed.asked(question))[0].messages.slice(-3);
+        };
+        // It is noted once the chat is at rest.
+        await expect
+            .poll(about, { timeout: 30_000, interval: 2000 })
+            .toMatchObject([
+                { role: "user", content: expect.stringContaining("Scheduled job “") as string },
+                { role: "assistant", content: expect.stringContaining(report) as string },
+                { role: "user" },
+            ]);
+        expect(JSON.stringify(await about())).not.toContain(others);
+    }
+});
+
+test("a chat on Telegram that nobody answers knows the last reports, and of a long one the beginning", async () => {
+    const result = await played(
+        "many",
+        `
+from private_hermes import sent
+from types import SimpleNamespace
+from gateway.config import Platform
+adapter = SimpleNamespace(_active_sessions={})
+store = SimpleNamespace(get_or_create_session=lambda source: SimpleNamespace(session_id="chat"))
+runner = SimpleNamespace(adapters={Platform.TELEGRAM: adapter}, session_store=store)
+sent.gateway._gateway_runner_ref = lambda: runner
+db = SessionDB()
+db.create_session("chat", "telegram")
+db.append_message("chat", "user", "Hello.")
+for number in range(30): sent.note(job, Platform.TELEGRAM, "1001", f"report {number}" + "." * 9000, None, None)
+texts = [message["content"] for message in db.get_messages_as_conversation("chat")]
+print(json.dumps([texts[0], len(texts), texts[2][:9], texts[-1][:9], len(texts[-1])]))`,
+    );
+    expect(result).toEqual(["Hello.", 41, "report 10", "report 29", 4004]);
+});
+
 test("seven is seven on the wall, also when the clocks change, and each time once", async () => {
     const program = (expression: string, from: string) =>
         python(`

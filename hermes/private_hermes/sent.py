@@ -1,0 +1,96 @@
+"""Has the agent know what a job has sent into a chat on Telegram: "What did you just send me?" has an answer.
+
+Hermes 0.19.0 can note a report in the chat that the job was made in (`cron.mirror_delivery`, on in config.yaml), as words of the
+user. What a page or a mail has put into a report would be an order then. It does so while a message is being answered, too, between
+a tool's call and its result, opens a thread for each report where it can, and leaves out each other chat. Here the report is what
+the agent has said, after a line that says which job it is, as in the page (openwebui/reports.py), once the chat is at rest.
+
+A chat knows its last reports, and of a long one the beginning: nobody may answer for a month. What ends Hermes meanwhile leaves a
+report out, which has arrived.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+
+import hermes_time
+from cron import scheduler
+from gateway import mirror
+from gateway import run as gateway
+from gateway.config import Platform
+from gateway.session import SessionSource, SessionStore
+from hermes_state import SessionDB
+
+from . import expected, replace
+from .jobs import moment
+
+# Reports that a chat knows, and characters of each.
+KEPT, LONG = 20, 4000
+# Seconds that a chat may be busy.
+PATIENCE = 3600
+# By which a report is found again, in a field for ids of messages that other platforms give.
+MARK = "scheduled-job"
+# The row stays, as of a message that was undone.
+FORGET = """
+UPDATE messages SET active = 0 WHERE id IN (
+    SELECT id FROM messages WHERE session_id = ? AND platform_message_id = ? AND active = 1 ORDER BY id DESC LIMIT -1 OFFSET ?
+)
+"""
+
+log = logging.getLogger(__name__)
+
+
+def busy(adapter, chat):
+    """Whether a message of a chat is being answered. Keys have the chat's id as a part."""
+    return any(chat in key.split(":") for key in list(adapter._active_sessions))
+
+
+def session_of(store, platform, chat, thread, user):
+    """The session in which a chat goes on, or None."""
+    if platform == Platform.TELEGRAM and chat.isdigit() and not thread:
+        # In private the chat has its user's id. Nobody may have written yet.
+        return store.get_or_create_session(SessionSource(platform=platform, chat_id=chat, chat_type="dm", user_id=chat)).session_id
+    return mirror._find_session_id(platform.value, chat, thread_id=thread, user_id=user)
+
+
+def note(job, platform, chat, text, thread, user):
+    runner = gateway._gateway_runner_ref()
+    adapter = runner and runner.adapters.get(platform)
+    if not adapter:
+        return
+    about = f"Scheduled job “{job.get('name') or job['id']}” ({job['id']}), {moment(hermes_time.now())}"
+    end = time.monotonic() + PATIENCE
+    while busy(adapter, chat) and time.monotonic() < end:
+        time.sleep(1)
+    try:
+        session = session_of(runner.session_store, platform, chat, thread, user)
+        if not session:
+            return
+        with contextlib.closing(SessionDB()) as db:
+            db.append_message(session, "user", about, platform_message_id=MARK)
+            db.append_message(session, "assistant", text if len(text) <= LONG else f"{text[:LONG]} […]", platform_message_id=MARK)
+            db._execute_write(lambda connection: connection.execute(FORGET, (session, MARK, 2 * KEPT)))
+    except Exception:
+        log.exception("The agent doesn't know what a job has sent")
+
+
+def install():
+    def remember(job, platform_name, chat_id, mirror_text, thread_id=None, user_id=None, *, enabled=False):
+        if enabled and mirror_text.strip():
+            arguments = (job, Platform(platform_name.lower()), str(chat_id), mirror_text.strip(), thread_id, user_id)
+            threading.Thread(target=note, args=arguments, daemon=True, name="sent").start()
+
+    replace(scheduler, "_maybe_mirror_cron_delivery", remember, REMEMBER)
+    replace(scheduler, "_target_matches_origin", lambda origin, platform_name, chat_id, thread_id: True, MATCHES)
+    replace(scheduler, "_open_continuable_cron_thread", lambda job, adapter, chat_id, loop: None, "(job: dict, adapter, chat_id: str, loop) -> Optional[str]")
+    expected(mirror, "_find_session_id", FIND)
+    expected(SessionStore, "get_or_create_session", "(self, source: gateway.session.SessionSource, force_new: bool = False) -> gateway.session.SessionEntry")
+
+
+REMEMBER = (
+    "(job: dict, platform_name: str, chat_id: str, mirror_text: str, thread_id: Optional[str] = None, user_id: Optional[str] = None, *, "
+    "enabled: bool = False) -> None"
+)
+MATCHES = "(origin: dict, platform_name: str, chat_id: str, thread_id: Optional[str]) -> bool"
+FIND = "(platform: str, chat_id: str, thread_id: Optional[str] = None, user_id: Optional[str] = None) -> Optional[str]"
