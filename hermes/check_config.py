@@ -210,9 +210,10 @@ def side_tasks():
 
 @check
 def replacements():
-    """Whether each can be put in its place."""
+    """Whether each place is as it was when it was written for, and can be replaced."""
     import private_hermes
 
+    failures.extend(private_hermes.changed())
     failures.extend(private_hermes.install())
 
 

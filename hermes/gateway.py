@@ -21,6 +21,7 @@ import private_hermes
 if __name__ == "__main__":
     if problems := private_hermes.install():
         sys.exit("\n".join(problems))
+    private_hermes.start()
     # What is there now stays; it needn't be looked through again.
     gc.freeze()
     gc.enable()

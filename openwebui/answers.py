@@ -4,7 +4,7 @@ Open WebUI 0.12.4 has a running answer in memory and stores it once it is whole:
 to be on its way for ever. Here it is stored every few seconds. A stop waits for it for a while; what isn't whole by then, or at a
 crash, gets a sentence below.
 
-Hooked into open_webui/utils/middleware.py by hooks.py; leftovers.py has the app call the rest.
+leftovers.py has the app call what is for its start and its stop.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from open_webui.internal.db import get_async_db_context
 from open_webui.models.chat_messages import ChatMessage
 from open_webui.models.chats import Chats
 from open_webui.private.failures import MARK, TRY_AGAIN
-from open_webui.private.hooks import expected
+from open_webui.private.replacing import replaces
 from sqlalchemy import select
 
 # In seconds: what a crash may take of an answer; how long a stop waits, which leaves enough of APP_GRACE in entrypoint.sh.
@@ -25,9 +25,6 @@ PATIENCE = 20
 STOPPED = f"{MARK} The page's service has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN}"
 
 log = logging.getLogger(__name__)
-
-# The parameters of what is replaced.
-SAVE = ["redis", "task_id", "chat_id", "message_id", "output"]
 
 
 async def store(chat_id, message_id, output, done):
@@ -74,19 +71,16 @@ async def end_running():
         await store_if_possible(answer["chat_id"], answer["message_id"], as_ended(answer["output"]), True)
 
 
-def install(middleware):
-    """Replaces a function that open_webui/utils/middleware.py uses, given as its namespace; raises when it isn't what it was."""
-    save = expected(middleware["save_response_stream"], SAVE)
-    # When an answer that is running was stored last, by its task.
-    stored = {}
+# When an answer that is running was stored last, by its task.
+stored = {}
 
-    async def save_response_stream(redis, task_id, chat_id, message_id, output):
-        now = time.monotonic()
-        if task_id in tasks.tasks and now - stored.get(task_id, -EVERY) >= EVERY:
-            for ended in stored.keys() - tasks.tasks.keys():
-                del stored[ended]
-            stored[task_id] = now
-            await store_if_possible(chat_id, message_id, output, False)
-        return await save(redis, task_id, chat_id, message_id, output)
 
-    middleware["save_response_stream"] = save_response_stream
+@replaces("open_webui.utils.middleware:save_response_stream")
+async def save_response_stream(original, redis, task_id, chat_id, message_id, output):
+    now = time.monotonic()
+    if task_id in tasks.tasks and now - stored.get(task_id, -EVERY) >= EVERY:
+        for ended in stored.keys() - tasks.tasks.keys():
+            del stored[ended]
+        stored[task_id] = now
+        await store_if_possible(chat_id, message_id, output, False)
+    return await original(redis, task_id, chat_id, message_id, output)

@@ -3,7 +3,7 @@
 Open WebUI compresses each file again for each browser, half of the CPU time of a first load, and says nothing of how long a file
 may be kept. What lies in _app/immutable/ has a name that changes with its content.
 
-    python3 assets.py BUILD
+    python3 -m open_webui.private.assets BUILD
 
 compresses those of the page's folder while the image is built: as Brotli, which every browser takes over HTTPS.
 """
@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import brotli
+from open_webui.private.replacing import replaces
 from starlette.datastructures import Headers
 
 # Below the folder of the page.
@@ -32,28 +33,21 @@ def is_taken(scope):
     return "br" in offered and "range" not in headers
 
 
-def install(main):
-    """In the class of open_webui/main.py, given as its namespace, that serves the page."""
-    from .hooks import expected
-
-    def file_response(self, full_path, stat_result, scope, status_code=200):
-        if IMMUTABLE not in str(full_path):
-            return plain(self, full_path, stat_result, scope, status_code)
-        compressed = f"{full_path}.br"
-        if is_taken(scope) and os.path.exists(compressed):
-            response = plain(self, compressed, os.stat(compressed), scope, status_code)
-            response.headers["content-encoding"] = "br"
-            kind = mimetypes.guess_type(full_path)[0] or "application/octet-stream"
-            response.headers["content-type"] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
-        else:
-            response = plain(self, full_path, stat_result, scope, status_code)
-        response.headers.add_vary_header("Accept-Encoding")
-        response.headers["cache-control"] = "public, max-age=31536000, immutable"
-        return response
-
-    pages = main["SPAStaticFiles"]
-    plain = expected(pages.file_response, ["self", "full_path", "stat_result", "scope", "status_code"])
-    pages.file_response = file_response
+@replaces("open_webui.main:SPAStaticFiles.file_response")
+def file_response(original, self, full_path, stat_result, scope, status_code=200):
+    if IMMUTABLE not in str(full_path):
+        return original(full_path, stat_result, scope, status_code)
+    compressed = f"{full_path}.br"
+    if is_taken(scope) and os.path.exists(compressed):
+        response = original(compressed, os.stat(compressed), scope, status_code)
+        response.headers["content-encoding"] = "br"
+        kind = mimetypes.guess_type(full_path)[0] or "application/octet-stream"
+        response.headers["content-type"] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+    else:
+        response = original(full_path, stat_result, scope, status_code)
+    response.headers.add_vary_header("Accept-Encoding")
+    response.headers["cache-control"] = "public, max-age=31536000, immutable"
+    return response
 
 
 def compress(path):

@@ -3,15 +3,13 @@
 Open WebUI 0.12.4 shows an error of its HTTP client under an answer that Hermes didn't finish ("Response payload is not
 completed: <TransferEncodingError: …>"), and "Server Connection Error" where Hermes doesn't run at all. Here both become a
 sentence with the way out. It begins as those of hermes/private_hermes/failures.py do, so that Hermes takes it out of the history.
-
-Hooked into open_webui/routers/openai.py by hooks.py.
 """
 
 import json
 import logging
 
 from aiohttp import ClientError
-from open_webui.private.hooks import expected
+from open_webui.private.replacing import replaces
 from starlette.responses import StreamingResponse
 
 MARK = "⚠️ **No answer from the model.**"
@@ -20,10 +18,6 @@ BROKEN_OFF = f"{MARK} The agent has stopped in the middle of the answer, as it d
 OUT_OF_REACH = f"{MARK} The agent doesn't run at the moment, as it is while it is updated. {TRY_AGAIN}"
 # What aiohttp raises for a connection that isn't made, or breaks.
 LOST = (ClientError, OSError)
-
-# The parameters of what is replaced.
-STREAM = ["response", "session", "passthrough"]
-COMPLETION = ["request", "form_data", "user"]
 
 log = logging.getLogger(__name__)
 
@@ -35,31 +29,28 @@ def chunks(said):
     yield b"data: [DONE]\n\n"
 
 
-def install(router):
-    """Replaces two functions of open_webui/routers/openai.py, given as its namespace; raises when they aren't what they were."""
-    stream, complete = expected(router["stream_wrapper"], STREAM), expected(router["generate_chat_completion"], COMPLETION)
+@replaces("open_webui.routers.openai:stream_wrapper")
+async def stream_wrapper(original, response, session=None, passthrough=False):
+    lines = original(response, session, passthrough)
+    try:
+        async for line in lines:
+            yield line
+    except LOST:
+        if passthrough:
+            raise
+        log.exception("The agent has broken off its answer")
+        for line in chunks(f"\n\n{BROKEN_OFF}"):
+            yield line
+    finally:
+        await lines.aclose()
 
-    async def stream_wrapper(response, session=None, passthrough=False):
-        lines = stream(response, session, passthrough)
-        try:
-            async for line in lines:
-                yield line
-        except LOST:
-            if passthrough:
-                raise
-            log.exception("The agent has broken off its answer")
-            for line in chunks(f"\n\n{BROKEN_OFF}"):
-                yield line
-        finally:
-            await lines.aclose()
 
-    async def generate_chat_completion(request, form_data, user):
-        try:
-            return await complete(request, form_data, user)
-        except Exception as error:
-            # Open WebUI raises an error of its own while it handles the one of its client.
-            if not form_data.get("stream") or not isinstance(error.__context__, LOST):
-                raise
-            return StreamingResponse(chunks(OUT_OF_REACH), media_type="text/event-stream")
-
-    router.update(stream_wrapper=stream_wrapper, generate_chat_completion=generate_chat_completion)
+@replaces("open_webui.routers.openai:generate_chat_completion")
+async def generate_chat_completion(original, request, form_data, user):
+    try:
+        return await original(request, form_data, user)
+    except Exception as error:
+        # Open WebUI raises an error of its own while it handles the one of its client.
+        if not form_data.get("stream") or not isinstance(error.__context__, LOST):
+            raise
+        return StreamingResponse(chunks(OUT_OF_REACH), media_type="text/event-stream")

@@ -7,8 +7,6 @@ wrote there.
 
 On the disk the file has no name, and nothing but a picture has a type: whatever a page or a drawing from the sandbox holds, Open WebUI
 serves it as bytes to keep or as plain text, and no browser runs it as a part of the page.
-
-Hooked into open_webui/utils/files.py by hooks.py.
 """
 
 import asyncio
@@ -22,7 +20,7 @@ from urllib.parse import unquote
 
 from open_webui.models.chats import Chats
 from open_webui.models.files import FileForm, Files
-from open_webui.private.hooks import expected
+from open_webui.private.replacing import replaces
 from open_webui.storage.provider import Storage
 
 PART = re.compile(
@@ -30,8 +28,6 @@ PART = re.compile(
     r";file=([\w-]+);part=(\d+)/(\d+);base64,([\w+/=]+)\)"
 )
 NOT_STORED = "[{} isn't here: it can't be stored. The log of the service open-webui in Render's dashboard tells why.]"
-# The parameters of what is replaced.
-CONVERT = ["request", "content", "metadata", "user"]
 # Files of which more is to come, by whose they are and Hermes' id: when it began, how many parts have come, and those.
 coming = {}
 # In seconds, after which no more of it comes: the answer was stopped.
@@ -68,7 +64,8 @@ async def store(name, kind, file, metadata, user):
     return id
 
 
-async def with_links(request, content, metadata, user):
+@replaces("open_webui.utils.files:convert_markdown_base64_images")
+async def with_links(original, request, content, metadata, user):
     """A piece of an answer with a link in the place of each file that is complete, and nothing in the place of other parts."""
     pieces, end = [], 0
     for found in PART.finditer(content):
@@ -85,9 +82,3 @@ async def with_links(request, content, metadata, user):
         pieces += [content[end : found.start()], link]
         end = found.end()
     return "".join([*pieces, content[end:]])
-
-
-def install(utils):
-    """Replaces a function of open_webui/utils/files.py, given as its namespace; raises when it isn't what it was."""
-    expected(utils["convert_markdown_base64_images"], CONVERT)
-    utils["convert_markdown_base64_images"] = with_links

@@ -3,8 +3,6 @@
 Open WebUI 0.12.4 gives a model the text of documents, and no file. Here those of a chat that Hermes hasn't got are sent to it before the
 question is, whatever was read of them (hermes/private_hermes/handover.py): the chat's uploads and the message's pictures, as far as who
 asks may read them. One line before the message names their places. A file that can't be sent is named there, too, with the reason.
-
-Hooked into open_webui/utils/middleware.py by hooks.py.
 """
 
 import logging
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 from open_webui.models.files import Files
-from open_webui.private.hooks import expected
+from open_webui.private.replacing import replaces
 from open_webui.utils.access_control.files import has_access_to_file
 from open_webui.utils.headers import include_user_info_headers
 from open_webui.utils.misc import update_message_content
@@ -24,9 +22,6 @@ PATIENCE = 60
 OUT_OF_REACH = "the agent can't be reached"
 GONE = "it was deleted"
 NOTHING = " (nothing of it stands here)"
-
-# The parameters of what is replaced.
-PAYLOAD = ["request", "form_data", "user", "metadata", "model"]
 
 log = logging.getLogger(__name__)
 
@@ -74,16 +69,11 @@ async def places(files, user):
             yield f"{file.filename} isn't there: {said.get('error', GONE)}"
 
 
-def install(middleware):
-    """Replaces a function of open_webui/utils/middleware.py, given as its namespace; raises when it isn't what it was."""
-    payload = expected(middleware["process_chat_payload"], PAYLOAD)
-
-    async def process_chat_payload(request, form_data, user, metadata, model):
-        form_data, metadata, events, paused = await payload(request, form_data, user, metadata, model)
-        if files := await files_of(metadata, user):
-            line = f"[Given by the person, and byte for byte in the sandbox: {', '.join([place async for place in places(files, user)])}]"
-            last = next(message for message in reversed(form_data["messages"]) if message["role"] == "user")
-            update_message_content(last, line, append=False)
-        return form_data, metadata, events, paused
-
-    middleware["process_chat_payload"] = process_chat_payload
+@replaces("open_webui.utils.middleware:process_chat_payload")
+async def process_chat_payload(original, request, form_data, user, metadata, model):
+    form_data, metadata, events, paused = await original(request, form_data, user, metadata, model)
+    if files := await files_of(metadata, user):
+        line = f"[Given by the person, and byte for byte in the sandbox: {', '.join([place async for place in places(files, user)])}]"
+        last = next(message for message in reversed(form_data["messages"]) if message["role"] == "user")
+        update_message_content(last, line, append=False)
+    return form_data, metadata, events, paused

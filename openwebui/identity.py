@@ -4,7 +4,7 @@
 show it an endless spinner, and would let it use a session that somebody had opened elsewhere: it compares the session's account with the
 header only where there is one (get_current_user in open_webui/utils/auth.py).
 
-Hooked into open_webui/main.py by hooks.py; without WEBUI_AUTH_TRUSTED_EMAIL_HEADER it does nothing.
+Without WEBUI_AUTH_TRUSTED_EMAIL_HEADER it does nothing.
 """
 
 import os
@@ -34,6 +34,6 @@ class Identity:
             await send({"type": "http.response.body", "body": SENTENCE})
 
 
-def install(main):
+def register(main):
     if HEADER:
-        main["app"].add_middleware(Identity)
+        main.app.add_middleware(Identity)

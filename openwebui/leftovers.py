@@ -5,8 +5,6 @@ Open WebUI 0.12.4 keeps a file when its chat is deleted, and those of temporary 
 that is older than a week, if its id stands in no row of any table, whichever parts of Open WebUI they belong to: a chat that
 still shows a file has its id. What is in chats that people keep stays, for as long as they keep them.
 
-Hooked into open_webui/main.py by hooks.py.
-
 Environment, for the tests: LEFTOVERS_EVERY, seconds from the start to the first look, and from one to the next.
 """
 
@@ -20,6 +18,7 @@ from pathlib import Path
 
 from open_webui.env import DATA_DIR
 from open_webui.private import answers, loops, scans
+from open_webui.private.life import live_with
 
 # In seconds. An upload that isn't sent yet, and a temporary chat in an open tab, are in no table.
 KEPT = 7 * 24 * 3600
@@ -64,17 +63,13 @@ def watch():
             log.exception("Old files aren't deleted")
 
 
-def install(main):
-    """Begins with it, in the app of open_webui/main.py, given as its namespace."""
+@asynccontextmanager
+async def life():
     loops.thread(watch, "deleting old files")
-    router = main["app"].router
-    lifespan = router.lifespan_context
+    await answers.end_unfinished()
+    yield
+    await answers.end_running()
 
-    @asynccontextmanager
-    async def with_answers_ended(app):
-        async with lifespan(app) as state:
-            await answers.end_unfinished()
-            yield state
-            await answers.end_running()
 
-    router.lifespan_context = with_answers_ended
+def register(main):
+    live_with(main.app, life)

@@ -3,16 +3,15 @@
 Open WebUI 0.12.4 begins its loops as tasks and never looks at them again. One that an error ends leaves a page that answers /health and
 does a part of its work no more: without `periodic_socket_authentication` an account that is removed keeps its open pages. The loops of this
 folder go on after any error; they are watched all the same. The table of all is in docs/recover.md.
-
-Hooked into open_webui/main.py by hooks.py.
 """
 
-import inspect
 import logging
 import os
 import signal
 import threading
 from contextlib import asynccontextmanager
+
+from open_webui.private.life import live_with
 
 # By the names of their tasks in the app's state (open_webui/main.py): what stops without them.
 TASKS = {
@@ -58,21 +57,12 @@ def thread(function, what):
     threading.Thread(target=run, daemon=True, name=function.__module__).start()
 
 
-def install(main):
-    """Begins with it, in the app of open_webui/main.py, given as its namespace; raises when that begins its loops in another way."""
-    source = inspect.getsource(main["lifespan"])
-    for name in TASKS:
-        if f"app.state.{name} = asyncio.create_task(" not in source:
-            raise RuntimeError(f"the lifespan of main.py begins no {name}")
-    router = main["app"].router
-    lifespan = router.lifespan_context
-
+def register(main):
     @asynccontextmanager
-    async def with_loops_watched(app):
-        async with lifespan(app) as state:
-            for name, what in TASKS.items():
-                watch(getattr(main["app"].state, name), what)
-            yield state
-            stopping.set()
+    async def life():
+        for name, what in TASKS.items():
+            watch(getattr(main.app.state, name), what)
+        yield
+        stopping.set()
 
-    router.lifespan_context = with_loops_watched
+    live_with(main.app, life)

@@ -2,26 +2,19 @@
 
 Open WebUI 0.12.4 shows the name that a provider lists beside a model's id, and the id where there is none, as at Hermes. A name that an
 admin has given the model in the Admin Panel wins.
-
-Hooked into open_webui/routers/openai.py by hooks.py.
 """
 
 import os
 
-from open_webui.private.hooks import expected
+from open_webui.private.replacing import replaces
 
 
-def install(router):
-    """Replaces a function of open_webui/routers/openai.py, given as its namespace; raises when it isn't what it was."""
-    ask = expected(router["get_all_models_responses"], ["request", "user"])
-
-    async def get_all_models_responses(request, user):
-        responses = await ask(request, user)
-        name = os.environ.get("AGENT_NAME")
-        for response in responses if name else []:
-            # Nothing while Hermes doesn't answer.
-            for model in (response or {}).get("data", []):
-                model["name"] = name
-        return responses
-
-    router["get_all_models_responses"] = get_all_models_responses
+@replaces("open_webui.routers.openai:get_all_models_responses")
+async def get_all_models_responses(original, request, user):
+    responses = await original(request, user)
+    name = os.environ.get("AGENT_NAME")
+    for response in responses if name else []:
+        # Nothing while Hermes doesn't answer.
+        for model in (response or {}).get("data", []):
+            model["name"] = name
+    return responses

@@ -9,8 +9,6 @@ costs in any chat, and nothing is deleted.
 
 Open WebUI's own automations would be a second scheduler, without silence and without Telegram, in which nobody sees the jobs of the first.
 
-Hooked into open_webui/main.py by hooks.py.
-
 Environment, for the tests: REPORTS_EVERY, seconds from one look to the next.
 """
 
@@ -27,7 +25,7 @@ from open_webui.models.chats import ChatForm, Chats
 from open_webui.models.users import Users
 from open_webui.private import loops
 from open_webui.private.files import NOT_STORED, store
-from open_webui.private.hooks import expected
+from open_webui.private.life import live_with
 from open_webui.socket.main import sio
 
 EVERY = float(os.environ.get("REPORTS_EVERY", 10))
@@ -38,10 +36,6 @@ MAX_REPORTS = 20
 MAX_CHARACTERS = 40_000
 # What ids are made in.
 IDS = uuid.uuid5(uuid.NAMESPACE_OID, "report of a scheduled job")
-
-# The parameters of what is used.
-UPSERT = ["self", "id", "message_id", "message", "touch"]
-INSERT = ["self", "id", "user_id", "form_data", "db", "internal_meta", "timer_at"]
 
 log = logging.getLogger(__name__)
 
@@ -145,19 +139,13 @@ async def watch():
         await asyncio.sleep(EVERY)
 
 
-def install(main):
-    """Begins with it, in the app of open_webui/main.py, given as its namespace."""
-    expected(type(Chats).upsert_message_to_chat_by_id_and_message_id, UPSERT)
-    expected(type(Chats).insert_new_chat, INSERT)
-    router = main["app"].router
-    lifespan = router.lifespan_context
+@asynccontextmanager
+async def life():
+    looking = asyncio.create_task(watch())
+    loops.watch(looking, "fetching the reports of jobs")
+    yield
+    looking.cancel()
 
-    @asynccontextmanager
-    async def with_reports(app):
-        async with lifespan(app) as state:
-            looking = asyncio.create_task(watch())
-            loops.watch(looking, "fetching the reports of jobs")
-            yield state
-            looking.cancel()
 
-    router.lifespan_context = with_reports
+def register(main):
+    live_with(main.app, life)

@@ -3,7 +3,7 @@
 import gc
 
 
-def install(main):
+def register(main):
     # What is there now stays; it needn't be looked through again.
     gc.collect()
     gc.freeze()

@@ -7,8 +7,6 @@ the sentence stands in the place of the file's text, too, and the model can say 
 Open WebUI has a whole upload in memory to write it to the disk. Here a file costs this process no memory but for its text.
 
 Open WebUI tells whoever deletes a file that it couldn't be deleted, because the slim image has no index to delete it from as well. It is gone by then.
-
-Hooked into open_webui/routers/files.py by hooks.py.
 """
 
 import json
@@ -23,20 +21,12 @@ from open_webui.config import UPLOAD_DIR
 from open_webui.constants import ERROR_MESSAGES
 from open_webui.models.files import Files
 from open_webui.private import scans
-from open_webui.private.hooks import expected
-from open_webui.retrieval.loaders.main import Loader
-from open_webui.storage.provider import LocalStorageProvider
+from open_webui.private.replacing import replaces
 
 SOCKET = "/var/lib/extractor/socket"
 # Seconds; several uploads wait for each other, and one takes half a minute at most.
 PATIENCE = 600
 UNAVAILABLE = "{name} can't be read at the moment. Wait a minute, and upload it again."
-
-# The parameters of what is replaced.
-LOAD = ["self", "filename", "file_content_type", "file_path"]
-INDEX = ["request", "form_data", "user", "db"]
-STORE = ["file", "filename", "tags"]
-DELETE = ["self", "collection_name", "ids", "filter"]
 
 
 class Unreadable(Exception):
@@ -56,7 +46,8 @@ def ask(name, content_type, path):
         return {"problem": UNAVAILABLE}
 
 
-def load(self, filename, file_content_type, file_path):
+@replaces("open_webui.retrieval.loaders.main:Loader.load")
+def load(original, self, filename, file_content_type, file_path):
     reply = ask(filename, file_content_type, file_path)
     if "problem" in reply:
         raise Unreadable(reply["problem"].replace("{name}", filename))
@@ -64,7 +55,8 @@ def load(self, filename, file_content_type, file_path):
     return [Document(page_content=reply["text"], metadata={})]
 
 
-def store(file, filename, tags):
+@replaces("open_webui.storage.provider:LocalStorageProvider.upload_file")
+def store(original, file, filename, tags):
     """Keeps a file, as Open WebUI does, but gives its bytes as those on the disk and not as a copy in memory."""
     path = os.path.join(UPLOAD_DIR, filename)
     try:
@@ -80,29 +72,16 @@ def store(file, filename, tags):
         raise
 
 
-class NoIndex:
-    """In the place of the client of a vector store (open_webui/retrieval/vector/async_client.py)."""
-
-    async def delete(self, collection_name, ids=None, filter=None):
-        """Has nothing to delete."""
+@replaces("open_webui.retrieval.vector.async_client:AsyncVectorDBClient.delete")
+async def delete_from_index(original, self, *arguments, **more):
+    """Has nothing to delete."""
 
 
-def install(router):
-    """Replaces what keeps a file, what reads it, what calls that and where it is indexed, in open_webui/routers/files.py, given as its namespace; raises when it isn't what it was."""
-    expected(LocalStorageProvider.upload_file, STORE)
-    expected(Loader.load, LOAD)
-    expected(type(router["ASYNC_VECTOR_DB_CLIENT"]).delete, DELETE)
-    index = expected(router["index_file"], INDEX)
-
-    async def index_file(request, form_data, user, db):
-        try:
-            return await index(request, form_data, user, db)
-        except Exception as error:
-            if isinstance(error.__context__, Unreadable):
-                await Files.update_file_data_by_id(form_data.file_id, {"content": f"[{error.__context__}]"}, db=db)
-            raise
-
-    LocalStorageProvider.upload_file = staticmethod(store)
-    Loader.load = load
-    router["index_file"] = index_file
-    router["ASYNC_VECTOR_DB_CLIENT"] = NoIndex()
+@replaces("open_webui.routers.files:index_file")
+async def index_file(original, request, form_data, user, db):
+    try:
+        return await original(request, form_data, user, db)
+    except Exception as error:
+        if isinstance(error.__context__, Unreadable):
+            await Files.update_file_data_by_id(form_data.file_id, {"content": f"[{error.__context__}]"}, db=db)
+        raise

@@ -6,19 +6,17 @@ is replaced. A recording of any size it would have in memory; here its size is l
 to a chat becomes text in the same way.
 
 Without a voice Open WebUI shows an admin the buttons all the same. Here the page's style hides them.
-
-Hooked into open_webui/routers/audio/__init__.py by hooks.py.
 """
 
 import os
 from pathlib import Path
 
 import aiohttp
-from fastapi import Depends, File, Form, HTTPException, Request, UploadFile
+from fastapi import HTTPException
 from open_webui.config import CACHE_DIR
 from open_webui.env import STATIC_DIR
-from open_webui.private.hooks import expected
-from open_webui.utils.auth import get_verified_user
+from open_webui.private.replacing import replaces
+from open_webui.utils.session_pool import get_session
 
 # In bytes; the same as Hermes' (hermes/private_hermes/voice.py), which says the other limits.
 LIMIT = 9_000_000
@@ -37,48 +35,45 @@ HIDDEN = """
 }
 """
 
-# The parameters of what is replaced.
-TRANSCRIBE = ["request", "file_path", "filename", "languages", "file_dir", "id", "user"]
-ROUTE = ["request", "file", "language", "user"]
+
+@replaces("open_webui.routers.audio:_transcribe_openai")
+async def transcribe(original, request, file_path, filename, languages, file_dir, id, user=None):
+    form = aiohttp.FormData()
+    if language := next(filter(None, languages), None):
+        form.add_field("language", language)
+    url, headers = f"{os.environ['OPENAI_API_BASE_URL']}/audio/transcriptions", {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
+    try:
+        with open(file_path, "rb") as file:
+            form.add_field("file", file, filename=filename)
+            session = await get_session()
+            async with session.post(url, data=form, headers=headers, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as answer:
+                said = await answer.json()
+        if answer.status == 200:
+            return {"text": said["text"]}
+        status, reason = answer.status, said["error"]["message"]
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        status, reason = 502, OUT_OF_REACH
+    finally:
+        # An upload stays, as any other.
+        if Path(file_path).parent == RECORDINGS:
+            Path(file_path).unlink(missing_ok=True)
+    raise HTTPException(status, reason)
 
 
-def install(audio):
-    """Replaces what asks for a text, and the page's route to it, in open_webui/routers/audio/__init__.py, given as its namespace."""
-    expected(audio["_transcribe_openai"], TRANSCRIBE)
-    transcription = expected(audio["transcription"], ROUTE)
+@replaces("open_webui.routers.audio:_transcribe_whisper")
+async def refuse(original, *arguments):
+    raise HTTPException(404, OFF)
 
-    async def transcribe(request, file_path, filename, languages, file_dir, id, user=None):
-        form = aiohttp.FormData()
-        if language := next(filter(None, languages), None):
-            form.add_field("language", language)
-        url, headers = f"{os.environ['OPENAI_API_BASE_URL']}/audio/transcriptions", {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
-        try:
-            with open(file_path, "rb") as file:
-                form.add_field("file", file, filename=filename)
-                session = await audio["get_session"]()
-                async with session.post(url, data=form, headers=headers, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as answer:
-                    said = await answer.json()
-            if answer.status == 200:
-                return {"text": said["text"]}
-            status, reason = answer.status, said["error"]["message"]
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
-            status, reason = 502, OUT_OF_REACH
-        finally:
-            # An upload stays, as any other.
-            if Path(file_path).parent == RECORDINGS:
-                Path(file_path).unlink(missing_ok=True)
-        raise HTTPException(status, reason)
 
-    async def refuse(*arguments):
-        raise HTTPException(404, OFF)
+@replaces("open_webui.routers.audio:transcription")
+async def transcription(original, request, file, language=None, user=None):
+    if file.size > LIMIT:
+        raise HTTPException(413, TOO_LARGE)
+    return await original(request, file, language, user)
 
-    audio["_transcribe_openai"], audio["_transcribe_whisper"] = transcribe, refuse
 
-    async def limited(request: Request, file: UploadFile = File(...), language: str | None = Form(None), user=Depends(get_verified_user)):
-        if file.size > LIMIT:
-            raise HTTPException(413, TOO_LARGE)
-        return await transcription(request, file, language, user)
-
+def register(audio):
+    """Has the route of open_webui/routers/audio/__init__.py, given as its module, call what is replaced."""
     # What a crash has left.
     for recording in RECORDINGS.glob("*"):
         recording.unlink()
@@ -87,6 +82,6 @@ def install(audio):
         with open(STATIC_DIR / "custom.css", "a") as style:
             style.write(HIDDEN)
 
-    [old] = [route for route in audio["router"].routes if route.path == "/transcriptions"]
-    audio["router"].routes.remove(old)
-    audio["router"].add_api_route("/transcriptions", limited, methods=["POST"])
+    [old] = [route for route in audio.router.routes if route.path == "/transcriptions"]
+    audio.router.routes.remove(old)
+    audio.router.add_api_route("/transcriptions", audio.transcription, methods=["POST"])

@@ -1,77 +1,60 @@
-"""What this deployment replaces in Hermes, a module for each reason; the launcher (gateway.py) installs all of them.
+"""What this deployment changes in Hermes; the launcher (gateway.py) installs all of it. seams.py lists each place.
 
-Each module has a function `install()`, which replaces by `replace()` alone. That one refuses whatever isn't as it was when
-the module was written, so that an upgrade of Hermes fails while the image is built (check_config.py), and never at night.
+A module for each reason. What stands in the place of a function of Hermes is an ordinary function below `@replaces`, and has what was
+there as its first argument, `original`. A module may have two more functions: `register()`, for what Hermes offers a place for, and
+`start()`, for threads.
 """
 
+import contextlib
 import importlib
-import inspect
 
-# In this order.
-MODULES = [
-    "brake",
-    "summaries",  # wraps what brake.py does
-    "choices",
-    "failures",
-    "health",
-    "inbox",
-    "loops",  # wraps what inbox.py does
-    "knowledge",
-    "messages",
-    "people",
-    "places",
-    "jobs",  # wraps what failures.py and people.py do
-    "runs",  # wraps what jobs.py does
-    "progress",
-    "prompts",
-    "sandbox",
-    "files",  # wraps what failures.py and messages.py put in its place
-    "upkeep",
-    "voice",  # wraps what inbox.py does
-    "reports",
-    "sent",
-    "views",
-    "handover",  # wraps what voice.py does, and so does attachments.py
-    "attachments",
-    "web",
-    "telegram_kinds",
-    "speed",  # wraps all that is done to the pieces of an answer
-]
+from . import replacing
+from .replacing import replaces as replaces
+from .seams import RELIED_ON, REPLACED
+
+MODULES = (
+    "attachments brake choices failures files handover health inbox jobs knowledge loops messages page people places progress prompts reports "
+    "runs sandbox sent speed summaries telegram_adapter telegram_kinds upkeep views voice web"
+).split()
 
 
-class Unexpected(Exception):
-    """Hermes isn't what a module of this package was written for."""
+def changed():
+    """What of Hermes isn't as it was when ours was written for it, a sentence each. To be asked before `install`."""
+    return replacing.changed(row for door in (*REPLACED.values(), *RELIED_ON.values()) for row in door)
 
 
-def expected(owner, name, signature=None):
-    """Gives `owner.name`.
-
-    `signature` is what `inspect.signature` printed for it in the release that this was written for; without one, any will do.
-    Raises `Unexpected` when it is missing or another.
-    """
-    found = getattr(owner, name, None)
-    place = f"{getattr(owner, '__name__', owner)}.{name}"
-    if found is None:
-        raise Unexpected(f"{place} is gone")
-    actual = str(inspect.signature(found))
-    if signature not in (None, actual):
-        raise Unexpected(f"{place} has the signature {actual}, written for was {signature}")
-    return found
-
-
-def replace(owner, name, replacement, signature=None):
-    """Puts `replacement` in the place of `owner.name` and gives what was there, which is as in `expected`."""
-    found = expected(owner, name, signature)
-    setattr(owner, name, replacement)
-    return found
-
-
-def install():
-    """Installs every module; gives what went wrong, a sentence each."""
-    problems = []
-    for name in MODULES:
+def install(*more):
+    """Puts everything in its place and starts nothing; gives what went wrong, a sentence each. `more` are modules besides `MODULES`."""
+    problems, modules = [], [*MODULES, *more]
+    for name in modules:
         try:
-            importlib.import_module(f"{__name__}.{name}").install()
+            importlib.import_module(f"{__name__}.{name}")
+        except Exception as error:
+            problems.append(f"private_hermes.{name}: {type(error).__name__}: {error}")
+    listed = [(place, name) for door in REPLACED.values() for place, _, names, _ in door for name in names.split() if name in modules]
+    problems += [f"{name}.py replaces {place}, which seams.py doesn't list" for place, name in replacing.functions.keys() - set(listed) if name in modules]
+    # All before the first is replaced: what is imported from a place later would be ours already.
+    for module in {place.partition(":")[0] for place, _ in listed}:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    for place, name in listed:
+        try:
+            replacing.put(place, name)
+        except Exception as error:
+            problems.append(f"{place}, replaced by {name}.py: {type(error).__name__}: {error}")
+    for name in modules:
+        try:
+            call(name, "register")
         except Exception as error:
             problems.append(f"private_hermes.{name}: {type(error).__name__}: {error}")
     return problems
+
+
+def start():
+    """Starts the threads of the gateway."""
+    for name in MODULES:
+        call(name, "start")
+
+
+def call(name, function):
+    getattr(importlib.import_module(f"{__name__}.{name}"), function, lambda: None)()

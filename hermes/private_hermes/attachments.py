@@ -17,12 +17,10 @@ import shutil
 import uuid
 from pathlib import Path
 
-from gateway.config import Platform
 from gateway.platforms import base
-from gateway.platforms.base import BasePlatformAdapter, MessageType
-from gateway.run import GatewayRunner
+from gateway.platforms.base import MessageType
 
-from . import handover, replace
+from . import handover
 from .files import LIMIT
 from .inbox import is_allowed
 from .people import named
@@ -103,29 +101,18 @@ def hand_all_over(event):
     event.text = "\n\n".join(filter(None, [line, *(content for _, content in done), event.text]))
 
 
-def install():
-    def create_adapter(self, platform, config):
-        adapter = create(self, platform, config)
-        if platform == Platform.TELEGRAM and adapter:
-            adapter._max_doc_bytes = LIMIT
-        return adapter
-
-    # inbox.py has proven its signature.
-    create = replace(GatewayRunner, "_create_adapter", create_adapter)
-
-    async def handle_message(self, event):
-        if event.source.platform == Platform.TELEGRAM and is_allowed(event.source.user_id) and event.message_type != MessageType.VOICE:
-            if event.message_type == MessageType.DOCUMENT and not event.media_urls:
-                # Hermes has said so to who has sent it.
-                if "they have been asked to retry" in (event.text or ""):
-                    return
-                if (event.text or "").startswith("The document is too large"):
-                    place = {"thread_id": event.source.thread_id} if event.source.thread_id else None
-                    await self.send(event.source.chat_id, TOO_LARGE, metadata=place)
-                    return
-            if event.media_urls:
-                await asyncio.to_thread(hand_all_over, event)
-        await handle(self, event)
-
-    # inbox.py has proven its signature, too.
-    handle = replace(BasePlatformAdapter, "handle_message", handle_message)
+async def go_on(adapter, event):
+    """Hands the attachments of a message over, and says whether there is something to answer."""
+    if not is_allowed(event.source.user_id) or event.message_type == MessageType.VOICE:
+        return True
+    if event.message_type == MessageType.DOCUMENT and not event.media_urls:
+        # Hermes has said so to who has sent it.
+        if "they have been asked to retry" in (event.text or ""):
+            return False
+        if (event.text or "").startswith("The document is too large"):
+            place = {"thread_id": event.source.thread_id} if event.source.thread_id else None
+            await adapter.send(event.source.chat_id, TOO_LARGE, metadata=place)
+            return False
+    if event.media_urls:
+        await asyncio.to_thread(hand_all_over, event)
+    return True

@@ -9,11 +9,9 @@ Each stop is one sentence, below what was written before. A job has the same bra
 
 import json
 
-from agent import chat_completion_helpers
-from agent.tool_guardrails import ToolCallGuardrailController, ToolGuardrailDecision
-from run_agent import AIAgent
+from agent.tool_guardrails import ToolGuardrailDecision
 
-from . import replace
+from . import replaces
 
 # Tokens that one message may cost, by the platform that it comes from; those that the provider had cached count a tenth, as most
 # charge them. A message with 20 commands in a chat of 200,000 tokens stays below.
@@ -47,65 +45,60 @@ def sentence(agent, code, tool="", count=0):
     return f"⚠️ **Stopped:** {reason}. It has cost {calls} calls of the model and {tokens:,} tokens. Say how to go on, or ask for less at once."
 
 
-def install():
-    def run_conversation(self, *arguments, **more):
-        self.calls_before, self.tokens_before = self.session_api_calls, tokens_of(self)
-        return converse(self, *arguments, **more)
+@replaces("run_agent:AIAgent.run_conversation")
+def run_conversation(original, self, *arguments, **more):
+    self.calls_before, self.tokens_before = self.session_api_calls, tokens_of(self)
+    return original(*arguments, **more)
 
-    converse = replace(AIAgent, "run_conversation", run_conversation, RUN)
 
-    def repair(raw_args, tool_name="?"):
-        repaired = repair_arguments(raw_args, tool_name)
-        # Where it gives up Hermes says {}, and means that the answer was cut off.
-        return json.dumps({UNREADABLE: raw_args[:1000]}) if repaired == "{}" else repaired
+@replaces("agent.chat_completion_helpers:_repair_tool_call_arguments")
+def repair_arguments(original, raw_args, tool_name="?"):
+    repaired = original(raw_args, tool_name)
+    # Where it gives up Hermes says {}, and means that the answer was cut off.
+    return json.dumps({UNREADABLE: raw_args[:1000]}) if repaired == "{}" else repaired
 
-    repair_arguments = replace(chat_completion_helpers, "_repair_tool_call_arguments", repair, "(raw_args: 'str', tool_name: 'str' = '?') -> 'str'")
 
-    def reset(self):
-        self.unreadable = 0
-        reset_for_turn(self)
+@replaces("agent.tool_guardrails:ToolCallGuardrailController.reset_for_turn")
+def reset_for_turn(original, self):
+    self.unreadable = 0
+    original()
 
-    reset_for_turn = replace(ToolCallGuardrailController, "reset_for_turn", reset, "(self) -> 'None'")
 
-    def before_call(self, tool_name, args):
-        if not args or UNREADABLE not in args:
-            return before(self, tool_name, args)
-        self.unreadable += 1
-        action = "halt" if self.unreadable >= TRIES else "refuse"  # a word of its own: it isn't run, and the turn goes on
-        says = f"The arguments of {tool_name} are no JSON, so it was not called. Call it again with one JSON object."
-        return ToolGuardrailDecision(action=action, code="unreadable", message=says, tool_name=tool_name, count=self.unreadable)
+@replaces("agent.tool_guardrails:ToolCallGuardrailController.before_call")
+def before_call(original, self, tool_name, args):
+    if not args or UNREADABLE not in args:
+        return original(tool_name, args)
+    self.unreadable += 1
+    action = "halt" if self.unreadable >= TRIES else "refuse"  # a word of its own: it isn't run, and the turn goes on
+    says = f"The arguments of {tool_name} are no JSON, so it was not called. Call it again with one JSON object."
+    return ToolGuardrailDecision(action=action, code="unreadable", message=says, tool_name=tool_name, count=self.unreadable)
 
-    before = replace(ToolCallGuardrailController, "before_call", before_call, "(self, tool_name: 'str', args: 'Mapping[str, Any] | None') -> 'ToolGuardrailDecision'")
+
+@replaces("agent.tool_guardrails:ToolCallGuardrailController._is_idempotent")
+def is_idempotent(original, self, tool_name):
     # A command that says the same time after time gets nowhere either, whatever it may change.
-    replace(ToolCallGuardrailController, "_is_idempotent", lambda self, tool_name: True, "(self, tool_name: 'str') -> 'bool'")
-
-    def observe(self, function_name, function_args, function_result, *, failed):
-        result = append(self, function_name, function_args, function_result, failed=failed)
-        if tokens_of(self) - self.tokens_before > getattr(self, "token_limit", LIMITS.get(self.platform, LIMIT)):
-            self._set_tool_guardrail_halt(ToolGuardrailDecision(action="halt", code="tokens", tool_name=function_name))
-        return result
-
-    append = replace(AIAgent, "_append_guardrail_observation", observe, "(self, tool_name: str, function_args: dict, function_result: str, *, failed: bool) -> str")
-
-    def halted(self, decision):
-        return sentence(self, decision.code, decision.tool_name, decision.count)
-
-    replace(AIAgent, "_toolguard_controlled_halt_response", halted, "(self, decision: agent.tool_guardrails.ToolGuardrailDecision) -> str")
-
-    def out_of_turns(self, messages, api_call_count):
-        # The model says where it has got to, in one call without tools. Hermes streams it to nobody, and doesn't count it.
-        said = summarize(self, messages, api_call_count)
-        self.session_api_calls += 1
-        said = f"{said}\n\n{sentence(self, 'turns')}"
-        if self.stream_delta_callback:
-            self.stream_delta_callback(f"\n\n{said}")
-        return said
-
-    summarize = replace(AIAgent, "_handle_max_iterations", out_of_turns, "(self, messages: list, api_call_count: int) -> str")
+    return True
 
 
-RUN = (
-    "(self, user_message: Any, system_message: str = None, conversation_history: List[Dict[str, Any]] = None, task_id: str = None, "
-    "stream_callback: Optional[<built-in function callable>] = None, persist_user_message: Optional[Any] = None, "
-    "persist_user_timestamp: Optional[float] = None, moa_config: Optional[dict[str, Any]] = None) -> Dict[str, Any]"
-)
+@replaces("run_agent:AIAgent._append_guardrail_observation")
+def observe(original, self, function_name, function_args, function_result, *, failed):
+    result = original(function_name, function_args, function_result, failed=failed)
+    if tokens_of(self) - self.tokens_before > getattr(self, "token_limit", LIMITS.get(self.platform, LIMIT)):
+        self._set_tool_guardrail_halt(ToolGuardrailDecision(action="halt", code="tokens", tool_name=function_name))
+    return result
+
+
+@replaces("run_agent:AIAgent._toolguard_controlled_halt_response")
+def halted(original, self, decision):
+    return sentence(self, decision.code, decision.tool_name, decision.count)
+
+
+@replaces("run_agent:AIAgent._handle_max_iterations")
+def out_of_turns(original, self, messages, api_call_count):
+    # The model says where it has got to, in one call without tools. Hermes streams it to nobody, and doesn't count it.
+    said = original(messages, api_call_count)
+    self.session_api_calls += 1
+    said = f"{said}\n\n{sentence(self, 'turns')}"
+    if self.stream_delta_callback:
+        self.stream_delta_callback(f"\n\n{said}")
+    return said

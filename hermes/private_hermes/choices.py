@@ -8,55 +8,44 @@ and key when it is made, the model when a request is built. Clients of any other
 
 import os
 
-from agent.copilot_acp_client import CopilotACPClient
-from agent.gemini_native_adapter import GeminiNativeClient
-from agent.transports.codex_app_server import CodexAppServerClient
-from cron import jobs
 from hermes_constants import OPENROUTER_BASE_URL
-from openai import AsyncOpenAI, OpenAI
-from openai._base_client import BaseClient
 
-from . import replace
+from . import replaces
 
-OTHER_CLIENTS = [CodexAppServerClient, CopilotACPClient, GeminiNativeClient]
+# Read before anything on the disk may set them.
+KEY, MODEL = os.environ["OPENROUTER_API_KEY"], os.environ["HERMES_MODEL"]
 # Fields of a request in which OpenRouter takes further models (openrouter.ai/docs, "Model Fallbacks" and "Presets").
 MORE_MODELS = {"models", "preset"}
 # Of a job. The snapshots would stop it for good once HERMES_MODEL changes; an address is asked for its models, too.
 OF_A_JOB = {"model", "provider", "base_url", "model_snapshot", "provider_snapshot"}
 
 
-def install():
-    key, model = os.environ["OPENROUTER_API_KEY"], os.environ["HERMES_MODEL"]
+@replaces("openai:OpenAI.__init__")
+@replaces("openai:AsyncOpenAI.__init__")
+def make_for_openrouter(original, self, **more):
+    original(**{**more, "api_key": KEY, "base_url": OPENROUTER_BASE_URL})
 
-    def guard(client):
-        def make_for_openrouter(self, **more):
-            make(self, **{**more, "api_key": key, "base_url": OPENROUTER_BASE_URL})
 
-        make = replace(client, "__init__", make_for_openrouter)
+@replaces("openai._base_client:BaseClient._build_request")
+def build_request(original, self, options, **more):
+    options = options.model_copy()
+    for part in ("json_data", "extra_json"):
+        if isinstance(body := getattr(options, part), dict):
+            body = {name: value for name, value in body.items() if name not in MORE_MODELS}
+            setattr(options, part, {**body, "model": MODEL} if "model" in body else body)
+    request = original(options, **more)
+    if request.url.host != "openrouter.ai":
+        raise PermissionError(f"This deployment asks OpenRouter alone, not {request.url.host}.")
+    return request
 
-    for client in (OpenAI, AsyncOpenAI):
-        guard(client)
 
-    def build_request(self, options, **more):
-        options = options.model_copy()
-        for part in ("json_data", "extra_json"):
-            if isinstance(body := getattr(options, part), dict):
-                body = {name: value for name, value in body.items() if name not in MORE_MODELS}
-                setattr(options, part, {**body, "model": model} if "model" in body else body)
-        request = build(self, options, **more)
-        if request.url.host != "openrouter.ai":
-            raise PermissionError(f"This deployment asks OpenRouter alone, not {request.url.host}.")
-        return request
+@replaces("agent.transports.codex_app_server:CodexAppServerClient.__init__")
+@replaces("agent.copilot_acp_client:CopilotACPClient.__init__")
+@replaces("agent.gemini_native_adapter:GeminiNativeClient.__init__")
+def refuse(original, self, *arguments, **more):
+    raise PermissionError("This deployment asks OpenRouter alone.")
 
-    build = replace(BaseClient, "_build_request", build_request, "(self, options: 'FinalRequestOptions', *, retries_taken: 'int' = 0) -> 'httpx.Request'")
 
-    def refuse(self, *arguments, **more):
-        raise PermissionError("This deployment asks OpenRouter alone.")
-
-    for client in OTHER_CLIENTS:
-        replace(client, "__init__", refuse)
-
-    def load_jobs_without_choices():
-        return [{name: value for name, value in job.items() if name not in OF_A_JOB} for job in load_jobs()]
-
-    load_jobs = replace(jobs, "load_jobs", load_jobs_without_choices, "() -> List[Dict[str, Any]]")
+@replaces("cron.jobs:load_jobs")
+def load_jobs(original):
+    return [{name: value for name, value in job.items() if name not in OF_A_JOB} for job in original()]

@@ -21,13 +21,9 @@ import re
 
 from agent.error_classifier import FailoverReason as Kind
 from agent.error_classifier import classify_api_error
-from cron import scheduler
-from gateway import run
 from gateway.platforms import api_server
-from gateway.platforms.api_server import APIServerAdapter
-from run_agent import AIAgent
 
-from . import replace
+from . import replaces
 
 MARK = "⚠️ **No answer from the model.**"
 # Of a request with pictures: which one a provider refuses, and why, OpenRouter tells beside its own words ("Provider returned error").
@@ -114,7 +110,7 @@ def told(reason, words=""):
 def sentence(text):
     """What a person reads of a failure: one reason with the way out, and the provider's own words where there are some."""
     text = text or ""
-    # Of an error of OpenRouter's Hermes passes on what `install()` has put in its place, with words of its own around it.
+    # Of an error of OpenRouter's Hermes passes on what `summarize_error` has made of it, with words of its own around it.
     if found := re.search(rf"{re.escape(MARK)}[^\n]*", text):
         return found[0]
     return told(next((said for pattern, said in OWN_WORDS if re.search(pattern, text, re.IGNORECASE)), FAILED))
@@ -151,90 +147,88 @@ def without_sentences(history):
     return cleaned
 
 
-def install():
-    async def run_agent(self, user_message, conversation_history, *arguments, stream_delta_callback=None, **more):
-        written = False
+async def run_agent(original, user_message, conversation_history, *arguments, stream_delta_callback=None, **more):
+    written = False
 
-        def on_delta(delta):
-            nonlocal written
-            written = written or bool(delta and delta.strip())
-            stream_delta_callback(delta)
+    def on_delta(delta):
+        nonlocal written
+        written = written or bool(delta and delta.strip())
+        stream_delta_callback(delta)
 
-        callback, history = on_delta if stream_delta_callback else None, without_sentences(conversation_history)
-        try:
-            result, usage = await original(self, user_message, history, *arguments, stream_delta_callback=callback, **more)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            # What broke is in the log, and may carry what nobody should read.
-            logging.getLogger(__name__).exception("The agent failed")
-            result, usage = {"failed": True}, {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-        error, answer = result.get("error"), (result.get("final_response") or "").strip()
-        if not error and not written and not result.get("interrupted"):
-            # After an answer without a word Hermes asks again, and in the end gives none as if that were one, or words of its
-            # own (agent/turn_finalizer.py).
-            if answer in ("", "(empty)") or result.get("turn_exit_reason") == "empty_response_exhausted":
-                result, error = {**result, "failed": True}, "empty"
-            elif callback:
-                # One that came whole, and was not streamed.
-                callback(answer)
-        # As Hermes itself tells a failure.
-        if result.get("failed") or (error and not result.get("completed", True)):
-            said = of_result({**result, "error": error})
-            if UNKNOWN in said and any(has_pictures(one) for one in (user_message, *(before.get("content") for before in history))):
-                said = f"{MARK} {REFUSED}"
-            # A person reads it once, whatever Hermes would add.
-            result = {**result, "completed": False, "failed": True, "error": said.removeprefix(f"{MARK} "), "final_response": said}
-            if callback:
-                stream_delta_callback(f"\n\n{said}" if written else said)
-        return result, usage
-
-    original = replace(APIServerAdapter, "_run_agent", run_agent, RUN_AGENT)
-
-    # The one place where Hermes makes words of an error, whose status and body it still has there.
-    replace(AIAgent, "_summarize_api_error", staticmethod(lambda error: told(reason_of(error), words_of(error))), "(error: Exception) -> str")
-
-    # On Telegram, where a failure is told by what ends a turn, and by what is said meanwhile: told once, at the end.
-    replace(run, "_gateway_provider_error_reply", sentence, "(text: str) -> str")
-
-    def normalize(agent_result, response, *, history_len=0):
-        error = agent_result.get("error")
-        if error and not agent_result.get("completed", True) and not agent_result.get("interrupted"):
-            return of_result(agent_result)
-        return normal(agent_result, response, history_len=history_len)
-
-    normal = replace(run, "_normalize_empty_agent_response", normalize, "(agent_result: dict, response: str, *, history_len: int = 0) -> str")
-
-    def status(platform, event_type, message):
-        said = prepare(platform, event_type, message)
-        return None if said and (MARK in said or RETRYING.search(said)) else said
-
-    prepare = replace(run, "_prepare_gateway_status_message", status, "(platform: Any, event_type: str, message: str) -> Optional[str]")
-
-    def explain(turn_exit_reason):
-        return sentence("empty") if turn_exit_reason in NOTHING_SAID else explanation(turn_exit_reason)
-
-    explanation = replace(AIAgent, "_format_turn_completion_explanation", staticmethod(explain), "(turn_exit_reason: str) -> str")
-
-    # In a report of a scheduled job, which is otherwise silent when the model has answered with nothing.
-    def run_job(job, **more):
-        success, output, answer, error = run_once(job, **more)
-        return (False, output, "", "empty") if success and not answer.strip() else (success, output, answer, error)
-
-    run_once = replace(scheduler, "run_job", run_job, "(job: dict, *, defer_agent_teardown: Optional[list] = None) -> tuple[bool, str, str, typing.Optional[str]]")
-
-    def summarize(job, error):
-        known = MARK in (error or "") or any(re.search(pattern, error or "", re.IGNORECASE) for pattern, _ in OWN_WORDS)
-        return f"Scheduled job “{job.get('name') or job.get('id')}”:\n{sentence(error)}" if known else summary(job, error)
-
-    summary = replace(scheduler, "_summarize_cron_failure_for_delivery", summarize, "(job: dict, error: str | None) -> str")
-    replace(AIAgent, "_dump_api_request_debug", lambda self, *arguments, **more: None, DUMP)
+    callback, history = on_delta if stream_delta_callback else None, without_sentences(conversation_history)
+    try:
+        result, usage = await original(user_message, history, *arguments, stream_delta_callback=callback, **more)
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        # What broke is in the log, and may carry what nobody should read.
+        logging.getLogger(__name__).exception("The agent failed")
+        result, usage = {"failed": True}, {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    error, answer = result.get("error"), (result.get("final_response") or "").strip()
+    if not error and not written and not result.get("interrupted"):
+        # After an answer without a word Hermes asks again, and in the end gives none as if that were one, or words of its
+        # own (agent/turn_finalizer.py).
+        if answer in ("", "(empty)") or result.get("turn_exit_reason") == "empty_response_exhausted":
+            result, error = {**result, "failed": True}, "empty"
+        elif callback:
+            # One that came whole, and was not streamed.
+            callback(answer)
+    # As Hermes itself tells a failure.
+    if result.get("failed") or (error and not result.get("completed", True)):
+        said = of_result({**result, "error": error})
+        if UNKNOWN in said and any(has_pictures(one) for one in (user_message, *(before.get("content") for before in history))):
+            said = f"{MARK} {REFUSED}"
+        # A person reads it once, whatever Hermes would add.
+        result = {**result, "completed": False, "failed": True, "error": said.removeprefix(f"{MARK} "), "final_response": said}
+        if callback:
+            stream_delta_callback(f"\n\n{said}" if written else said)
+    return result, usage
 
 
-RUN_AGENT = (
-    "(self, user_message: str, conversation_history: List[Dict[str, str]], ephemeral_system_prompt: Optional[str] = None, "
-    "session_id: Optional[str] = None, stream_delta_callback=None, tool_progress_callback=None, tool_start_callback=None, "
-    "tool_complete_callback=None, agent_ref: Optional[list] = None, gateway_session_key: Optional[str] = None, "
-    "route: Optional[Dict[str, Any]] = None) -> tuple"
-)
-DUMP = "(self, api_kwargs: Dict[str, Any], *, reason: str, error: Optional[Exception] = None) -> Optional[pathlib.Path]"
+# The one place where Hermes makes words of an error, whose status and body it still has there.
+@replaces("run_agent:AIAgent._summarize_api_error")
+def summarize_error(original, error):
+    return told(reason_of(error), words_of(error))
+
+
+# On Telegram, where a failure is told by what ends a turn, and by what is said meanwhile: told once, at the end.
+@replaces("gateway.run:_gateway_provider_error_reply")
+def provider_error(original, text):
+    return sentence(text)
+
+
+@replaces("gateway.run:_normalize_empty_agent_response")
+def explain(original, agent_result, response, *, history_len=0):
+    error = agent_result.get("error")
+    if error and not agent_result.get("completed", True) and not agent_result.get("interrupted"):
+        return of_result(agent_result)
+    return original(agent_result, response, history_len=history_len)
+
+
+@replaces("gateway.run:_prepare_gateway_status_message")
+def status(original, platform, event_type, message):
+    said = original(platform, event_type, message)
+    return None if said and (MARK in said or RETRYING.search(said)) else said
+
+
+@replaces("run_agent:AIAgent._format_turn_completion_explanation")
+def explain_end(original, turn_exit_reason):
+    return sentence("empty") if turn_exit_reason in NOTHING_SAID else original(turn_exit_reason)
+
+
+# In a report of a scheduled job, which is otherwise silent when the model has answered with nothing.
+@replaces("cron.scheduler:run_job")
+def run_job(original, job, **more):
+    success, output, answer, error = original(job, **more)
+    return (False, output, "", "empty") if success and not answer.strip() else (success, output, answer, error)
+
+
+@replaces("cron.scheduler:_summarize_cron_failure_for_delivery")
+def summarize(original, job, error):
+    known = MARK in (error or "") or any(re.search(pattern, error or "", re.IGNORECASE) for pattern, _ in OWN_WORDS)
+    return f"Scheduled job “{job.get('name') or job.get('id')}”:\n{sentence(error)}" if known else original(job, error)
+
+
+@replaces("run_agent:AIAgent._dump_api_request_debug")
+def dump_nothing(original, self, *arguments, **more):
+    return None

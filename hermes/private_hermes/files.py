@@ -25,13 +25,10 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from gateway.platforms import api_server, base
-from gateway.platforms.api_server import APIServerAdapter
-from hermes_cli import plugins
-
-from . import replace
+from . import replaces
 from .people import asks, person_of_task
 from .progress import Changed
+from .registering import context
 from .sandbox import HOME, SandboxError, sandbox_of
 
 # Bytes of one file, the same as of an upload. What a file of this size costs is in docs/figures.md.
@@ -199,73 +196,74 @@ def as_written(content):
     return LINK.sub(lambda found: f"[{found[1]}](sandbox:{found[3]})" if found[2] == "sandbox" else f"MEDIA:{unquote(found[3])}", content)
 
 
-def install():
-    async def run_agent(self, *arguments, stream_delta_callback=None, **more):
-        if not stream_delta_callback:
-            result, usage = await run(self, *arguments, **more)
-            # Not the bytes, for nobody would take them out of the text again.
-            said = filled(result.get("final_response") or "", lambda path, written: [missing(path, NOT_STREAMED)])
-            return {**result, "final_response": said}, usage
-
-        answer, late = Answer(for_page(asks.get()[0])), []
-
-        def write(pieces):
-            for piece in pieces:
-                stream_delta_callback(piece)
-
-        def on_delta(delta):
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                write(answer.end() if delta is None else answer.add(delta))
-            else:
-                # Not from the agent's thread, as what failures.py adds: a file would be waited for where everybody's chats run.
-                late.append(delta)
-
-        result = await run(self, *arguments, stream_delta_callback=on_delta, **more)
-
-        def finish():
-            for delta in late:
-                write(answer.add(delta))
-            write(answer.end())
-
-        await asyncio.to_thread(finish)
-        return result
-
-    def made(piece):
-        return piece() if callable(piece) else piece
-
-    async def write_chat(self, request, completion_id, model, created, stream_q, *arguments, **more):
-        return await chat(self, request, completion_id, model, created, Changed(stream_q, made), *arguments, **more)
-
-    async def write_responses(self, *, stream_q, **more):
-        return await responses(self, stream_q=Changed(stream_q, made), **more)
-
-    # failures.py, progress.py and messages.py have proven the signatures of those without one.
-    run = replace(APIServerAdapter, "_run_agent", run_agent)
-    chat = replace(APIServerAdapter, "_write_sse_chat_completion", write_chat)
-    responses = replace(APIServerAdapter, "_write_sse_responses", write_responses, RESPONSES)
-    normalize = replace(api_server, "_normalize_multimodal_content", lambda content: normalize(as_written(content)))
-    # It would read them on the gateway.
-    replace(api_server, "_resolve_media_to_data_urls", lambda text: text, "(text: str) -> str")
-
-    # Called at the end of each turn, once the answer is in the history, on the thread by which people.py knows whose it is.
-    def invoke_hook(hook_name, **more):
-        if hook_name != "transform_llm_output" or more["platform"] == "api_server":
-            return invoke(hook_name, **more)
-        person = person_of_task(more["session_id"])
-        text = filled(more["response_text"], for_chat(person))
-        if more["platform"] == "cron" and (note := sandbox_of(person).take_note()):
-            # After a job nobody asks for a next command, which would tell it.
-            text = f"{text}\n\n{note}"
-        return [text] if text != more["response_text"] else []
-
-    invoke = replace(plugins, "invoke_hook", invoke_hook, "(hook_name: 'str', **kwargs: 'Any') -> 'List[Any]'")
-    replace(base, "validate_media_delivery_path", of_outbox, "(path: str) -> Optional[str]")
+def with_files(pieces):
+    """The pieces of an answer, with the files that are made as they are taken out."""
+    return Changed(pieces, lambda piece: piece() if callable(piece) else piece)
 
 
-RESPONSES = (
-    "(self, request: 'web.Request', response_id: str, model: str, created_at: int, stream_q, agent_task, agent_ref, "
-    "conversation_history: List[Dict[str, str]], user_message: str, instructions: Optional[str], conversation: Optional[str], store: bool, "
-    "session_id: str, gateway_session_key: Optional[str] = None) -> 'web.StreamResponse'"
-)
+async def run_agent(original, *arguments, stream_delta_callback=None, **more):
+    if not stream_delta_callback:
+        result, usage = await original(*arguments, **more)
+        # Not the bytes, for nobody would take them out of the text again.
+        said = filled(result.get("final_response") or "", lambda path, written: [missing(path, NOT_STREAMED)])
+        return {**result, "final_response": said}, usage
+
+    answer, late = Answer(for_page(asks.get()[0])), []
+
+    def write(pieces):
+        for piece in pieces:
+            stream_delta_callback(piece)
+
+    def on_delta(delta):
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            write(answer.end() if delta is None else answer.add(delta))
+        else:
+            # Not from the agent's thread, as what failures.py adds: a file would be waited for where everybody's chats run.
+            late.append(delta)
+
+    result = await original(*arguments, stream_delta_callback=on_delta, **more)
+
+    def finish():
+        for delta in late:
+            write(answer.add(delta))
+        write(answer.end())
+
+    await asyncio.to_thread(finish)
+    return result
+
+
+@replaces("gateway.platforms.api_server:_normalize_multimodal_content")
+def normalize(original, content):
+    return original(as_written(content))
+
+
+# It would read them on the gateway.
+@replaces("gateway.platforms.api_server:_resolve_media_to_data_urls")
+def without_media(original, text):
+    return text
+
+
+def at_the_end(response_text, session_id, platform, **more):
+    """The text of an answer elsewhere than in the page, with its files; None if nothing of it is another.
+
+    Called at the end of each turn, once the answer is in the history, on the thread by which people.py knows whose it is.
+    """
+    if platform == "api_server":
+        return None
+    person = person_of_task(session_id)
+    text = filled(response_text, for_chat(person))
+    if platform == "cron" and (note := sandbox_of(person).take_note()):
+        # After a job nobody asks for a next command, which would tell it.
+        text = f"{text}\n\n{note}"
+    return text if text != response_text else None
+
+
+@replaces("gateway.platforms.base:validate_media_delivery_path")
+def media_path(original, path):
+    return of_outbox(path)
+
+
+def register():
+    context.register_hook("transform_llm_output", at_the_end)

@@ -7,10 +7,9 @@ import os
 import tempfile
 
 from aiohttp import web
-from gateway.platforms.api_server import APIServerAdapter
 from hermes_constants import get_hermes_home
 
-from . import loops, replace
+from . import loops
 
 # What stops all of Hermes, or all jobs, when somebody else has it.
 NEEDED = ("state.db", "cron", "cron/jobs.json")
@@ -44,9 +43,7 @@ def problems():
     return [said for check in CHECKS if (said := check())]
 
 
-def install():
-    async def handle_health(self, request):
-        found = problems()
-        return web.json_response({"status": "error", "problems": found}, status=503) if found else await healthy(self, request)
-
-    healthy = replace(APIServerAdapter, "_handle_health", handle_health, "(self, request: 'web.Request') -> 'web.Response'")
+def refusal():
+    """The answer that says what is wrong, or None."""
+    found = problems()
+    return web.json_response({"status": "error", "problems": found}, status=503) if found else None

@@ -15,25 +15,18 @@ them (off here), and sends an answer again that may not have arrived (gateway.de
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import re
 import time
 
-from gateway import drain_control
-from gateway.config import Platform
-from gateway.platforms.base import BasePlatformAdapter
-from gateway.run import GatewayRunner
-from gateway.session import SessionStore
 from hermes_constants import get_hermes_home
-from plugins.platforms.telegram.adapter import TelegramAdapter
 from telegram import Update
-from telegram.ext import Application
 
-from . import expected, replace
-from .loops import watch_tasks
-from .telegram_kinds import is_edit, mark_forwarded, moved, new_id, unread
+from . import replaces
+from .telegram_kinds import is_edit, moved, unread
 
 # All in seconds. Telegram itself keeps a message as long (core.telegram.org/bots/api, "Getting updates").
 MAX_AGE = 24 * 3600
@@ -127,6 +120,18 @@ class Inbox:
             for number in set(numbers) & set(self.waiting):
                 self.remove(number)
 
+    @contextlib.contextmanager
+    def answers(self, chat):
+        """While Hermes is at a message of a chat. What it has begun with there is removed afterwards."""
+        # While Hermes stops it lets go what waits behind this one.
+        begun = self.begun(chat)
+        self.answering += 1
+        try:
+            yield
+        finally:
+            self.answering -= 1
+        self.settle(chat, begun if self.stopping else self.begun(chat))
+
     async def give(self):
         """Hands over what waits, oldest first."""
         if self.started and not self.stopping and self.put:
@@ -136,170 +141,112 @@ class Inbox:
                     await self.put(self.waiting[number])
 
 
-def install():
-    inbox = Inbox(get_hermes_home() / "telegram-inbox")
-    expected(TelegramAdapter, "_build_message_event", BUILD)
-    expected(TelegramAdapter, "_start_polling_once", "(self, app, *, drop_pending_updates: bool, error_callback) -> None")
+box = Inbox(get_hermes_home() / "telegram-inbox")
 
-    def create_adapter(self, platform, config):
-        adapter = create(self, platform, config)
-        if platform == Platform.TELEGRAM and adapter:
-            inbox.adapter = adapter
-            # On this one object, for Hermes loads the class of a plugin under a name of its own.
-            start = adapter._start_polling_once
 
-            async def start_polling(app, *, drop_pending_updates, error_callback):
-                await watch(app)
-                await start(app, drop_pending_updates=False, error_callback=error_callback)
-                watch_tasks()
+async def watch(app):
+    """Has each update of an application kept before it is handled; to be called before it asks for some."""
+    if getattr(app.update_queue, "is_watched", False):
+        return
+    put = app.update_queue.put
+    if not box.put:
+        box.load(app.bot)
 
-            adapter._start_polling_once = start_polling
-            send = adapter.send
-
-            async def send_when_connected(chat_id, *arguments, **more):
-                for _ in range(SEND_PATIENCE):
-                    if not adapter._send_path_degraded:
-                        break
-                    await asyncio.sleep(1)
-                result = await send(chat_id, *arguments, **more)
-                if new := new_id(result):
-                    await asyncio.to_thread(moved, str(chat_id), new)
-                    return await send(new, *arguments, **more)
-                return result
-
-            adapter.send = send_when_connected
-            build = adapter._build_message_event
-
-            def build_event(*arguments, **more):
-                event = build(*arguments, **more)
-                # Before Hermes looks whether it is a command, and puts what is written quickly together.
-                mark_forwarded(event)
-                return event
-
-            adapter._build_message_event = build_event
-        return adapter
-
-    create = replace(GatewayRunner, "_create_adapter", create_adapter, "(self, platform: gateway.config.Platform, config: Any) -> Optional[gateway.platforms.base.BasePlatformAdapter]")
-
-    async def watch(app):
-        if getattr(app.update_queue, "is_watched", False):
+    async def keep_and_put(update):
+        if not isinstance(update, Update) or not is_wanted(update):
+            return await put(update)
+        if too_old(update):
             return
-        put = app.update_queue.put
-        if not inbox.put:
-            inbox.load(app.bot)
-
-        async def keep_and_put(update):
-            if not isinstance(update, Update) or not is_wanted(update):
-                return await put(update)
-            if too_old(update):
+        # Telegram sends again what it wasn't told of.
+        while update.update_id not in box.waiting:
+            try:
+                box.keep(update, 0)
+            except (TypeError, ValueError) as error:
+                log.warning("A message of Telegram can't be kept, and is left out: %s", error)
                 return
-            # Telegram sends again what it wasn't told of.
-            while update.update_id not in inbox.waiting:
-                try:
-                    inbox.keep(update, 0)
-                except (TypeError, ValueError) as error:
-                    log.warning("A message of Telegram can't be kept, and is left out: %s", error)
-                    return
-                except OSError as error:
-                    # Telegram hears nothing of it until it is kept, and keeps it meanwhile. An error would end the task that asks for messages.
-                    log.warning("A message of Telegram waits, for the disk doesn't take it: %s", error)
-                    await asyncio.sleep(DISK_PATIENCE)
-            await inbox.give()
+            except OSError as error:
+                # Telegram hears nothing of it until it is kept, and keeps it meanwhile. An error would end the task that asks for messages.
+                log.warning("A message of Telegram waits, for the disk doesn't take it: %s", error)
+                await asyncio.sleep(DISK_PATIENCE)
+        await box.give()
 
-        # python-telegram-bot puts an update there, and only then tells Telegram that it has arrived (telegram/ext/_updater.py).
-        app.update_queue.put, app.update_queue.is_watched, inbox.put = keep_and_put, True, put
-        await inbox.give()
-
-    async def process_update(self, update):
-        if is_edit(update):
-            return
-        if isinstance(update, Update) and update.message and (new := update.message.migrate_to_chat_id):
-            await asyncio.to_thread(moved, str(update.message.chat_id), str(new))
-        number = getattr(update, "update_id", None)
-        if number not in inbox.waiting:
-            return await process(self, update)
-        if inbox.stopping:
-            return
-        chat = update.message.chat_id
-        if inbox.tries[number] >= MAX_TRIES:
-            inbox.remove(number)
-            await inbox.adapter.send(str(chat), GIVEN_UP + (update.message.text or "")[:1000])
-            return
-        if update.message.chat_id > 0 and (said := unread(update.message)):
-            inbox.remove(number)
-            await inbox.adapter.send(str(chat), said)
-            return
-        try:
-            inbox.keep(update, inbox.tries[number] + 1)
-        except OSError as error:
-            # Only how often it was tried isn't known after a crash.
-            inbox.tries[number] += 1
-            log.warning("The disk doesn't take that a message is being answered: %s", error)
-        await process(self, update)
-        # Nothing came of it, as of what is said in a group and not to the bot, or it was a command and is done.
-        if not inbox.stopping:
-            inbox.settle(chat, inbox.begun(chat))
-
-    process = replace(Application, "process_update", process_update, "(self, update: object) -> None")
-
-    async def handle_message(self, event):
-        if self is inbox.adapter:
-            if inbox.stopping:
-                return
-            # Of a photo or a file Hermes has put the caption in the place of what was marked.
-            mark_forwarded(event)
-        await handle(self, event)
-
-    handle = replace(BasePlatformAdapter, "handle_message", handle_message, "(self, event: gateway.platforms.base.MessageEvent) -> None")
-
-    async def process_message(self, event, session_key):
-        if self is not inbox.adapter:
-            return await process_event(self, event, session_key)
-        chat = int(event.source.chat_id)
-        # While Hermes stops it lets go what waits behind this one.
-        begun = inbox.begun(chat)
-        inbox.answering += 1
-        try:
-            await process_event(self, event, session_key)
-        finally:
-            inbox.answering -= 1
-        inbox.settle(chat, begun if inbox.stopping else inbox.begun(chat))
-
-    process_event = replace(BasePlatformAdapter, "_process_message_background", process_message, "(self, event: gateway.platforms.base.MessageEvent, session_key: str) -> None")
-
-    async def finish_start(self):
-        await finish(self)
-        inbox.started = True
-        await inbox.give()
-
-    finish = replace(GatewayRunner, "_finish_startup_restore", finish_start, "(self) -> None")
-
-    async def notify(self):
-        inbox.stopping = True
-        await notify_active(self)
-
-    notify_active = replace(GatewayRunner, "_notify_active_sessions_of_shutdown", notify, "(self) -> None")
-
-    async def drain(self, timeout):
-        end = time.monotonic() + timeout
-        agents, timed_out = await drain_agents(self, timeout)
-        # An agent that has its answer counts no more. Next, Hermes would cut off what sends it, and the message be answered again.
-        while inbox.answering and not timed_out and time.monotonic() < end:
-            await asyncio.sleep(0.1)
-        return agents, timed_out
-
-    drain_agents = replace(GatewayRunner, "_drain_active_agents", drain, "(self, timeout: float) -> tuple[typing.Dict[str, typing.Any], bool]")
-
-    def interrupt(self, reason):
-        inbox.frozen = True
-        interrupt_all(self, reason)
-
-    interrupt_all = replace(GatewayRunner, "_interrupt_running_agents", interrupt, "(self, reason: str) -> None")
-
-    # Who has no task hears nothing of a restart: otherwise the first user does, each time.
-    replace(drain_control, "drain_notification_suppressed", lambda *, home=None: True, "(*, home: 'Optional[Path]' = None) -> 'bool'")
-    replace(SessionStore, "suspend_recently_active", lambda self, max_age_seconds=120: 0, "(self, max_age_seconds: int = 120) -> int")
-    replace(SessionStore, "mark_resume_pending", lambda self, session_key, reason="": False, "(self, session_key: str, reason: str = 'restart_timeout') -> bool")
+    # python-telegram-bot puts an update there, and only then tells Telegram that it has arrived (telegram/ext/_updater.py).
+    app.update_queue.put, app.update_queue.is_watched, box.put = keep_and_put, True, put
+    await box.give()
 
 
-BUILD = "(self, message: telegram._message.Message, msg_type: gateway.platforms.base.MessageType, update_id: Optional[int] = None) -> gateway.platforms.base.MessageEvent"
+@replaces("telegram.ext:Application.process_update")
+async def process_update(original, self, update):
+    if is_edit(update):
+        return
+    if isinstance(update, Update) and update.message and (new := update.message.migrate_to_chat_id):
+        await asyncio.to_thread(moved, str(update.message.chat_id), str(new))
+    number = getattr(update, "update_id", None)
+    if number not in box.waiting:
+        return await original(update)
+    if box.stopping:
+        return
+    chat = update.message.chat_id
+    if box.tries[number] >= MAX_TRIES:
+        box.remove(number)
+        await box.adapter.send(str(chat), GIVEN_UP + (update.message.text or "")[:1000])
+        return
+    if update.message.chat_id > 0 and (said := unread(update.message)):
+        box.remove(number)
+        await box.adapter.send(str(chat), said)
+        return
+    try:
+        box.keep(update, box.tries[number] + 1)
+    except OSError as error:
+        # Only how often it was tried isn't known after a crash.
+        box.tries[number] += 1
+        log.warning("The disk doesn't take that a message is being answered: %s", error)
+    await original(update)
+    # Nothing came of it, as of what is said in a group and not to the bot, or it was a command and is done.
+    if not box.stopping:
+        box.settle(chat, box.begun(chat))
+
+
+@replaces("gateway.run:GatewayRunner._finish_startup_restore")
+async def finish_start(original, self):
+    await original()
+    box.started = True
+    await box.give()
+
+
+@replaces("gateway.run:GatewayRunner._notify_active_sessions_of_shutdown")
+async def notify(original, self):
+    box.stopping = True
+    await original()
+
+
+@replaces("gateway.run:GatewayRunner._drain_active_agents")
+async def drain(original, self, timeout):
+    end = time.monotonic() + timeout
+    agents, timed_out = await original(timeout)
+    # An agent that has its answer counts no more. Next, Hermes would cut off what sends it, and the message be answered again.
+    while box.answering and not timed_out and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+    return agents, timed_out
+
+
+@replaces("gateway.run:GatewayRunner._interrupt_running_agents")
+def interrupt(original, self, reason):
+    box.frozen = True
+    original(reason)
+
+
+# Who has no task hears nothing of a restart: otherwise the first user does, each time.
+@replaces("gateway.drain_control:drain_notification_suppressed")
+def restart_is_silent(original, *, home=None):
+    return True
+
+
+@replaces("gateway.session:SessionStore.suspend_recently_active")
+def suspend_nothing(original, self, max_age_seconds=120):
+    return 0
+
+
+@replaces("gateway.session:SessionStore.mark_resume_pending")
+def resume_nothing(original, self, session_key, reason=""):
+    return False

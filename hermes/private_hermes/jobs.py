@@ -13,6 +13,7 @@ Before it stores or runs a job, it looks for words in it that sound like an atta
 """
 
 import contextvars
+import copy
 import json
 import os
 import re
@@ -22,11 +23,12 @@ import hermes_time
 from cron import jobs, scheduler
 from croniter import croniter
 from tools import cronjob_tools
-from tools.registry import tool_error
+from tools.registry import registry, tool_error
 
-from . import replace
+from . import replaces
 from .people import admins, person_of_job, person_of_task
 from .places import refusal
+from .registering import change_tool
 
 # The person who asks for jobs; None is whoever has a shell of the service, and sees all.
 asker = contextvars.ContextVar("asker", default=None)
@@ -154,90 +156,94 @@ def next_on_the_wall(expression, base):
             return due
 
 
-def install():
-    def compute_next_run(schedule, last_run_at=None):
-        expression = schedule.get("expr") if isinstance(schedule, dict) and schedule.get("kind") == "cron" else None
-        if not expression:
-            return compute(schedule, last_run_at)
-        base = datetime.fromisoformat(last_run_at) if last_run_at else hermes_time.now()
-        return next_on_the_wall(expression, jobs._ensure_aware(base)).isoformat()
+@replaces("cron.jobs:compute_next_run")
+def compute_next_run(original, schedule, last_run_at=None):
+    expression = schedule.get("expr") if isinstance(schedule, dict) and schedule.get("kind") == "cron" else None
+    if not expression:
+        return original(schedule, last_run_at)
+    base = datetime.fromisoformat(last_run_at) if last_run_at else hermes_time.now()
+    return next_on_the_wall(expression, jobs._ensure_aware(base)).isoformat()
 
-    compute = replace(jobs, "compute_next_run", compute_next_run, "(schedule: Dict[str, Any], last_run_at: Optional[str] = None) -> Optional[str]")
 
-    def parse_schedule(schedule):
-        parts = schedule.split()
-        if len(parts) == 5:
-            parts[4] = re.sub("|".join(WEEKDAYS), lambda name: WEEKDAYS[name[0].lower()], parts[4], flags=re.IGNORECASE)
-            schedule = " ".join(parts)
-        return parse(schedule)
+@replaces("cron.jobs:parse_schedule")
+@replaces("tools.cronjob_tools:parse_schedule")
+def parse_schedule(original, schedule):
+    parts = schedule.split()
+    if len(parts) == 5:
+        parts[4] = re.sub("|".join(WEEKDAYS), lambda name: WEEKDAYS[name[0].lower()], parts[4], flags=re.IGNORECASE)
+        schedule = " ".join(parts)
+    return original(schedule)
 
-    parse = replace(jobs, "parse_schedule", parse_schedule, "(schedule: str) -> Dict[str, Any]")
-    cronjob_tools.parse_schedule = parse_schedule
 
-    def cronjob(action, job_id=None, *, task_id=None, context_from=None, **more):
-        for name, reason in NOT_HERE.items():
-            # Hermes completes a model by its provider.
-            if more.pop(name, None):
-                return tool_error(f"A job has no {name} here: {reason}.", success=False)
-        token = asker.set(person_of_task(task_id) if task_id else None)
-        try:
-            missing = [ref for ref in listed(context_from) if ref and not resolve(ref)]
-            if missing:
-                return tool_error(f"There is no job {missing[0]}. action='list' shows those that there are.", success=False)
-            if more.get("schedule") and (problem := too_often(more["schedule"])):
+@replaces("tools.cronjob_tools:cronjob")
+def cronjob(original, action, job_id=None, *, task_id=None, context_from=None, **more):
+    for name, reason in NOT_HERE.items():
+        # Hermes completes a model by its provider.
+        if more.pop(name, None):
+            return tool_error(f"A job has no {name} here: {reason}.", success=False)
+    token = asker.set(person_of_task(task_id) if task_id else None)
+    try:
+        missing = [ref for ref in listed(context_from) if ref and not resolve(ref)]
+        if missing:
+            return tool_error(f"There is no job {missing[0]}. action='list' shows those that there are.", success=False)
+        if more.get("schedule") and (problem := too_often(more["schedule"])):
+            return tool_error(problem, success=False)
+        if action == "create" and asker.get() and len(own_jobs()) >= PER_PERSON:
+            return tool_error(f"There are {PER_PERSON} jobs of this person, as many as the setting jobsPerPerson allows. Remove one first.", success=False)
+        by_admin = asker.get() in admins
+        if asker.get() and more.get("deliver"):
+            origin = (resolve(job_id) or {}).get("origin") if job_id else cronjob_tools._origin_from_env()
+            if problem := refusal(more["deliver"], origin, by_admin):
                 return tool_error(problem, success=False)
-            if action == "create" and asker.get() and len(own_jobs()) >= PER_PERSON:
-                return tool_error(f"There are {PER_PERSON} jobs of this person, as many as the setting jobsPerPerson allows. Remove one first.", success=False)
-            by_admin = asker.get() in admins
-            if asker.get() and more.get("deliver"):
-                origin = (resolve(job_id) or {}).get("origin") if job_id else cronjob_tools._origin_from_env()
-                if problem := refusal(more["deliver"], origin, by_admin):
-                    return tool_error(problem, success=False)
-            answer = call(action, job_id, context_from=context_from, **more)
-            if asker.get() and action in ("create", "update") and (changed := json.loads(answer)).get("success"):
-                change(changed["job"]["job_id"], by_admin=by_admin)
-            return answer
-        except (ValueError, jobs.AmbiguousJobReference) as error:
-            return tool_error(str(error), success=False)
-        finally:
-            asker.reset(token)
+        answer = original(action, job_id, context_from=context_from, **more)
+        if asker.get() and action in ("create", "update") and (changed := json.loads(answer)).get("success"):
+            change(changed["job"]["job_id"], by_admin=by_admin)
+        return answer
+    except (ValueError, jobs.AmbiguousJobReference) as error:
+        return tool_error(str(error), success=False)
+    finally:
+        asker.reset(token)
 
-    call = replace(cronjob_tools, "cronjob", cronjob, CRONJOB)
-    replace(cronjob_tools, "resolve_job_ref", resolve)
 
-    replace(cronjob_tools, "_scan_cron_prompt", lambda prompt: "", "(prompt: str) -> str")
-    replace(cronjob_tools, "_scan_cron_skill_assembled", lambda assembled: (assembled, ""), "(assembled: str) -> tuple[str, str]")
+@replaces("tools.cronjob_tools:resolve_job_ref")
+def resolve_job_ref(original, ref):
+    return resolve(ref)
 
-    def build_prompt(job, prerun_script=None):
-        # Made before a job belonged to somebody, it may name what another's has reported.
-        sources = [ref for ref in listed(job.get("context_from")) if (source := jobs.get_job(ref)) and person_of_job(source) == person_of_job(job)]
-        prompt = build({**job, "context_from": sources}, prerun_script)
-        return prompt and f"[Now: {moment(hermes_time.now())} in {zone()}.]\n\n{prompt}"
 
-    build = replace(scheduler, "_build_job_prompt", build_prompt, "(job: dict, prerun_script: Optional[tuple] = None) -> str")
+@replaces("tools.cronjob_tools:_scan_cron_prompt")
+def scan_prompt(original, prompt):
+    return ""
 
-    def run_job(job, **more):
-        success, output, answer, error = run(job, **more)
-        return success, output, report(answer) if success else answer, error
 
-    # failures.py has proven its signature.
-    run = replace(scheduler, "run_job", run_job)
-    replace(scheduler, "_is_cron_silence_response", lambda text: text.strip() == SILENT, "(text: str) -> bool")
+@replaces("tools.cronjob_tools:_scan_cron_skill_assembled")
+def scan_skill(original, assembled):
+    return assembled, ""
 
-    def toolsets(job, cfg):
-        named = sorted(SOME & set(job.get("enabled_toolsets") or [])) or FEW
-        needs_skills = job.get("skills") or job.get("skill") or re.search(r"\bskill", str(job.get("prompt")), re.IGNORECASE)
-        return sorted({*named, "skills"}) if needs_skills else named
 
-    replace(scheduler, "_resolve_cron_enabled_toolsets", toolsets, "(job: dict, cfg: dict) -> list[str] | None")
+@replaces("cron.scheduler:_build_job_prompt")
+def build_prompt(original, job, prerun_script=None):
+    # Made before a job belonged to somebody, it may name what another's has reported.
+    sources = [ref for ref in listed(job.get("context_from")) if (source := jobs.get_job(ref)) and person_of_job(source) == person_of_job(job)]
+    prompt = original({**job, "context_from": sources}, prerun_script)
+    return prompt and f"[Now: {moment(hermes_time.now())} in {zone()}.]\n\n{prompt}"
 
-    schema = cronjob_tools.CRONJOB_SCHEMA
-    schema["description"] = DESCRIPTION.format(zone=zone())
-    properties = schema["parameters"]["properties"]
-    for name in [*NOT_HERE, "attach_to_session"]:
-        properties.pop(name, None)
-    for name, text in PARAMETERS.items():
-        properties[name]["description"] = text.format(zone=zone())
+
+@replaces("cron.scheduler:run_job")
+def run_job(original, job, **more):
+    success, output, answer, error = original(job, **more)
+    return success, output, report(answer) if success else answer, error
+
+
+@replaces("cron.scheduler:_is_cron_silence_response")
+def is_silence(original, text):
+    return text.strip() == SILENT
+
+
+@replaces("cron.scheduler:_resolve_cron_enabled_toolsets")
+def toolsets(original, job, cfg):
+    named = sorted(SOME & set(job.get("enabled_toolsets") or [])) or FEW
+    needs_skills = job.get("skills") or job.get("skill") or re.search(r"\bskill", str(job.get("prompt")), re.IGNORECASE)
+    return sorted({*named, "skills"}) if needs_skills else named
 
 
 DESCRIPTION = """Scheduled jobs of the person that you talk with: create, list, update, pause, resume, remove, run.
@@ -264,11 +270,14 @@ PARAMETERS = {
         "where the job has one or its prompt speaks of one; the terminal reads and writes files, too."
     ),
 }
-CRONJOB = (
-    "(action: str, job_id: Optional[str] = None, prompt: Optional[str] = None, schedule: Optional[str] = None, name: Optional[str] = None, "
-    "repeat: Optional[int] = None, deliver: Optional[str] = None, include_disabled: bool = False, skill: Optional[str] = None, "
-    "skills: Optional[List[str]] = None, model: Optional[str] = None, provider: Optional[str] = None, base_url: Optional[str] = None, "
-    "reason: Optional[str] = None, script: Optional[str] = None, context_from: Union[str, List[str], NoneType] = None, "
-    "enabled_toolsets: Optional[List[str]] = None, workdir: Optional[str] = None, no_agent: Optional[bool] = None, "
-    "attach_to_session: Optional[bool] = None, task_id: str = None) -> str"
-)
+
+
+def register():
+    schema = copy.deepcopy(registry.get_entry("cronjob").schema)
+    schema["description"] = DESCRIPTION.format(zone=zone())
+    properties = schema["parameters"]["properties"]
+    for name in [*NOT_HERE, "attach_to_session"]:
+        properties.pop(name, None)
+    for name, text in PARAMETERS.items():
+        properties[name]["description"] = text.format(zone=zone())
+    change_tool("cronjob", schema=schema)

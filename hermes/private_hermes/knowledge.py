@@ -8,7 +8,7 @@ entry can look like another one or like its own origin. An id is a hash of what 
 
 Removing: with Hermes' own locks, while it runs. Hermes 0.19.0 keeps the prompt that a chat began with, memory and list of skills
 included, in three places: in the database, in the agent of a Telegram chat, and the list of skills once more in the process. The
-command empties the first, and `install()` has the gateway go by that.
+command empties the first, and what it replaces has the gateway go by that.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Callable
 
-from agent import prompt_builder, skill_utils
+from agent import skill_utils
 from cron import jobs
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
 from tools import skill_manager_tool, skill_usage
 from tools.memory_tool import ENTRY_DELIMITER, MemoryStore
 
-from . import Unexpected, expected, replace
+from . import replaces
 from .views import view
 
 USAGE = """\
@@ -264,39 +264,19 @@ def main(arguments):
             sys.exit(f"It is called like this:\n{USAGE}")
 
 
-STANDS_ON = [
-    (MemoryStore, "_file_lock", "(path: pathlib.Path)"),
-    (MemoryStore, "_path_for", "(target: str) -> pathlib.Path"),
-    (MemoryStore, "_read_file", "(path: pathlib.Path) -> List[str]"),
-    (MemoryStore, "_reload_target", "(self, target: str, *, skip_drift: bool = False) -> Optional[str]"),
-    (MemoryStore, "_entries_for", "(self, target: str) -> List[str]"),
-    (MemoryStore, "_set_entries", "(self, target: str, entries: List[str])"),
-    (MemoryStore, "save_to_disk", "(self, target: str)"),
-    (skill_utils, "iter_skill_index_files", "(skills_dir: pathlib.Path, filename: str)"),
-    (skill_manager_tool, "_validate_delete_target", "(skill_dir: pathlib.Path) -> Optional[str]"),
-    (skill_usage, "forget", "(skill_name: 'str') -> 'None'"),
-    (jobs, "remove_job", "(job_id: str) -> bool"),
-]
+# The gateway's side: nothing that was removed is in a prompt that it has kept itself.
+# The list of skills: there is a copy on the disk, too, and that one is compared with the files.
+@replaces("agent.prompt_builder:_SKILLS_PROMPT_CACHE_MAX")
+def keep_no_skills(original):
+    return 0
 
 
-def install():
-    """The gateway's side: nothing that was removed is in a prompt that it has kept itself."""
-    from gateway.run import GatewayRunner
-
-    for needed in STANDS_ON:
-        expected(*needed)
-    if prompt_builder._SKILLS_PROMPT_CACHE_MAX != 8:
-        raise Unexpected("agent.prompt_builder._SKILLS_PROMPT_CACHE_MAX is another one")
-    # The list of skills: there is a copy on the disk, too, and that one is compared with the files.
-    prompt_builder._SKILLS_PROMPT_CACHE_MAX = 0
-
-    def begin_turn(agent, interrupt_depth):
-        begin(agent, interrupt_depth)
-        session = agent._session_db and agent._session_db.get_session(agent.session_id)
-        if session and session["system_prompt"] is None:
-            agent._invalidate_system_prompt()
-
-    begin = replace(GatewayRunner, "_init_cached_agent_for_turn", staticmethod(begin_turn), "(agent: Any, interrupt_depth: int) -> None")
+@replaces("gateway.run:GatewayRunner._init_cached_agent_for_turn")
+def begin_turn(original, agent, interrupt_depth):
+    original(agent, interrupt_depth)
+    session = agent._session_db and agent._session_db.get_session(agent.session_id)
+    if session and session["system_prompt"] is None:
+        agent._invalidate_system_prompt()
 
 
 if __name__ == "__main__":

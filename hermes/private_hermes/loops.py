@@ -12,11 +12,7 @@ import os
 import signal
 import threading
 
-from cron.scheduler_provider import InProcessCronScheduler
-from gateway import run
-from gateway.run import GatewayRunner
-
-from . import replace
+from . import replaces
 
 # By the names of threads (gateway/run.py, sandbox.py, upkeep.py): what stops without them.
 THREADS = {
@@ -90,33 +86,34 @@ def watch():
             end(what)
 
 
-def install():
-    async def notify(self):
-        stopping.set()
-        await notify_active(self)
+# The first that Hermes does to its chats when it stops.
+@replaces("gateway.run:GatewayRunner._notify_active_sessions_of_shutdown")
+async def notify(original, self):
+    stopping.set()
+    await original()
 
-    # Hermes begins to stop. inbox.py has proven its signature.
-    notify_active = replace(GatewayRunner, "_notify_active_sessions_of_shutdown", notify)
 
-    # Both may end before `missing` has seen them, as on a disk that is full at the start.
-    def start(self, stop_event, **more):
-        with lives(THREADS["cron-scheduler"], stop_event):
-            schedule(self, stop_event, **more)
+# Both may end before `missing` has seen them, as on a disk that is full at the start.
+@replaces("cron.scheduler_provider:InProcessCronScheduler.start")
+def schedule(original, self, stop_event, **more):
+    with lives(THREADS["cron-scheduler"], stop_event):
+        original(stop_event, **more)
 
-    schedule = replace(InProcessCronScheduler, "start", start, "(self, stop_event, *, adapters=None, loop=None, interval=60, can_dispatch=None)")
 
-    def housekeep(stop_event, **more):
-        with lives(THREADS["gateway-housekeeping"], stop_event):
-            keep_house(stop_event, **more)
+@replaces("gateway.run:_start_gateway_housekeeping")
+def housekeep(original, stop_event, **more):
+    with lives(THREADS["gateway-housekeeping"], stop_event):
+        original(stop_event, **more)
 
-    keep_house = replace(run, "_start_gateway_housekeeping", housekeep, "(stop_event: threading.Event, adapters=None, loop=None, interval: int = 60)")
 
-    def spawn(self, coro_factory, name, *, restart=True, _attempt=0):
-        task = supervise(self, coro_factory, name, restart=restart, _attempt=_attempt)
-        # Hermes begins a loop of its own anew so many times, and then gives it up with a line in its log.
-        if _attempt >= self._MAX_SUPERVISED_RESTARTS:
-            task.add_done_callback(ended(name.replace("_", " ")))
-        return task
+@replaces("gateway.run:GatewayRunner._spawn_supervised")
+def spawn(original, self, coro_factory, name, *, restart=True, _attempt=0):
+    task = original(coro_factory, name, restart=restart, _attempt=_attempt)
+    # Hermes begins a loop of its own anew so many times, and then gives it up with a line in its log.
+    if _attempt >= self._MAX_SUPERVISED_RESTARTS:
+        task.add_done_callback(ended(name.replace("_", " ")))
+    return task
 
-    supervise = replace(GatewayRunner, "_spawn_supervised", spawn, "(self, coro_factory, name, *, restart=True, _attempt=0)")
+
+def start():
     threading.Thread(target=watch, daemon=True, name="loops").start()

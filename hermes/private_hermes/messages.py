@@ -17,7 +17,7 @@ from collections import deque
 from aiohttp import web
 from gateway.platforms import api_server
 
-from . import Unexpected, replace
+from . import replaces
 from .files import PICTURES
 
 # Pictures that one request keeps, and their bytes, in base64. One that is larger by itself is left out, too. The page sends them with
@@ -127,25 +127,27 @@ def with_taken(content):
     return [as_taken(part) for part in content] if isinstance(content, list) else content
 
 
-def install():
-    if api_server.MAX_NORMALIZED_TEXT_LENGTH != 65_536 or api_server.MAX_REQUEST_BYTES != 10_000_000:
-        raise Unexpected("the limits of a request are other ones")
-    api_server.MAX_NORMALIZED_TEXT_LENGTH = MAX_TEXT
+@replaces("gateway.platforms.api_server:MAX_NORMALIZED_TEXT_LENGTH")
+def text_limit(original):
+    return MAX_TEXT
 
-    @web.middleware
-    async def limit(request, handler):
-        if request.method != "POST" or not request.path.endswith("/chat/completions"):
-            return await body_limit(request, handler)
-        # Nobody without the key has this process read anything; the handler asks for it too late.
-        if refusal := request.app["api_server_adapter"]._check_auth(request):
-            return refusal
-        try:
-            # Where aiohttp keeps a body that was read (Request.read in its web_request.py).
-            request._read_bytes = await read_without_old_pictures(request.content.iter_any())
-        except TooLong:
-            message = f"The text of this chat is over {MAX_TEXT // 1_000_000} MB. Begin a new chat, or leave files out."
-            return web.json_response(api_server._openai_error(message, code="body_too_large"), status=413)
-        return await handler(request)
 
-    body_limit = replace(api_server, "body_limit_middleware", limit, "(request, handler)")
-    normalize = replace(api_server, "_normalize_multimodal_content", lambda content: normalize(with_taken(content)), "(content: Any) -> Any")
+@replaces("gateway.platforms.api_server:body_limit_middleware")
+async def limit(original, request, handler):
+    if request.method != "POST" or not request.path.endswith("/chat/completions"):
+        return await original(request, handler)
+    # Nobody without the key has this process read anything; the handler asks for it too late.
+    if refusal := request.app["api_server_adapter"]._check_auth(request):
+        return refusal
+    try:
+        # Where aiohttp keeps a body that was read (Request.read in its web_request.py).
+        request._read_bytes = await read_without_old_pictures(request.content.iter_any())
+    except TooLong:
+        message = f"The text of this chat is over {MAX_TEXT // 1_000_000} MB. Begin a new chat, or leave files out."
+        return web.json_response(api_server._openai_error(message, code="body_too_large"), status=413)
+    return await handler(request)
+
+
+@replaces("gateway.platforms.api_server:_normalize_multimodal_content")
+def normalize(original, content):
+    return original(with_taken(content))

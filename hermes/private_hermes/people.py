@@ -11,13 +11,9 @@ import contextvars
 import hashlib
 import re
 
-from cron import scheduler
-from gateway.platforms import api_server
-from gateway.platforms.api_server import APIServerAdapter
 from gateway.session_context import get_session_env
-from tools import terminal_tool
 
-from . import replace
+from . import replaces
 
 # Headers of Open WebUI with ENABLE_FORWARD_USER_INFO_HEADERS (open_webui/utils/headers.py).
 USER, ROLE, CHAT = "X-OpenWebUI-User-Id", "X-OpenWebUI-User-Role", "X-OpenWebUI-Chat-Id"
@@ -73,29 +69,28 @@ def chat_of_task(task_id):
     return task_id if (task_id or "").startswith("person-") else f"{person_of_task(task_id)}/{task_id or ''}"
 
 
-def install():
-    async def handle_chat(self, request):
-        person = person_of_request(request)
-        (admins.add if request.headers.get(ROLE) == "admin" else admins.discard)(person)
-        asks.set((person, request.headers.get(CHAT, "")))
-        return await handle(self, request)
+def begin_chat(request):
+    """Notes whose chat it is for all that runs for the request."""
+    person = person_of_request(request)
+    (admins.add if request.headers.get(ROLE) == "admin" else admins.discard)(person)
+    asks.set((person, request.headers.get(CHAT, "")))
 
-    handle = replace(APIServerAdapter, "_handle_chat_completions", handle_chat, "(self, request: 'web.Request') -> 'web.Response'")
 
-    def session(system_prompt, first_user_message):
-        person, chat = asks.get()
-        return session_of(person, chat) if chat else session_of(person, system_prompt or "", str(first_user_message))
+@replaces("gateway.platforms.api_server:_derive_chat_session_id")
+def session_id(original, system_prompt, first_user_message):
+    person, chat = asks.get()
+    return session_of(person, chat) if chat else session_of(person, system_prompt or "", str(first_user_message))
 
-    replace(api_server, "_derive_chat_session_id", session, "(system_prompt: Optional[str], first_user_message: str) -> str")
 
-    def run_job(job, **more):
-        token = made_job.set(person_of_job(job))
-        try:
-            return run(job, **more)
-        finally:
-            made_job.reset(token)
+@replaces("cron.scheduler:run_job")
+def run_job(original, job, **more):
+    token = made_job.set(person_of_job(job))
+    try:
+        return original(job, **more)
+    finally:
+        made_job.reset(token)
 
-    # failures.py has proven its signature.
-    run = replace(scheduler, "run_job", run_job)
 
-    replace(terminal_tool, "_resolve_container_task_id", chat_of_task, "(task_id: Optional[str]) -> str")
+@replaces("tools.terminal_tool:_resolve_container_task_id")
+def container_task_id(original, task_id):
+    return chat_of_task(task_id)

@@ -8,7 +8,7 @@ service goes wherever it says.
 
 from cron import scheduler
 
-from . import replace
+from . import replaces
 from .people import OWNER, person_of_job
 
 # What of a job's `deliver` means the page.
@@ -62,5 +62,6 @@ ON_TELEGRAM = (
 ELSEWHERE = "Leave deliver out, and it reports into this chat; for a group, make it in that group."
 
 
-def install():
-    replace(scheduler, "_resolve_delivery_targets", targets_of, "(job: dict) -> List[dict]")
+@replaces("cron.scheduler:_resolve_delivery_targets")
+def delivery_targets(original, job):
+    return targets_of(job)

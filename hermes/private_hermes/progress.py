@@ -9,10 +9,6 @@ Each line is said to be done at once. One that isn't goes on shimmering in the p
 between.
 """
 
-from gateway.platforms.api_server import APIServerAdapter
-
-from . import replace
-
 # What people read of a tool, before Hermes' short form of what it works on.
 TOOLS = {
     "terminal": "Runs a command",
@@ -61,14 +57,6 @@ def with_line(piece):
     return piece
 
 
-def install():
-    async def write(self, request, completion_id, model, created, stream_q, *arguments, **more):
-        return await written(self, request, completion_id, model, created, Changed(stream_q, with_line), *arguments, **more)
-
-    written = replace(APIServerAdapter, "_write_sse_chat_completion", write, WRITE)
-
-
-WRITE = (
-    "(self, request: 'web.Request', completion_id: str, model: str, created: int, stream_q, agent_task, agent_ref=None, "
-    "session_id: str = None, gateway_session_key: str = None) -> 'web.StreamResponse'"
-)
+def with_lines(pieces):
+    """The pieces of an answer, in which the news of tools carry their lines."""
+    return Changed(pieces, with_line)

@@ -12,9 +12,7 @@ says of the place where answers are shown (`platform_hints`). Here such a prompt
 
 import os
 
-from agent import conversation_loop
-
-from . import replace
+from . import replaces
 from .sandbox import network, packages
 from .web import key
 
@@ -43,11 +41,14 @@ def tools():
     return f"Beside Python it has, unless it is an old one: {', '.join(debian + python)}."
 
 
-def install():
-    environment = os.environ["HERMES_ENVIRONMENT_HINT"] = f"{reach()} {tools()}"
+ENVIRONMENT = f"{reach()} {tools()}"
 
-    def matches(agent, prompt):
-        hint = (agent._platform_hint_overrides.get(agent.platform or "") or {}).get("replace", "").strip()
-        return hint in prompt and environment in prompt and matched(agent, prompt)
 
-    matched = replace(conversation_loop, "_stored_prompt_matches_runtime", matches, "(agent, prompt: 'str') -> 'bool'")
+@replaces("agent.conversation_loop:_stored_prompt_matches_runtime")
+def matches(original, agent, prompt):
+    hint = (agent._platform_hint_overrides.get(agent.platform or "") or {}).get("replace", "").strip()
+    return hint in prompt and ENVIRONMENT in prompt and original(agent, prompt)
+
+
+def register():
+    os.environ["HERMES_ENVIRONMENT_HINT"] = ENVIRONMENT

@@ -18,12 +18,10 @@ from pathlib import Path
 
 from aiohttp import web
 from cron import jobs, scheduler
-from gateway.platforms.api_server import APIServerAdapter
 from hermes_constants import get_hermes_home
 from hermes_time import now
-from tools import cronjob_tools
 
-from . import expected, replace
+from . import replaces
 from .files import OUTBOX, PICTURES, missing, name_of
 from .places import account_of, besides, targets_of
 
@@ -112,42 +110,38 @@ async def route(request):
 ROUTES = [("GET", "/v1/reports", route), *((method, "/v1/reports/{id}", route) for method in ("GET", "DELETE")), ("GET", "/v1/reports/{id}/{file}", route)]
 
 
-def install():
-    def deliver(job, content, adapters=None, loop=None):
-        # It was cut off, and runs again (runs.py).
-        if scheduler._is_interrupted(job["id"]):
-            return None
-        account = account_of(job)
-        if account is None:
-            return send(job, content, adapters, loop)
-        problems, more = [], {**job, "deliver": besides(job)}
-        if more["deliver"] and not targets_of(more):
-            # Made before only the admin's did.
-            content = f"{content}\n\n{NOT_BESIDES}"
-        try:
-            keep(account, job, content)
-        except OSError as error:
-            log.exception("A report isn't kept for the page")
-            problems.append(f"The report can't be kept for the page: {error}")
-        if targets_of(more):
-            problems.append(send(more, content, adapters, loop))
-        return "; ".join(filter(None, problems)) or None
+@replaces("cron.scheduler:_deliver_result")
+def deliver(original, job, content, adapters=None, loop=None):
+    # It was cut off, and runs again (runs.py).
+    if scheduler._is_interrupted(job["id"]):
+        return None
+    account = account_of(job)
+    if account is None:
+        return original(job, content, adapters, loop)
+    problems, more = [], {**job, "deliver": besides(job)}
+    if more["deliver"] and not targets_of(more):
+        # Made before only the admin's did.
+        content = f"{content}\n\n{NOT_BESIDES}"
+    try:
+        keep(account, job, content)
+    except OSError as error:
+        log.exception("A report isn't kept for the page")
+        problems.append(f"The report can't be kept for the page: {error}")
+    if targets_of(more):
+        problems.append(original(more, content, adapters, loop))
+    return "; ".join(filter(None, problems)) or None
 
-    send = replace(scheduler, "_deliver_result", deliver, "(job: dict, content: str, adapters=None, loop=None) -> Optional[str]")
 
-    def notice(job, user_deliver):
-        if account_of(job) is None:
-            return tell(job, user_deliver)
-        also = ", and on Telegram besides" if besides(job) else ""
-        return f"Each report comes into a chat of the page that is the job's own, named “⏰ {job['name']}”, and is marked there as unread{also}."
+@replaces("tools.cronjob_tools:_local_delivery_notice")
+def notice(original, job, user_deliver):
+    if account_of(job) is None:
+        return original(job, user_deliver)
+    also = ", and on Telegram besides" if besides(job) else ""
+    return f"Each report comes into a chat of the page that is the job's own, named “⏰ {job['name']}”, and is marked there as unread{also}."
 
-    tell = replace(cronjob_tools, "_local_delivery_notice", notice, "(job: Dict[str, Any], user_deliver: Optional[str]) -> Optional[str]")
 
-    expected(jobs, "pause_job", "(job_id: str, reason: Optional[str] = None) -> Optional[Dict[str, Any]]")
-    # voice.py has proven its signature.
-    table = replace(APIServerAdapter, "_http_route_table", lambda self: [*table(self), *ROUTES])
-
-    # What an end in the middle has left; the command `hermes` comes here, too, while the gateway writes one.
+def start():
+    # What an end in the middle has left.
     for path in folder().glob(".*"):
         if path.stat().st_mtime < time.time() - 3600:
             shutil.rmtree(path, ignore_errors=True)

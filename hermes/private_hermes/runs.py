@@ -18,14 +18,11 @@ import logging
 import os
 import time
 import uuid
-from typing import Optional
 
 import hermes_time
 from cron import jobs, scheduler
-from cron.scheduler_provider import InProcessCronScheduler
-from run_agent import AIAgent
 
-from . import replace
+from . import replaces
 from .jobs import SILENT, change, moment, when
 from .views import tokens_of
 
@@ -97,105 +94,103 @@ def left_to_next(job):
     return True
 
 
-def install():
-    def run_job(job, **more):
-        tries = (job.get("begun") or {}).get("tries", 0)
-        if tries >= MAX_TRIES:
-            return False, GIVEN_UP, "", GIVEN_UP
-        today, used = f"{hermes_time.now():%Y-%m-%d}", tokens_of(job, "%Y%m%d")
-        if used >= TOKENS:
-            told = job.get("spent") == today
-            change(job["id"], spent=today)
-            return True, SPENT, SILENT if told else SPENT, None
-        left.set(TOKENS - used)
-        due = due_at(job)
-        change(job["id"], begun={"due": due.isoformat(), "tries": tries + 1, "by": PROCESS, "at": hermes_time.now().isoformat()})
-        notes = []
-        if (hermes_time.now() - due).total_seconds() > LATE:
-            notes.append(f"This is for {moment(due)}: Hermes didn't run then.")
-        if job.get("missed"):
-            notes.append(f"The one for {moment(when(job['missed']))} was missed: Hermes didn't run then.")
-        again = ["An earlier try was cut off by a restart: look at what it has done before you do it again."] if tries else []
-        said = "".join(f"{note}\n" for note in [*notes, *again])
-        before = tokens_of(job)
-        success, output, answer, error = run({**job, "prompt": f"{said}{job.get('prompt') or ''}"}, **more)
-        # Old sessions may be deleted meanwhile.
-        change(job["id"], last_tokens=max(tokens_of(job) - before, 0), last_silent=success and answer.strip() == SILENT)
-        if success and notes and answer.strip() != SILENT:
-            answer = f"{' '.join(notes)}\n\n{answer}"
-        return success, output, answer, error
+@replaces("cron.scheduler:run_job")
+def run_job(original, job, **more):
+    tries = (job.get("begun") or {}).get("tries", 0)
+    if tries >= MAX_TRIES:
+        return False, GIVEN_UP, "", GIVEN_UP
+    today, used = f"{hermes_time.now():%Y-%m-%d}", tokens_of(job, "%Y%m%d")
+    if used >= TOKENS:
+        told = job.get("spent") == today
+        change(job["id"], spent=today)
+        return True, SPENT, SILENT if told else SPENT, None
+    left.set(TOKENS - used)
+    due = due_at(job)
+    change(job["id"], begun={"due": due.isoformat(), "tries": tries + 1, "by": PROCESS, "at": hermes_time.now().isoformat()})
+    notes = []
+    if (hermes_time.now() - due).total_seconds() > LATE:
+        notes.append(f"This is for {moment(due)}: Hermes didn't run then.")
+    if job.get("missed"):
+        notes.append(f"The one for {moment(when(job['missed']))} was missed: Hermes didn't run then.")
+    again = ["An earlier try was cut off by a restart: look at what it has done before you do it again."] if tries else []
+    said = "".join(f"{note}\n" for note in [*notes, *again])
+    before = tokens_of(job)
+    success, output, answer, error = original({**job, "prompt": f"{said}{job.get('prompt') or ''}"}, **more)
+    # Old sessions may be deleted meanwhile.
+    change(job["id"], last_tokens=max(tokens_of(job) - before, 0), last_silent=success and answer.strip() == SILENT)
+    if success and notes and answer.strip() != SILENT:
+        answer = f"{' '.join(notes)}\n\n{answer}"
+    return success, output, answer, error
 
-    # jobs.py has proven its signature.
-    run = replace(scheduler, "run_job", run_job)
 
-    def converse(self, *arguments, **more):
-        if self.platform == "cron" and left.get():
-            self.token_limit, self.max_iterations = left.get(), min(self.max_iterations, TURNS)
-        return conversation(self, *arguments, **more)
+@replaces("run_agent:AIAgent.run_conversation")
+def run_conversation(original, self, *arguments, **more):
+    if self.platform == "cron" and left.get():
+        self.token_limit, self.max_iterations = left.get(), min(self.max_iterations, TURNS)
+    return original(*arguments, **more)
 
-    # brake.py has proven its signature.
-    conversation = replace(AIAgent, "run_conversation", converse)
 
-    def mark(job_id, success, error=None, delivery_error=None):
-        with jobs._jobs_lock():
-            failures = 0 if success else ((jobs.get_job(job_id) or {}).get("failures") or 0) + 1
-            change(job_id, begun=None, missed=None, failures=failures % MAX_FAILURES)
-            marked(job_id, success, error, delivery_error)
-            if failures >= MAX_FAILURES and jobs.get_job(job_id):
-                jobs.pause_job(job_id, PAUSED)
+@replaces("cron.scheduler:mark_job_run")
+def mark(original, job_id, success, error=None, delivery_error=None):
+    with jobs._jobs_lock():
+        failures = 0 if success else ((jobs.get_job(job_id) or {}).get("failures") or 0) + 1
+        change(job_id, begun=None, missed=None, failures=failures % MAX_FAILURES)
+        original(job_id, success, error, delivery_error)
+        if failures >= MAX_FAILURES and jobs.get_job(job_id):
+            jobs.pause_job(job_id, PAUSED)
 
-    marked = replace(scheduler, "mark_job_run", mark, "(job_id: str, success: bool, error: Optional[str] = None, delivery_error: Optional[str] = None)")
 
-    def summarize(job, error):
-        if GIVEN_UP in (error or ""):
-            return f"Scheduled job “{job.get('name') or job['id']}”: {GIVEN_UP}"
-        last = recurs(job) and (job.get("failures") or 0) + 1 >= MAX_FAILURES
-        return f"{summary(job, error)}\n\n{PAUSED}" if last else summary(job, error)
+@replaces("cron.scheduler:_summarize_cron_failure_for_delivery")
+def summarize(original, job, error):
+    if GIVEN_UP in (error or ""):
+        return f"Scheduled job “{job.get('name') or job['id']}”: {GIVEN_UP}"
+    last = recurs(job) and (job.get("failures") or 0) + 1 >= MAX_FAILURES
+    return f"{original(job, error)}\n\n{PAUSED}" if last else original(job, error)
 
-    # failures.py has proven its signature.
-    summary = replace(scheduler, "_summarize_cron_failure_for_delivery", summarize)
 
-    def mark_interrupted(reason):
-        """Not Hermes' own, which counts the run as done: it is given back at the next start."""
-        with scheduler._running_lock:
-            scheduler._interrupted_job_ids.update(scheduler._running_job_ids)
-            return list(scheduler._running_job_ids)
+@replaces("cron.scheduler:mark_running_jobs_interrupted")
+def mark_interrupted(original, reason):
+    """Not Hermes' own, which counts the run as done: it is given back at the next start."""
+    with scheduler._running_lock:
+        scheduler._interrupted_job_ids.update(scheduler._running_job_ids)
+        return list(scheduler._running_job_ids)
 
-    replace(scheduler, "mark_running_jobs_interrupted", mark_interrupted, "(reason: str) -> list")
 
-    def recover(self):
-        try:
-            give_back()
-            return recovered(self)
-        except Exception:
-            # Otherwise no job would run at all.
-            log.exception("What was cut off isn't made up for")
-            return 0
+@replaces("cron.scheduler_provider:CronScheduler.recover_interrupted")
+def recover(original, self):
+    try:
+        give_back()
+        return original()
+    except Exception:
+        # Otherwise no job would run at all.
+        log.exception("What was cut off isn't made up for")
+        return 0
 
-    recovered = replace(InProcessCronScheduler, "recover_interrupted", recover, "(self) -> 'int'")
-    get_due = replace(scheduler, "get_due_jobs", lambda: [job for job in get_due() if not left_to_next(job)], "() -> List[Dict[str, Any]]")
 
-    # The signature is Hermes', for reports.py wraps it.
-    def deliver(job: dict, content: str, adapters=None, loop=None) -> Optional[str]:
-        if scheduler._is_interrupted(job["id"]):
-            return None
-        targets = scheduler._resolve_delivery_targets(job)
-        error = delivered(job, content, adapters, loop)
-        # To several, what has arrived would come again.
-        for pause in PAUSES if len(targets) == 1 and targets[0]["platform"] != "api_server" else ():
-            if error:
-                time.sleep(pause)
-                error = delivered(job, content, adapters, loop)
-        before = jobs.get_job(job["id"]) or {}
+@replaces("cron.scheduler:get_due_jobs")
+def get_due_jobs(original):
+    return [job for job in original() if not left_to_next(job)]
+
+
+@replaces("cron.scheduler:_deliver_result")
+def deliver(original, job, content, adapters=None, loop=None):
+    if scheduler._is_interrupted(job["id"]):
+        return None
+    targets = scheduler._resolve_delivery_targets(job)
+    error = original(job, content, adapters, loop)
+    # To several, what has arrived would come again.
+    for pause in PAUSES if len(targets) == 1 and targets[0]["platform"] != "api_server" else ():
         if error:
-            log.error(UNDELIVERED, job["id"], error)
-            first = {**job, "deliver": "telegram", "origin": None}
-            if not before.get("undelivered") and scheduler._resolve_delivery_targets(first) not in ([], targets):
-                words = FIRST_TOLD.format(name=job.get("name") or job["id"], error=error)
-                change(job["id"], undelivered=True if not delivered(first, words, adapters, loop) else None)
-        elif before.get("last_delivery_error"):
-            log.warning(DELIVERED, job["id"])
-            change(job["id"], undelivered=None)
-        return error
-
-    delivered = replace(scheduler, "_deliver_result", deliver, "(job: dict, content: str, adapters=None, loop=None) -> Optional[str]")
+            time.sleep(pause)
+            error = original(job, content, adapters, loop)
+    before = jobs.get_job(job["id"]) or {}
+    if error:
+        log.error(UNDELIVERED, job["id"], error)
+        first = {**job, "deliver": "telegram", "origin": None}
+        if not before.get("undelivered") and scheduler._resolve_delivery_targets(first) not in ([], targets):
+            words = FIRST_TOLD.format(name=job.get("name") or job["id"], error=error)
+            change(job["id"], undelivered=True if not original(first, words, adapters, loop) else None)
+    elif before.get("last_delivery_error"):
+        log.warning(DELIVERED, job["id"])
+        change(job["id"], undelivered=None)
+    return error

@@ -3,7 +3,7 @@
 Hermes 0.19.0 has a Modal environment of its own. With it no file is written, one Stop ends everybody's sandbox, a dead one is never
 noticed, and a billing error throws the saved files away. So this is another one, on Hermes' base class (tools/environments/base.py).
 Of this, Hermes 0.22 has fixed the writing of files alone; it has a place where an environment like this one is registered
-(`register_terminal_environment_provider`), so that install() gets shorter there.
+(`register_terminal_environment_provider`).
 
 people.py decides whose sandbox a command belongs to. All of a person's chats and jobs share one (PersonSandbox); the folder, what
 was exported and an activated environment are each chat's own (ChatEnvironment).
@@ -26,7 +26,6 @@ import asyncio
 import contextvars
 import errno
 import hashlib
-import inspect
 import io
 import itertools
 import json
@@ -42,21 +41,19 @@ from datetime import datetime
 import hermes_time
 import modal
 import modal.exception
-from agent import prompt_builder
-from gateway import run as gateway_run
-from gateway.platforms import api_server
 from hermes_constants import get_hermes_home
 from modal.experimental import image_delete
 from modal.stream_type import StreamType
-from tools import code_execution_tool, file_operations, file_tools, fuzzy_match, terminal_tool
+from tools import terminal_tool
 from tools.environments import modal as hermes_modal
 from tools.environments.base import BaseEnvironment, _ThreadedProcessHandle
 from tools.interrupt import is_interrupted
-from tools.process_registry import ProcessRegistry, process_registry
+from tools.process_registry import process_registry
 from tools.registry import registry
 
-from . import Unexpected, expected, replace
+from . import replaces
 from .people import person_of_task
+from .registering import change_tool
 
 logger = logging.getLogger(__name__)
 
@@ -1001,69 +998,87 @@ PROVE_TARGET = (
     'if [ -L "$t" ]; then t="$(readlink -m -- "$t")"; d="$(dirname -- "$t")"; fi; '
 )
 
-# Of Hermes' base class and of what it calls: what this file stands on.
-STANDS_ON = [
-    (BaseEnvironment, "execute", "(self, command: str, cwd: str = '', *, timeout: int | None = None, stdin_data: str | None = None, "
-        "rewrite_compound_background: bool = True, bounded_capture: bool = False) -> dict"),
-    (BaseEnvironment, "_wrap_command", "(self, command: str, cwd: str) -> str"),
-    (BaseEnvironment, "_run_bash", "(self, cmd_string: str, *, login: bool = False, timeout: int = 120, stdin_data: str | None = None) "
-        "-> tools.environments.base.ProcessHandle"),
-    (BaseEnvironment, "_wait_for_process", "(self, proc: tools.environments.base.ProcessHandle, timeout: int = 120, *, bounded_capture: bool = False) -> dict"),
-    (BaseEnvironment, "_quote_cwd_for_cd", "(cwd: str) -> str"),
-    (_ThreadedProcessHandle, "__init__", "(self, exec_fn: Callable[[], tuple[str, int]], cancel_fn: Optional[Callable[[], NoneType]] = None)"),
-    (hermes_modal, "_resolve_modal_image", "(image_spec: Any) -> Any"),
-    (modal.Sandbox, "_get_task_id", None),
-]
-# Commands by which this file knows what Hermes is about to do.
-KNOWN_COMMANDS = [
-    (ProcessRegistry.kill_process, '"kill {session.pid} 2>/dev/null"'),
-    (file_operations.ShellFileOperations.patch_replace, 'f"cat {'),
-    (file_operations.ShellFileOperations.read_file_raw, 'f"cat {'),
-    (code_execution_tool._execute_remote, 'f"HERMES_RPC_DIR={'),
-    (ProcessRegistry.spawn_via_env, 'name=f"proc-poller-{'),
-    (ProcessRegistry.spawn_via_env, 'f"( nohup bash -lc {'),
-    (file_operations.ShellFileOperations._atomic_write, FOUND_TARGET),
-]
+@replaces("tools.terminal_tool:_create_environment")
+def create_environment(original, *, task_id, **more):
+    return ChatEnvironment(task_id)
 
 
-WATCHDOG = (
-    "(delay_s: 'float', *, done_event: 'Optional[threading.Event]' = None, snapshot_fn: 'Optional[Callable[[], Dict[str, Any]]]' = None, "
-    "exit_code: 'int' = 1, dump_path: 'Optional[Path]' = None, name: 'str' = 'gateway-shutdown-watchdog') -> 'threading.Event'"
-)
+@replaces("tools.terminal_tool:cleanup_all_environments")
+def cleanup(original):
+    return rest_all()
 
 
-def install():
-    for owner, name, signature in STANDS_ON:
-        expected(owner, name, signature)
-    for function, command in KNOWN_COMMANDS:
-        if command not in inspect.getsource(function):
-            raise Unexpected(f"{function.__qualname__} has another command than {command}")
-    replace(
-        terminal_tool, "_create_environment", lambda *, task_id, **_: ChatEnvironment(task_id),
-        "(env_type: str, image: str, cwd: str, timeout: int, ssh_config: dict = None, container_config: dict = None, local_config: dict = None, "
-        "task_id: str = 'default', host_cwd: str = None)",
-    )
-    replace(terminal_tool, "cleanup_all_environments", rest_all, "()")
-    # It would make a sandbox for each first chat, to ask what is known.
-    replace(prompt_builder, "_probe_remote_backend", lambda env_type: f"  OS: Linux\n  User: root\n  Home: {HOME}\n  Working directory: {HOME}", "(env_type: str) -> str | None")
+# It would make a sandbox for each first chat, to ask what is known.
+@replaces("agent.prompt_builder:_probe_remote_backend")
+def probe(original, env_type):
+    return f"  OS: Linux\n  User: root\n  Home: {HOME}\n  Working directory: {HOME}"
 
-    def spawn(self, env, command, cwd=None, **more):
-        id = uuid.uuid4().hex
-        token = starting.set((cwd, id))
-        try:
-            process = start(self, env, command, cwd, **more)
-        finally:
-            starting.reset(token)
-        if process.completion_reason == "failed_start":
-            # Otherwise the tool says that it has started.
-            raise SandboxError(process.output_buffer.removeprefix("Failed to start: "))
-        env.began(process, id)
-        return process
 
-    start = replace(
-        ProcessRegistry, "spawn_via_env", spawn,
-        "(self, env: Any, command: str, cwd: str = None, task_id: str = '', session_key: str = '', timeout: int = 10) -> tools.process_registry.ProcessSession",
-    )
+@replaces("tools.process_registry:ProcessRegistry.spawn_via_env")
+def spawn(original, self, env, command, cwd=None, **more):
+    id = uuid.uuid4().hex
+    token = starting.set((cwd, id))
+    try:
+        process = original(env, command, cwd, **more)
+    finally:
+        starting.reset(token)
+    if process.completion_reason == "failed_start":
+        # Otherwise the tool says that it has started.
+        raise SandboxError(process.output_buffer.removeprefix("Failed to start: "))
+    env.began(process, id)
+    return process
+
+
+# The first thing that Hermes does when it stops.
+@replaces("gateway.run:arm_shutdown_watchdog")
+def stop_begins(original, *arguments, **more):
+    global stop_began
+    stop_began = time.monotonic()
+    return original(*arguments, **more)
+
+
+# Hermes notices Stop in the page when it writes into the answer, which during a command it does this often only.
+@replaces("gateway.platforms.api_server:CHAT_COMPLETIONS_SSE_KEEPALIVE_SECONDS")
+def sign_of_life(original):
+    return 3
+
+
+@replaces("tools.file_operations:ShellFileOperations._exec")
+def read_or_run(original, self, command, cwd=None, timeout=None, stdin_data=None):
+    token = whole_file.set(command.startswith("cat "))
+    if command.startswith("set -e; d="):
+        command = command.replace(FOUND_TARGET, PROVE_TARGET + FOUND_TARGET, 1)
+    try:
+        return original(command, cwd, timeout, stdin_data)
+    finally:
+        whole_file.reset(token)
+
+
+# `~` is the sandbox's home, and not the gateway's.
+@replaces("tools.file_tools:_expand_tilde")
+def expand_tilde(original, path):
+    return re.sub("^~(?=/|$)", HOME, path) if path else path
+
+
+# It copies the whole text for each place: 150 s of the gateway's time for 150,000 of them in 5 MB.
+@replaces("tools.fuzzy_match:_apply_replacements")
+def join(original, content, matches, new_string, old_string=None):
+    if old_string is not None:
+        return original(content, matches, new_string, old_string)
+    places = sorted(matches)
+    ends = [0, *(end for _, end in places)]
+    return new_string.join(content[end:begin] for end, (begin, _) in zip(ends, [*places, (len(content), None)]))
+
+
+@replaces("tools.file_operations:PatchResult.to_dict")
+def readable(original, self):
+    # The bytes of a file that isn't UTF-8, which no database and no model takes.
+    return {name: text.encode(errors="surrogateescape").decode(errors="replace") if isinstance(text, str) else text for name, text in original().items()}
+
+
+def register():
+    """Has the tool for processes in the background know those of the person alone."""
+    original = registry.get_entry("process").handler
 
     def process(args, **more):
         sandbox = sandbox_of(person_of_task(more.get("task_id")))
@@ -1073,53 +1088,10 @@ def install():
             return json.dumps({"status": "not_found", "error": f"No process with ID {id}"})
         # Who looks at a process uses the sandbox.
         sandbox.used()
-        return handle(args, **more)
+        return original(args, **more)
 
-    handle = replace(registry.get_entry("process"), "handler", process, "(args, **kw)")
+    change_tool("process", handler=process)
 
-    def stop_begins(*arguments, **more):
-        global stop_began
-        stop_began = time.monotonic()
-        return arm(*arguments, **more)
 
-    # The first thing that Hermes does when it stops.
-    arm = replace(gateway_run, "arm_shutdown_watchdog", stop_begins, WATCHDOG)
-
-    # Hermes notices Stop in the page when it writes into the answer, which during a command it does this often only.
-    if api_server.CHAT_COMPLETIONS_SSE_KEEPALIVE_SECONDS != 30:
-        raise Unexpected("the seconds between the signs of life of an answer are other ones")
-    api_server.CHAT_COMPLETIONS_SSE_KEEPALIVE_SECONDS = 3
-
-    def read_or_run(self, command, cwd=None, timeout=None, stdin_data=None):
-        token = whole_file.set(command.startswith("cat "))
-        if command.startswith("set -e; d="):
-            command = command.replace(FOUND_TARGET, PROVE_TARGET + FOUND_TARGET, 1)
-        try:
-            return exec(self, command, cwd, timeout, stdin_data)
-        finally:
-            whole_file.reset(token)
-
-    exec = replace(
-        file_operations.ShellFileOperations, "_exec", read_or_run,
-        "(self, command: str, cwd: str = None, timeout: int = None, stdin_data: str = None) -> tools.file_operations.ExecuteResult",
-    )
-
-    # `~` is the sandbox's home, and not the gateway's.
-    replace(file_tools, "_expand_tilde", lambda path: re.sub("^~(?=/|$)", HOME, path) if path else path, "(path: str) -> str")
-
-    def join(content, matches, new_string, old_string=None):
-        if old_string is not None:
-            return apply(content, matches, new_string, old_string)
-        places = sorted(matches)
-        ends = [0, *(end for _, end in places)]
-        return new_string.join(content[end:begin] for end, (begin, _) in zip(ends, [*places, (len(content), None)]))
-
-    # It copies the whole text for each place: 150 s of the gateway's time for 150,000 of them in 5 MB.
-    apply = replace(fuzzy_match, "_apply_replacements", join, "(content: str, matches: List[Tuple[int, int]], new_string: str, old_string: Optional[str] = None) -> str")
-
-    def readable(self):
-        # The bytes of a file that isn't UTF-8, which no database and no model takes.
-        return {name: text.encode(errors="surrogateescape").decode(errors="replace") if isinstance(text, str) else text for name, text in result(self).items()}
-
-    result = replace(file_operations.PatchResult, "to_dict", readable, "(self) -> dict")
+def start():
     threading.Thread(target=keep_all, daemon=True, name="sandboxes").start()

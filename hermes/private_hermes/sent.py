@@ -15,14 +15,13 @@ import threading
 import time
 
 import hermes_time
-from cron import scheduler
 from gateway import mirror
 from gateway import run as gateway
 from gateway.config import Platform
-from gateway.session import SessionSource, SessionStore
+from gateway.session import SessionSource
 from hermes_state import SessionDB
 
-from . import expected, replace
+from . import replaces
 from .jobs import moment
 
 # Reports that a chat knows, and characters of each.
@@ -75,22 +74,18 @@ def note(job, platform, chat, text, thread, user):
         log.exception("The agent doesn't know what a job has sent")
 
 
-def install():
-    def remember(job, platform_name, chat_id, mirror_text, thread_id=None, user_id=None, *, enabled=False):
-        if enabled and mirror_text.strip():
-            arguments = (job, Platform(platform_name.lower()), str(chat_id), mirror_text.strip(), thread_id, user_id)
-            threading.Thread(target=note, args=arguments, daemon=True, name="sent").start()
-
-    replace(scheduler, "_maybe_mirror_cron_delivery", remember, REMEMBER)
-    replace(scheduler, "_target_matches_origin", lambda origin, platform_name, chat_id, thread_id: True, MATCHES)
-    replace(scheduler, "_open_continuable_cron_thread", lambda job, adapter, chat_id, loop: None, "(job: dict, adapter, chat_id: str, loop) -> Optional[str]")
-    expected(mirror, "_find_session_id", FIND)
-    expected(SessionStore, "get_or_create_session", "(self, source: gateway.session.SessionSource, force_new: bool = False) -> gateway.session.SessionEntry")
+@replaces("cron.scheduler:_maybe_mirror_cron_delivery")
+def remember(original, job, platform_name, chat_id, mirror_text, thread_id=None, user_id=None, *, enabled=False):
+    if enabled and mirror_text.strip():
+        arguments = (job, Platform(platform_name.lower()), str(chat_id), mirror_text.strip(), thread_id, user_id)
+        threading.Thread(target=note, args=arguments, daemon=True, name="sent").start()
 
 
-REMEMBER = (
-    "(job: dict, platform_name: str, chat_id: str, mirror_text: str, thread_id: Optional[str] = None, user_id: Optional[str] = None, *, "
-    "enabled: bool = False) -> None"
-)
-MATCHES = "(origin: dict, platform_name: str, chat_id: str, thread_id: Optional[str]) -> bool"
-FIND = "(platform: str, chat_id: str, thread_id: Optional[str] = None, user_id: Optional[str] = None) -> Optional[str]"
+@replaces("cron.scheduler:_target_matches_origin")
+def matches_origin(original, origin, platform_name, chat_id, thread_id):
+    return True
+
+
+@replaces("cron.scheduler:_open_continuable_cron_thread")
+def open_no_thread(original, job, adapter, chat_id, loop):
+    return None

@@ -16,14 +16,9 @@ from queue import Empty
 
 import certifi
 import yaml
-from agent import ssl_verify
-from gateway.platforms.api_server import APIServerAdapter
-from httpx._transports import default as transports
-from openai._base_client import BaseClient
 from openai.types.chat import ChatCompletionChunk
 
-from . import replace
-from .progress import WRITE
+from . import replaces
 
 # Seconds. Five updates a second are as fluent as a word each.
 PAUSE = 0.2
@@ -93,37 +88,28 @@ def chunk_of(data):
     })
 
 
-def install():
-    async def write(self, request, completion_id, model, created, stream_q, *arguments, **more):
-        return await written(self, request, completion_id, model, created, Joined(stream_q), *arguments, **more)
+@replaces("httpx._transports.default:create_ssl_context")
+def create_context(original, verify=True, cert=None, trust_env=True):
+    if verify is not True or cert or not trust_env or "SSL_CERT_DIR" in os.environ:
+        return original(verify=verify, cert=cert, trust_env=trust_env)
+    path = os.environ.get("SSL_CERT_FILE") or certifi.where()
+    return context(path, os.stat(path).st_mtime_ns)
 
-    # Last of all, so that the pieces are joined before anything is made of them.
-    written = replace(APIServerAdapter, "_write_sse_chat_completion", write)
 
-    def create_context(verify=True, cert=None, trust_env=True):
-        if verify is not True or cert or not trust_env or "SSL_CERT_DIR" in os.environ:
-            return create(verify=verify, cert=cert, trust_env=trust_env)
-        path = os.environ.get("SSL_CERT_FILE") or certifi.where()
-        return context(path, os.stat(path).st_mtime_ns)
+# So that httpx decides, by SSL_CERT_FILE: Hermes would read that file itself, for each client. Nor can a provider's setting switch the checks off.
+@replaces("agent.ssl_verify:resolve_httpx_verify")
+def verify(original, **more):
+    return True
 
-    create = replace(
-        transports, "create_ssl_context", create_context,
-        "(verify: 'ssl.SSLContext | str | bool' = True, cert: 'CertTypes | None' = None, trust_env: 'bool' = True) -> 'ssl.SSLContext'",
-    )
-    # So that httpx decides, by SSL_CERT_FILE: Hermes would read that file itself, for each client. Nor can a provider's setting switch the checks off.
-    replace(
-        ssl_verify, "resolve_httpx_verify", lambda **_: True,
-        "(*, ca_bundle: 'Optional[str]' = None, ssl_verify: 'Any' = None, base_url: 'str' = '') -> 'bool | ssl.SSLContext'",
-    )
 
-    def process(self, *, data, cast_to, response):
-        if cast_to is ChatCompletionChunk and is_text(data):
-            return chunk_of(data)
-        return processed(self, data=data, cast_to=cast_to, response=response)
+@replaces("openai._base_client:BaseClient._process_response_data")
+def process(original, self, *, data, cast_to, response):
+    if cast_to is ChatCompletionChunk and is_text(data):
+        return chunk_of(data)
+    return original(data=data, cast_to=cast_to, response=response)
 
-    processed = replace(
-        BaseClient, "_process_response_data", process,
-        "(self, *, data: 'object', cast_to: 'type[ResponseT]', response: 'httpx.Response') -> 'ResponseT'",
-    )
-    # safe_load looks it up at each call.
-    replace(yaml, "SafeLoader", yaml.CSafeLoader)
+
+# safe_load looks it up at each call.
+@replaces("yaml:SafeLoader")
+def loader(original):
+    return yaml.CSafeLoader

@@ -18,11 +18,10 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from agent.context_compressor import COMPRESSED_SUMMARY_METADATA_KEY, ContextCompressor, _strip_historical_media
+from agent.context_compressor import COMPRESSED_SUMMARY_METADATA_KEY, _strip_historical_media
 from hermes_constants import get_hermes_home
-from run_agent import AIAgent
 
-from . import replace
+from . import replaces
 from .failures import PICTURE_LEFT_OUT
 from .messages import NOTE, OTHER_KIND
 from .people import person_of_session
@@ -136,34 +135,25 @@ def delete_old(seconds):
             file.unlink(missing_ok=True)
 
 
-def install():
-    def run_conversation(self, user_message, system_message=None, conversation_history=None, *arguments, **more):
-        self.context_compressor.base = None
-        if self.platform == "api_server" and person_of_session(self.session_id):
-            try:
-                file = root() / f"{self.session_id}.json"
-                conversation_history, self.context_compressor.base = shorten(self.context_compressor, file, conversation_history or [])
-            except Exception as error:
-                log.warning("a summary can't be used, so it is made anew: %s", error)
-        return converse(self, user_message, system_message, conversation_history, *arguments, **more)
-
-    # brake.py has proven its signature.
-    converse = replace(AIAgent, "run_conversation", run_conversation)
-
-    def compress(self, messages, current_tokens=None, focus_topic=None, force=False, memory_context=""):
-        before, base = list(messages), getattr(self, "base", None)
-        after = shortened(self, messages, current_tokens=current_tokens, focus_topic=focus_topic, force=force, memory_context=memory_context)
-        if base and self._last_compression_made_progress:
-            try:
-                self.base = keep(self, base, before, after)
-            except Exception as error:
-                log.warning("a summary can't be kept, so the next message pays for another one: %s", error)
-        return after
-
-    shortened = replace(ContextCompressor, "compress", compress, COMPRESS)
+@replaces("run_agent:AIAgent.run_conversation")
+def run_conversation(original, self, user_message, system_message=None, conversation_history=None, *arguments, **more):
+    self.context_compressor.base = None
+    if self.platform == "api_server" and person_of_session(self.session_id):
+        try:
+            file = root() / f"{self.session_id}.json"
+            conversation_history, self.context_compressor.base = shorten(self.context_compressor, file, conversation_history or [])
+        except Exception as error:
+            log.warning("a summary can't be used, so it is made anew: %s", error)
+    return original(user_message, system_message, conversation_history, *arguments, **more)
 
 
-COMPRESS = (
-    "(self, messages: List[Dict[str, Any]], current_tokens: Optional[int] = None, focus_topic: Optional[str] = None, force: bool = False, "
-    "memory_context: str = '') -> List[Dict[str, Any]]"
-)
+@replaces("agent.context_compressor:ContextCompressor.compress")
+def compress(original, self, messages, current_tokens=None, focus_topic=None, force=False, memory_context=""):
+    before, base = list(messages), getattr(self, "base", None)
+    after = original(messages, current_tokens=current_tokens, focus_topic=focus_topic, force=force, memory_context=memory_context)
+    if base and self._last_compression_made_progress:
+        try:
+            self.base = keep(self, base, before, after)
+        except Exception as error:
+            log.warning("a summary can't be kept, so the next message pays for another one: %s", error)
+    return after

@@ -11,8 +11,6 @@ import re
 from cron import jobs
 from telegram import Update
 
-from . import expected
-
 # Messages that no handler of Hermes takes (filters in plugins/platforms/telegram/adapter.py), by their field.
 UNREAD = {
     "contact": "a contact",
@@ -76,11 +74,3 @@ def new_id(result):
     """The id of the supergroup, if a message couldn't be sent for that reason; Telegram's words, as python-telegram-bot has them (ChatMigrated)."""
     found = None if result is None or result.success else re.search(r"New chat id: (-\d+)", str(result.error or ""))
     return found and found[1]
-
-
-def install():
-    # inbox.py calls `mark_forwarded` and `moved` where messages come and go.
-    # choices.py has its own in the place of it.
-    expected(jobs, "load_jobs")
-    expected(jobs, "save_jobs", "(jobs: List[Dict[str, Any]])")
-    expected(jobs, "_jobs_lock", "()")

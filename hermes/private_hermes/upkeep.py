@@ -18,7 +18,7 @@ import time
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
 
-from . import expected, handover, summaries
+from . import handover, summaries
 
 DAYS = int(os.environ.get("SESSION_DAYS", "90"))
 DAY = 24 * 60 * 60  # seconds
@@ -68,16 +68,5 @@ def keep_up():
         time.sleep(DAY)
 
 
-def install():
-    for name, signature in STANDS_ON.items():
-        expected(SessionDB, name, signature)
+def start():
     threading.Thread(target=keep_up, daemon=True, name="upkeep").start()
-
-
-STANDS_ON = {
-    "_execute_write": "(self, fn: Callable[[pysqlite3.dbapi2.Connection], ~T]) -> ~T",
-    "maybe_auto_prune_and_vacuum": (
-        "(self, retention_days: int = 90, min_interval_hours: int = 24, vacuum: bool = True, "
-        "sessions_dir: Optional[pathlib.Path] = None) -> Dict[str, Any]"
-    ),
-}

@@ -10,9 +10,8 @@ import hermes_time
 from cron import jobs
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
-from tools import cronjob_tools
 
-from . import replace
+from . import replaces
 from .jobs import moment, own_jobs, when
 from .places import PAGE, account_of, besides, targets_of
 
@@ -86,13 +85,15 @@ def view(job):
     }
 
 
-def install():
-    def form(job):
-        told = formed(job)
-        for name in ("model", "provider", "base_url", "last_status", "last_delivery_error"):
-            told.pop(name, None)
-        return {**told, **view(jobs.get_job(job["id"]) or job)}
+@replaces("tools.cronjob_tools:_format_job")
+def form(original, job):
+    told = original(job)
+    for name in ("model", "provider", "base_url", "last_status", "last_delivery_error"):
+        told.pop(name, None)
+    return {**told, **view(jobs.get_job(job["id"]) or job)}
 
-    formed = replace(cronjob_tools, "_format_job", form, "(job: Dict[str, Any]) -> Dict[str, Any]")
-    # Paused ones, too: they are what a person asks for.
-    replace(cronjob_tools, "list_jobs", lambda include_disabled=False: own_jobs())
+
+# Paused ones, too: they are what a person asks for.
+@replaces("tools.cronjob_tools:list_jobs")
+def list_jobs(original, include_disabled=False):
+    return own_jobs()

@@ -24,11 +24,9 @@ from pathlib import Path
 import httpx
 from aiohttp import web
 from gateway.platforms import api_server
-from gateway.platforms.api_server import APIServerAdapter
-from gateway.platforms.base import BasePlatformAdapter, MessageType
-from tools import transcription_tools
+from gateway.platforms.base import MessageType
 
-from . import replace
+from . import replaces
 from .inbox import is_allowed
 from .internet import TooLong, post
 
@@ -187,17 +185,6 @@ async def route(request):
         return web.json_response(api_server._openai_error(str(refused)), status=refused.status)
 
 
-def transcribe(file_path, model=None):
-    """In the place of Hermes' own, which it calls for a voice message that somebody replies to."""
-    try:
-        with open(file_path, "rb") as file:
-            return {"success": True, "transcript": text_of(file), "provider": "openrouter"}
-    except Refused as refused:
-        return {"success": False, "transcript": "", "error": str(refused)}
-    finally:
-        Path(file_path).unlink(missing_ok=True)
-
-
 async def spoken(event):
     """What is said in a voice message, whose file is gone then. Raises Refused."""
     # Hermes fetches none that is over 20 MB.
@@ -211,32 +198,41 @@ async def spoken(event):
         Path(path).unlink(missing_ok=True)
 
 
-def install():
-    table = replace(APIServerAdapter, "_http_route_table", lambda self: [*table(self), ("POST", "/v1/audio/transcriptions", route)], "(self) -> List[tuple]")
-    replace(transcription_tools, "transcribe_audio", transcribe, "(file_path: str, model: Optional[str] = None) -> Dict[str, Any]")
+ROUTES = [("POST", "/v1/audio/transcriptions", route)]
 
-    async def handle_message(self, event):
-        if event.message_type != MessageType.VOICE:
-            return await handle(self, event)
-        # Hermes asks who it is only later, and a stranger's words would be paid for.
-        if not is_allowed(event.source.user_id):
-            for path in event.media_urls:
-                Path(path).unlink(missing_ok=True)
-            return
-        # It can't be fetched, and Hermes has said so (_surface_media_cache_failure in plugins/platforms/telegram/adapter.py).
-        if not event.media_urls and "they have been asked to retry" in (event.text or ""):
-            return
-        place = {"thread_id": event.source.thread_id} if event.source.thread_id else None
-        try:
-            text = await spoken(event)
-        except Refused as refused:
-            await self.send(event.source.chat_id, f"🎙️ {refused}", metadata=place)
-            return
-        # Who has spoken sees what was understood.
-        await self.send(event.source.chat_id, f"🎙️ “{text}”", metadata=place)
-        event.message_type, event.media_urls, event.media_types = MessageType.TEXT, [], []
-        event.text = "\n\n".join(filter(None, [event.text, text]))
-        await handle(self, event)
 
-    # inbox.py has proven its signature.
-    handle = replace(BasePlatformAdapter, "handle_message", handle_message)
+@replaces("tools.transcription_tools:transcribe_audio")
+def transcribe(original, file_path, model=None):
+    """Hermes calls it for a voice message that somebody replies to."""
+    try:
+        with open(file_path, "rb") as file:
+            return {"success": True, "transcript": text_of(file), "provider": "openrouter"}
+    except Refused as refused:
+        return {"success": False, "transcript": "", "error": str(refused)}
+    finally:
+        Path(file_path).unlink(missing_ok=True)
+
+
+async def go_on(adapter, event):
+    """Puts the words of a voice message into it, and says whether there are some, or it is another message."""
+    if event.message_type != MessageType.VOICE:
+        return True
+    # Hermes asks who it is only later, and a stranger's words would be paid for.
+    if not is_allowed(event.source.user_id):
+        for path in event.media_urls:
+            Path(path).unlink(missing_ok=True)
+        return False
+    # It can't be fetched, and Hermes has said so (_surface_media_cache_failure in plugins/platforms/telegram/adapter.py).
+    if not event.media_urls and "they have been asked to retry" in (event.text or ""):
+        return False
+    place = {"thread_id": event.source.thread_id} if event.source.thread_id else None
+    try:
+        text = await spoken(event)
+    except Refused as refused:
+        await adapter.send(event.source.chat_id, f"🎙️ {refused}", metadata=place)
+        return False
+    # Who has spoken sees what was understood.
+    await adapter.send(event.source.chat_id, f"🎙️ “{text}”", metadata=place)
+    event.message_type, event.media_urls, event.media_types = MessageType.TEXT, [], []
+    event.text = "\n\n".join(filter(None, [event.text, text]))
+    return True

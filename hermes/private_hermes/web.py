@@ -1,7 +1,7 @@
 """Searches the web and reads pages by Exa alone, and opens no address that anybody names.
 
 Hermes 0.19.0 has a provider for Exa (plugins/web/exa). It needs a package that this image doesn't have, reads an answer of any length,
-and hands on whatever the service says. Here its two methods are a client of a few lines: what comes back has limits, each failure is a
+and hands on whatever the service says. Here a provider of our own is a client of a few lines: what comes back has limits, each failure is a
 sentence, and nothing of it has the key.
 
 Before Hermes has a page read it looks up the page's host (`async_is_safe_url`). Whoever planted the address would learn of that from
@@ -22,19 +22,19 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import httpx
-from plugins.web.exa.provider import ExaWebSearchProvider
+from agent.web_search_provider import WebSearchProvider
 from tools import web_tools
-from tools.registry import registry
-from toolsets import TOOLSETS
 
-from . import Unexpected, replace
+from . import replaces
 from .internet import TooLong, post
+from .registering import change_tool, context
 
 API = "https://api.exa.ai"
 # Results of a search: one request includes as many, further ones cost extra (exa.ai/docs/admin/pricing).
 MAX_RESULTS = 10
 # Characters of a result's excerpts, and of all pages that one call reads together: some 15,000 tokens.
 EXCERPT = 1_000
+MAX_PAGES = 5
 PAGES = 60_000
 # Bytes of an answer, far above what is asked for.
 MAX_ANSWER = 2_000_000
@@ -75,7 +75,7 @@ EXTRACT = {
     "parameters": {
         "type": "object",
         "properties": {
-            "urls": {"type": "array", "items": {"type": "string"}, "description": "Public addresses, at most 5. They go to Exa.", "maxItems": 5},
+            "urls": {"type": "array", "items": {"type": "string"}, "description": f"Public addresses, at most {MAX_PAGES}. They go to Exa.", "maxItems": MAX_PAGES},
             "char_limit": {
                 "type": "integer",
                 "description": f"Characters of each page, 15000 if left out. All pages of a call share {PAGES}.",
@@ -120,7 +120,7 @@ def ask(path, question):
     raise Refused(REASONS.get(status) or (OUT_OF_ORDER if status >= 500 else f"Exa doesn't take this request ({status}). Ask in another way."))
 
 
-def search(self, query, limit=5):
+def search(query, limit):
     question = {"query": query, "numResults": min(limit, MAX_RESULTS), "type": "auto", "contents": {"highlights": {"maxCharacters": EXCERPT}}}
     try:
         found = ask("/search", question).get("results") or []
@@ -153,12 +153,28 @@ def page(url):
     return {**empty, "error": PAGE_REASONS.get(tag) or f"Exa can't read this page{tag and f' ({tag})'}."}
 
 
-def extract(self, urls, **more):
-    with ThreadPoolExecutor(len(urls)) as pool:
-        return list(pool.map(page, urls))
+class Exa(WebSearchProvider):
+    """Under a name of its own, which config.yaml chooses: Hermes' own provider for Exa is registered later, and would take its place."""
+
+    name = "exa-direct"
+
+    def is_available(self):
+        # Without a key it says so itself. Hermes would look for another provider, and the disk may have keys for one.
+        return True
+
+    def supports_extract(self):
+        return True
+
+    def search(self, query, limit=5):
+        return search(query, limit)
+
+    def extract(self, urls, **more):
+        with ThreadPoolExecutor(len(urls)) as pool:
+            return list(pool.map(page, urls))
 
 
-async def is_public(url):
+@replaces("tools.web_tools:async_is_safe_url")
+async def is_public(original, url):
     """Whether an address may be asked of Exa, by its form alone. Others would only tell Exa what private hosts are called."""
     try:
         parts = urlsplit(url)
@@ -173,7 +189,8 @@ async def is_public(url):
         return "." in host and not host.endswith((".local", ".localhost", ".internal", ".ts.net"))
 
 
-def shortened(content, url, char_limit):
+@replaces("tools.web_tools:_truncate_with_footer")
+def shortened(original, content, url, char_limit):
     """The beginning of a page, and whether there was more of it."""
     if len(content) <= char_limit:
         return content, False
@@ -181,25 +198,23 @@ def shortened(content, url, char_limit):
     return f"{content[:char_limit]}\n\n[The page goes on: these are the first {char_limit} of {whole}. A higher char_limit, or fewer urls in a call, gives up to {PAGES}.]", True
 
 
-def install():
-    async def read(urls, format=None, char_limit=None):
-        try:
-            wanted = int(char_limit)
-        except (TypeError, ValueError):
-            wanted = web_tools.DEFAULT_EXTRACT_CHAR_LIMIT
-        return await extract_tool(urls, format, min(wanted, PAGES // max(1, len(urls))))
+async def read(args, **more):
+    urls = args.get("urls")
+    urls = urls[:MAX_PAGES] if isinstance(urls, list) else []
+    try:
+        wanted = int(args.get("char_limit"))
+    except (TypeError, ValueError):
+        wanted = web_tools.DEFAULT_EXTRACT_CHAR_LIMIT
+    return await web_tools.web_extract_tool(urls, "markdown", min(wanted, PAGES // max(1, len(urls))))
 
-    extract_tool = replace(web_tools, "web_extract_tool", read, "(urls: List[Any], format: str = None, char_limit: Optional[int] = None) -> str")
-    replace(web_tools, "async_is_safe_url", is_public, "(url: str) -> bool")
-    replace(web_tools, "_truncate_with_footer", shortened, "(content: str, url: str, char_limit: int) -> tuple[str, bool]")
-    replace(ExaWebSearchProvider, "search", search, "(self, query: 'str', limit: 'int' = 5) -> 'Dict[str, Any]'")
-    replace(ExaWebSearchProvider, "extract", extract, "(self, urls: 'List[str]', **kwargs: 'Any') -> 'List[Dict[str, Any]]'")
 
-    for schema in (SEARCH, EXTRACT):
-        entry = registry.get_entry(schema["name"])
-        replace(entry, "check_fn", is_on, "() -> bool")
-        entry.schema = schema
-    # The tools of a browser, which are off, would take the search away with them.
-    if "web_search" not in TOOLSETS["browser"]["tools"]:
-        raise Unexpected("the tool set browser has no web_search in it")
-    TOOLSETS["browser"]["tools"].remove("web_search")
+# The tools of a browser, which are off, would take the search away with them.
+@replaces("toolsets:TOOLSETS.browser.tools")
+def browser_tools(original):
+    return [name for name in original if name != "web_search"]
+
+
+def register():
+    context.register_web_search_provider(Exa())
+    change_tool("web_search", schema=SEARCH, check_fn=is_on)
+    change_tool("web_extract", schema=EXTRACT, check_fn=is_on, handler=read)

@@ -595,6 +595,12 @@ test("pieces of an answer are joined in their order and nothing else is, and a c
     await output(hermes(), ...asHermes, "-c", proofs);
 });
 
+test("what is replaced in Hermes is what seams.py lists, and nothing else", async () => {
+    const script = readFileSync(new URL("../harness/seams.py", import.meta.url), "utf8");
+    await output(hermes(), ...asHermes, "-c", `open("/tmp/seams.py", "w").write(${JSON.stringify(script)})`);
+    expect(await output(hermes(), ...asHermes, "/tmp/seams.py")).toMatch(/^\d\d functions and values differ, of \d{5,}/);
+});
+
 test("SIGTERM lets a running answer finish", async () => {
     const answer = testbed.ask("SLOW 6");
     await expect.poll(async () => (await testbed.calls()).some(({ messages }) => JSON.stringify(messages).includes("SLOW 6")), { timeout: 20_000 }).toBe(true);

@@ -25,10 +25,11 @@ beforeEach(() => testbed.forgetCalls());
 
 const hermes = () => testbed.running("hermes");
 
-/** What a Python program prints that has the gateway's modules, as Hermes' user and with a home of its own. */
-async function python(program: string): Promise<unknown> {
-    const begin = "import json, os, gateway.run, private_hermes; assert private_hermes.install() == []; from private_hermes import jobs";
-    const { output: printed } = await hermes().exec(["sh", "-c", 'exec /opt/hermes/bin/python -c "$0" 2>/dev/null', `${begin}\n${program}`], {
+/** What a Python program prints that has the gateway's modules, as Hermes' user and with a home of its own; `play` changes Hermes before all else does. */
+async function python(program: string, play = ""): Promise<unknown> {
+    const install = "import private_hermes; assert private_hermes.install() == []; from private_hermes import jobs";
+    const whole = `import json, os, gateway.run\n${play}\n${install}\n${program}`;
+    const { output: printed } = await hermes().exec(["sh", "-c", 'exec /opt/hermes/bin/python -c "$0" 2>/dev/null', whole], {
         user: "10000:10000",
         env: { HERMES_HOME: "/tmp/home-of-a-test" },
     });
@@ -122,14 +123,13 @@ test("a run with nothing to report is told as that", async () => {
         `
 from private_hermes import views
 from hermes_state import SessionDB
-run = cell(scheduler.run_job, "run")
-def spends(job, **more):
+def spends(job):
     db = SessionDB()
     for id, parent in ((f"cron_{job['id']}_20990101_070000", None), ("continued", f"cron_{job['id']}_20990101_070000")):
         db.create_session(id, "cron", parent_session_id=parent)
         db._execute_write(lambda connection: connection.execute("UPDATE sessions SET input_tokens = 500 WHERE id = ?", (id,)))
-    return True, "", "[SILENT]", None
-run.cell_contents = spends
+answer("[SILENT]")
+acts.append(spends)
 scheduler.run_one_job(get_job(job["id"]))
 view = views.view(get_job(job["id"]))
 print(json.dumps({"told": told, "last": view["last_run"], "cost": view["tokens_of_last_run"], "place": view["reports_to"]}))`,
@@ -338,24 +338,30 @@ test("a run that a crash cuts off runs once more, and a job that is to run once 
 
 /** Runs a job in Python as the scheduler does, with a run and a delivery that are played; gives what was delivered where, and the job. */
 const played = (name: string, program: string) =>
-    python(`
-import datetime, os
-from cron import scheduler
+    python(
+        `
+import datetime
 from private_hermes import runs
 os.environ["TELEGRAM_HOME_CHANNEL"] = "1001"
-runs.PAUSES, told = (0, 0), []
-def cell(function, place): return function.__closure__[function.__code__.co_freevars.index(place)]
-def play(replaced, place, value): cell(replaced, place).cell_contents = value
-play(cell(scheduler._deliver_result, "send").cell_contents, "delivered", lambda job, content, *more: told.append([job["deliver"], content]) or (None if "1001" in job["deliver"] or job["deliver"] == "telegram" else refusal))
+runs.PAUSES = (0, 0)
 def late(hours): return (runs.hermes_time.now() - datetime.timedelta(hours=hours)).isoformat()
-def answer(words, success=True): play(scheduler.run_job, "run", lambda job, **more: asked.append(job["prompt"]) or (success, "", words if success else "", None if success else words))
-asked, refusal = [], None
+def answer(words, success=True): says[:] = [success, "", words if success else "", None if success else words]
 from hermes_state import SessionDB
 SessionDB().close()  # as the gateway, which makes the database when it starts
 from cron.jobs import create_job, get_job, save_jobs, list_jobs
 save_jobs([])
 job = create_job(prompt="Look.", schedule="0 7 * * *", name="${name}", deliver="telegram:1001")
-${program}`);
+${program}`,
+        `
+from cron import scheduler
+told, asked, says, acts, refusal = [], [], [], [], None
+def deliver(job, content, *more): return told.append([job["deliver"], content]) or (None if "1001" in job["deliver"] or job["deliver"] == "telegram" else refusal)
+def run(job, **more):
+    asked.append(job["prompt"])
+    for act in acts: act(job)
+    return says
+scheduler._deliver_result, scheduler.run_job = deliver, run`,
+    );
 
 test("what is made up says for when it was, or is left to the next, and a second crash is told", async () => {
     const result = await played(
@@ -446,7 +452,6 @@ test("a job rests for the day once its runs have taken its tokens, and says so o
         "dear",
         `
 from hermes_state import SessionDB
-from run_agent import AIAgent
 db = SessionDB()
 id = f"cron_{job['id']}_{runs.hermes_time.now():%Y%m%d}_070000"
 db.create_session(id, "cron")
@@ -456,9 +461,8 @@ def spend(tokens, cached):
     scheduler.run_one_job(get_job(job["id"]))
 for tokens, cached in ((100_000, 700_000), (170_000, 100_000), (170_000, 100_000)): spend(tokens, cached)
 class Agent: platform, max_iterations = "cron", 60
-play(AIAgent.run_conversation, "conversation", lambda self: None)
 runs.left.set(5)
-AIAgent.run_conversation(agent := Agent())
+runs.run_conversation(lambda: None, agent := Agent())
 print(json.dumps({"told": [text for _, text in told], "asked": len(asked), "agent": [agent.max_iterations, agent.token_limit]}))`,
     );
     expect(result).toEqual({

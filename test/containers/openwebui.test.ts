@@ -110,11 +110,10 @@ async def store(chat, message, output, done):
     if message == "first": raise OSError(28, "No space left on device")
     kept.append(message)
 async def save_response_stream(redis, task_id, chat_id, message_id, output): passed.append(message_id)
-answers.store, middleware = store, {"save_response_stream": save_response_stream}
-answers.install(middleware)
+answers.store = store
 answers.tasks.tasks.update({"first": None, "second": None})
 async def go():
-    for id in ("first", "second"): await middleware["save_response_stream"](None, id, "chat", id, [])
+    for id in ("first", "second"): await answers.save_response_stream(save_response_stream, None, id, "chat", id, [])
 asyncio.run(go())
 print(kept, passed, flush=True)
 os._exit(0)`;

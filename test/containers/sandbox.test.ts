@@ -342,9 +342,10 @@ describe("nothing is lost", () => {
         const said = await alone(`
             run('echo new > /root/mine'); mine.rest(); print(run('echo fine')); mine.rest(); print(run('echo told')); mine.rest(); print(run('echo once'))
             # After a job nobody asks.
-            from private_hermes import files; files.install()
+            import private_hermes; private_hermes.install()
+            from hermes_cli import plugins
             mine._failed = 1; mine.rest()
-            ends = lambda: files.plugins.invoke_hook('transform_llm_output', platform='cron', response_text='Report', session_id=mine.person)
+            ends = lambda: plugins.invoke_hook('transform_llm_output', platform='cron', response_text='Report', session_id=mine.person)
             print(ends(), ends())
             sandbox.client.run(mine._sandbox.terminate.aio())
             print(run('cat /root/mine'))`);
@@ -624,7 +625,7 @@ describe("what is set", () => {
     test("a process in the background keeps a sandbox up for so long, and then it is said", async () => {
         const said = await alone(`
             os.environ.update(SANDBOX_IDLE_MINUTES='0', SANDBOX_BACKGROUND_MINUTES='0.15')
-            sandbox.install()
+            import private_hermes; private_hermes.install()
             from tools.process_registry import process_registry
             process = process_registry.spawn_via_env(here, 'echo begun; sleep 300', cwd='/root')
             time.sleep(5)

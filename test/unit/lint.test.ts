@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { projectFiles } from "../harness/files.ts";
@@ -21,4 +22,8 @@ test("shellcheck has nothing to say", ({ skip }) => {
     expect(error).toBeUndefined();
     expect(stdout).toBe("");
     expect(status).toBe(0);
+});
+
+test("both images replace what isn't theirs in the same way", () => {
+    expect(readFileSync("openwebui/replacing.py", "utf8")).toBe(readFileSync("hermes/private_hermes/replacing.py", "utf8"));
 });

@@ -1,0 +1,48 @@
+"""The page: what happens to a request of Open WebUI, and to its answer, around Hermes' own adapter for its API.
+
+Hermes makes this class in the place of its own, for the last one that is registered for a platform wins (gateway/platform_registry.py).
+"""
+
+from functools import partial
+
+from gateway.platform_registry import PlatformEntry, platform_registry
+from gateway.platforms.api_server import APIServerAdapter, check_api_server_requirements
+
+from . import failures, files, handover, health, people, progress, reports, speed, voice
+
+
+class Page(APIServerAdapter):
+    def _http_route_table(self):
+        return [*super()._http_route_table(), *voice.ROUTES, *reports.ROUTES, *handover.ROUTES]
+
+    async def _handle_health(self, request):
+        return health.refusal() or await super()._handle_health(request)
+
+    async def _handle_chat_completions(self, request):
+        people.begin_chat(request)
+        return await super()._handle_chat_completions(request)
+
+    async def _run_agent(self, *arguments, **more):
+        # A failure becomes a sentence of the answer, in which files are looked for.
+        return await files.run_agent(partial(failures.run_agent, super()._run_agent), *arguments, **more)
+
+    async def _write_sse_chat_completion(self, request, completion_id, model, created, stream_q, *arguments, **more):
+        # Joined before anything is made of them.
+        pieces = progress.with_lines(files.with_files(speed.Joined(stream_q)))
+        return await super()._write_sse_chat_completion(request, completion_id, model, created, pieces, *arguments, **more)
+
+    async def _write_sse_responses(self, *, stream_q, **more):
+        return await super()._write_sse_responses(stream_q=files.with_files(stream_q), **more)
+
+
+def register():
+    platform_registry.register(
+        PlatformEntry(
+            name="api_server",
+            label="API Server",
+            adapter_factory=Page,
+            check_fn=check_api_server_requirements,
+            source="builtin",
+            allow_update_command=False,
+        )
+    )
