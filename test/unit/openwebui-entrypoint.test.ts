@@ -1,5 +1,18 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+    existsSync,
+    lstatSync,
+    mkdirSync,
+    mkdtempSync,
+    openSync,
+    readdirSync,
+    readFileSync,
+    renameSync,
+    rmSync,
+    statSync,
+    symlinkSync,
+    writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -85,7 +98,7 @@ class Box {
             "python3",
             `if [[ $* == *admin.py* ]]; then echo "admin $*" >>events; . ./admin.sh; exit; elif [[ $* == *door.py* ]]; then${longRunning("door")}; else${longRunning("extractor")}; fi`,
         );
-        this.standIn("curl", `echo "curl $*" >>events; [[ ! -e not-ready ]]`);
+        this.standIn("curl", `echo "curl $*" >>events; [[ -e app.pid && ! -e not-ready ]]`);
         // jq 1.6 takes as long to start as all else together, and is asked the same again and again: each question goes to it once.
         // An answer lies where its question leads, a folder for each 200 characters: bash finds it without another process.
         this.standIn(
@@ -127,7 +140,9 @@ class Box {
     }
 
     standIn(command: string, script: string): void {
-        writeFileSync(this.path(`bin/${command}`), `#!/bin/bash\ncd ${this.folder}\n${script}\n`, { mode: 0o755 });
+        // In the place of the one before, which may be running.
+        writeFileSync(this.path("new"), `#!/bin/bash\ncd ${this.folder}\n${script}\n`, { mode: 0o755 });
+        renameSync(this.path("new"), this.path(`bin/${command}`));
     }
 
     /** What the script has printed. */

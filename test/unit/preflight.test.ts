@@ -1138,6 +1138,39 @@ describe("credentials", () => {
         ],
 
         [
+            "the owner's device, where the tailnet signs people in",
+            () => {
+                const User = { 7: { LoginName: "Alice@GitHub" }, 8: { LoginName: "ben@example.com" } };
+                commands.install("tailscale", { "status --json": tailnet({ Self: { UserID: 7 }, User }) });
+                stack({ settings: { ...settings, signIn: "tailscale", webuiAdminEmail: "alice@github" } });
+            },
+            "Admin's login",
+            "ok",
+            /this device is alice@github's, the admin's/,
+        ],
+        [
+            "somebody else's device",
+            () => {
+                const User = { 7: { LoginName: "Alice@GitHub" }, 8: { LoginName: "ben@example.com" } };
+                commands.install("tailscale", { "status --json": tailnet({ Self: { UserID: 8 }, User }) });
+                stack({ settings: { ...settings, signIn: "tailscale", webuiAdminEmail: "alice@github" } });
+            },
+            "Admin's login",
+            "warning",
+            /the admin is alice@github, and this device is ben@example\.com's: set webuiAdminEmail to ben@example\.com/,
+        ],
+        [
+            "a tagged device",
+            () => {
+                const User = { 7: { LoginName: "Alice@GitHub" }, 8: { LoginName: "ben@example.com" } };
+                commands.install("tailscale", { "status --json": tailnet({ Self: { UserID: 8, Tags: ["tag:server"] }, User }) });
+                stack({ settings: { ...settings, signIn: "tailscale", webuiAdminEmail: "alice@github" } });
+            },
+            "Admin's login",
+            "unchecked",
+            /this device is tagged, and so is nobody's/,
+        ],
+        [
             "another tailnet",
             () => {
                 commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) });
@@ -1154,7 +1187,7 @@ describe("credentials", () => {
             },
             "Machine name",
             "failure",
-            /is in the tailnet already.*admin\/machines/,
+            /is in the tailnet already.*npm run tidy.*admin\/machines/,
         ],
         [
             "a machine of another name",
