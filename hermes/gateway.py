@@ -4,9 +4,11 @@
 The name is one that Hermes recognises as a gateway process; the arguments are those of the hermes command.
 """
 
+import asyncio
 import gc
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 if os.geteuid() == 0:
     sys.exit("hermes-gateway isn't for root, whose files Hermes couldn't use. In a shell, call hermes.")
@@ -18,7 +20,22 @@ from hermes_cli.main import main  # must come first: importing it sets up the pr
 
 import private_hermes
 
+# Two for each of the runs that config.yaml allows at once, for the agent and for what sends its words on, and some for all else.
+# Python's own number goes by the processors of the machine: with four of them the fifth chat at once would stop the words of all.
+THREADS = 2 * 64 + 32
+
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    """Gives each event loop its threads, which are made as they are needed."""
+
+    def new_event_loop(self):
+        loop = super().new_event_loop()
+        loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="asyncio"))
+        return loop
+
+
 if __name__ == "__main__":
+    asyncio.set_event_loop_policy(Policy())
     if problems := private_hermes.install():
         sys.exit("\n".join(problems))
     private_hermes.start()

@@ -21,6 +21,7 @@ REPLACED = {
     "open_webui.utils.middleware": [
         ("open_webui.utils.middleware:save_response_stream", "f54e72d78310", "answers", "An answer is stored while it is written."),
         ("open_webui.utils.middleware:process_chat_payload", "3cdf5d8d9ba8", "handover", "Hermes gets each file that a message comes with."),
+        ("open_webui.utils.middleware:process_chat_payload", "3cdf5d8d9ba8", "turns", "What is ready for Hermes lets the next message begin."),
         ("open_webui.utils.middleware:chat_completion_files_handler", "22ff2bc07a13", "scans", "A scan's pages go along as pictures."),
     ],
     "open_webui.utils.files": [
@@ -50,7 +51,7 @@ REPLACED = {
 # Our modules that have `register(module)` called at the end of one of Open WebUI's.
 REGISTERED = {
     "open_webui.routers.audio": ["voice"],
-    "open_webui.main": ["identity", "leftovers", "loops", "reports", "start"],
+    "open_webui.main": ["identity", "leftovers", "loops", "reports", "turns", "start"],
 }
 
 # Who else has to have ours, because it is imported from a place above.

@@ -601,6 +601,13 @@ test("what is replaced in Hermes is what seams.py lists, and nothing else", asyn
     expect(await output(hermes(), ...asHermes, "/tmp/seams.py")).toMatch(/^\d\d functions and values differ, of \d{5,}/);
 });
 
+test("forty chats at once are all answered word by word, whatever number of processors the machine has", { timeout: 180_000 }, async () => {
+    if (!testbed.services.hermes) await testbed.start("hermes");
+    const { API_SERVER_KEY: bearer, API_SERVER_MODEL_NAME: model } = testbed.environment("hermes");
+    const order = { url: testbed.address("hermes"), bearer, model, chats: 40, words: 30 };
+    expect(await outputOf(testbed.openRouter, ["python3", "-c", readFileSync("test/harness/many.py", "utf8")], JSON.stringify(order))).toBe("40\n");
+});
+
 test("SIGTERM lets a running answer finish", async () => {
     const answer = testbed.ask("SLOW 6");
     await expect.poll(async () => (await testbed.calls()).some(({ messages }) => JSON.stringify(messages).includes("SLOW 6")), { timeout: 20_000 }).toBe(true);

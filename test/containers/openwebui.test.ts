@@ -131,6 +131,13 @@ os._exit(0)`;
         expect({ exitCode, said }).toMatchObject({ exitCode: 0 });
     });
 
+    test("few messages begin at a time, and none waits for one that is refused, fails, hangs or is still on its way", async () => {
+        const proofs = await readFile(new URL("../harness/turns.py", import.meta.url), "utf8");
+        const run = ["sh", "-c", 'cd /app/backend && DATA_DIR=$(mktemp -d) WEBUI_SECRET_KEY=none exec python3 -c "$0"', proofs];
+        const { exitCode, output: said } = await container.exec(run);
+        expect({ exitCode, said }).toMatchObject({ exitCode: 0 });
+    });
+
     test("a script of the page comes as it was compressed while the image was built, to be kept for good", async () => {
         const { body: page } = await testbed.webui("GET", "/");
         const [script = ""] = /\/_app\/immutable\/entry\/app\.[\w-]+\.js/.exec(String(page)) ?? [];
