@@ -1,4 +1,4 @@
-"""What this deployment changes in Hermes; the launcher (gateway.py) installs all of it. seams.py lists each place.
+"""What this deployment changes in Hermes; the launcher (launcher.py) installs all of it. seams.py lists each place.
 
 A module for each reason. What stands in the place of a function of Hermes is an ordinary function below `@replaces`, and has what was
 there as its first argument, `original`. A module may have two more functions: `register()`, for what Hermes offers a place for, and
