@@ -123,6 +123,34 @@ const sandboxPackages = (value: string) => {
     return wrong === undefined ? undefined : `has ${JSON.stringify(wrong)} in it, which isn't a package`;
 };
 
+/** What a sandbox, its shell or the programs in it live by, and what Modal and Hermes set there. */
+const taken = new RegExp(
+    [
+        "^(PATH|HOME|SHELL|USER|LOGNAME|HOSTNAME|TERM|TZ|LANG|LANGUAGE|TMPDIR|PWD|OLDPWD|CDPATH|SHLVL|SHELLOPTS|ENV|IFS|PS[0-4]|OPT(ARG|ERR|IND)",
+        "E?UID|PPID|GROUPS|DIRSTACK|FUNCNAME|GLOBIGNORE|POSIXLY_CORRECT|PROMPT_COMMAND|TIMEFORMAT|RANDOM|SECONDS|PYTHON[A-Z0-9]+",
+        "(BASH|LC_|LD_|GCONV_|HERMES_|MODAL_).*)$",
+    ].join("|"),
+);
+
+/**
+ * The form is checked in hermes/entrypoint.sh, too. What is wrong is named by its place and never quoted: what stands where a
+ * name belongs may be a secret.
+ */
+const sandboxSecrets = (value: string) => {
+    const names: string[] = [];
+    for (const [index, entry] of value.split(",").entries()) {
+        const [, name, secret] = /^(?:everybody:)?([A-Z][A-Z0-9_]*)=(.+)$/.exec(entry) ?? [];
+        const place = `entry ${index + 1}`;
+        if (!name) return `isn't NAME=value in its ${place}`;
+        if (taken.test(name)) return `has a name in its ${place} that the sandbox needs for itself (such as PATH, LD_PRELOAD or HERMES_HOME)`;
+        if (names.includes(name)) return `has the name of an earlier entry again in its ${place}`;
+        if (/^(["'`]).*\1$/.test(secret)) return `has quotation marks around the value of its ${place}`;
+        if (placeholder.test(secret)) return `has a placeholder as the value of its ${place}`;
+        names.push(name);
+    }
+    return undefined;
+};
+
 function isCidr(text: string): boolean {
     const [address, prefix, ...more] = text.split("/");
     return isIPv4(address) && /^\d{1,2}$/.test(prefix) && Number(prefix) <= 32 && more.length === 0;
@@ -253,6 +281,12 @@ const rules = {
         optional: true,
         hint: "make an Exa key, with a budget, at dashboard.exa.ai/api-keys",
         wrong: exaKey,
+    },
+    sandboxSecrets: {
+        secret: true,
+        optional: true,
+        hint: "write NAME=value, with commas between several; the names in capitals, no comma in a value, and everybody: before a name that isn't the owner's alone",
+        wrong: sandboxSecrets,
     },
     telegramBotToken: {
         secret: true,

@@ -128,6 +128,7 @@ const hermes = new render.PrivateService(
             JOB_TURNS: settings.jobTurns,
             JOB_TOKENS: settings.jobTokens,
             ...(settings.exaApiKey && { EXA_API_KEY: pulumi.secret(settings.exaApiKey) }),
+            ...(settings.sandboxSecrets && { SANDBOX_SECRETS: pulumi.secret(settings.sandboxSecrets) }),
             ...(settings.telegram && {
                 TELEGRAM_BOT_TOKEN: pulumi.secret(settings.telegram.botToken),
                 TELEGRAM_ALLOWED_USERS: settings.telegram.allowedUsers,

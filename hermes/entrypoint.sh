@@ -18,6 +18,7 @@
 #   VOICE_MODEL             none      OpenRouter id of the model that turns speech into text, or none
 #   EXA_API_KEY             -         switches web search and page reading on
 #   SANDBOX_PACKAGES        none      what its image has besides Python: apt:NAME and pip's NAME or NAME==VERSION, with commas
+#   SANDBOX_SECRETS         -         variables of sandboxes: NAME=value, with commas; everybody: before a name that isn't the owner's alone
 #   FILE_LIMIT_MB           10        size of a file that an answer may carry
 #   SESSION_DAYS            90        days after which a session that nobody went on with is deleted
 #   JOB_MINUTES             15        least minutes between two runs of a job
@@ -69,11 +70,11 @@ problems=()
 # A value pasted with a line break, or with a character that nobody sees, fails later, in ways that don't name it.
 check_characters() {
   local LC_ALL=C name
-  for name in API_SERVER_KEY OPENROUTER_API_KEY HERMES_MODEL MODAL_TOKEN_ID MODAL_TOKEN_SECRET EXA_API_KEY \
+  for name in API_SERVER_KEY OPENROUTER_API_KEY HERMES_MODEL MODAL_TOKEN_ID MODAL_TOKEN_SECRET EXA_API_KEY SANDBOX_SECRETS \
     TELEGRAM_BOT_TOKEN TELEGRAM_ALLOWED_USERS TELEGRAM_HOME_CHANNEL; do
     if [[ ${!name:-} == *[$'\n\r']* ]]; then
       problems+=("$name contains a line break; set it again as a single line.")
-    elif [[ $name =~ KEY|TOKEN && ${!name:-} == *[!!-~]* ]]; then
+    elif [[ $name =~ KEY|TOKEN|SECRETS && ${!name:-} == *[!!-~]* ]]; then
       problems+=("$name contains a character that isn't printable ASCII, as no key does; copy it again where it was made.")
     fi
   done
@@ -135,6 +136,10 @@ check_sandbox() {
   fi
   if [[ ! ${SANDBOX_PACKAGES:-none} =~ ^$name(,$name)*$ ]]; then
     problems+=("SANDBOX_PACKAGES must be none or packages with commas between them, e.g. apt:git,pandas.")
+  fi
+  local variable='(everybody:)?[A-Z][A-Z0-9_]*=[^,]+'
+  if [[ -n ${SANDBOX_SECRETS:-} && ! $SANDBOX_SECRETS =~ ^$variable(,$variable)*$ ]]; then
+    problems+=("SANDBOX_SECRETS must be NAME=value, with commas between several, the names in capitals.")
   fi
 }
 

@@ -116,7 +116,8 @@ async def look():
     headers = {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
     async with aiohttp.ClientSession(headers=headers, timeout=PATIENCE, raise_for_status=True) as hermes:
         reports = f"{os.environ['OPENAI_API_BASE_URL']}/reports"
-        async with hermes.get(reports) as answer:
+        owner = await Users.get_super_admin_user()
+        async with hermes.get(reports, params={"owner": owner.id} if owner else {}) as answer:
             waiting = (await answer.json())["waiting"]
         for id in waiting:
             try:

@@ -8,6 +8,9 @@ It counts the hours of a schedule by the offset from UTC of the moment, so that 
 `[SILENT]`, which a job answers when there is nothing to report, it takes for that at the begin or end of any report, and for text
 within any markup.
 
+The script of a job runs on the gateway there. Here it is text, runs in its maker's sandbox, and decides whether the model is asked. What
+it has printed is kept until a run has come to its end, for it may take for told what was then cut off.
+
 Before it stores or runs a job, it looks for words in it that sound like an attack. What it refused was honest work (`rm -rf
 /tmp/work`, a header with a token), and what is planted in a page never comes by there. Commands run in the sandbox alone: no scan.
 """
@@ -20,6 +23,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import hermes_time
+from agent.redact import redact_sensitive_text
 from cron import jobs, scheduler
 from croniter import croniter
 from tools import cronjob_tools
@@ -29,6 +33,7 @@ from . import replaces
 from .people import admins, person_of_job, person_of_task
 from .places import refusal
 from .registering import change_tool
+from .sandbox import SandboxError, sandbox_of
 
 # The person who asks for jobs; None is whoever has a shell of the service, and sees all.
 asker = contextvars.ContextVar("asker", default=None)
@@ -42,8 +47,7 @@ NOT_HERE = {
     "model": "every job asks the model of the setting modelDefault",
     "provider": "every job asks OpenRouter",
     "base_url": "every job asks OpenRouter",
-    "script": "nothing runs outside of the sandbox; have the prompt run it there",
-    "no_agent": "nothing runs outside of the sandbox; have the prompt run it there",
+    "no_agent": "the model writes each report; a script decides whether it is asked",
     "workdir": "there are no projects outside of the sandbox; name the folder in the prompt",
 }
 WEEKDAYS = {name: str(number) for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
@@ -51,6 +55,12 @@ WEEKDAYS = {name: str(number) for number, name in enumerate(("sun", "mon", "tue"
 # Tool sets of a job that names none, and all that it may name. Each tool's description is paid for with each call of the model: all of
 # a chat's are 30 kB, these 7 kB.
 FEW, SOME = ["terminal", "web"], {"terminal", "file", "code_execution", "skills", "web"}
+
+# Characters of a job's script, which is listed with the job; and of what its runs have printed and nobody was told of.
+SCRIPT, UNTOLD = 4_000, 40_000
+FAILED = "Its script has failed."
+# The job that runs, for its script.
+running = contextvars.ContextVar("running")
 
 SILENT = scheduler.SILENT_MARKER
 # Runs of a cron expression that are looked at: more than its minutes can hold in an hour.
@@ -77,6 +87,10 @@ def change(id, **fields):
 def when(text):
     """A moment that Hermes has stored."""
     return jobs._ensure_aware(datetime.fromisoformat(text))
+
+
+class ScriptFailed(Exception):
+    """The script of a job didn't come to a good end; the text is for the person."""
 
 
 def own(job):
@@ -188,6 +202,8 @@ def cronjob(original, action, job_id=None, *, task_id=None, context_from=None, *
             return tool_error(f"There is no job {missing[0]}. action='list' shows those that there are.", success=False)
         if more.get("schedule") and (problem := too_often(more["schedule"])):
             return tool_error(problem, success=False)
+        if len(more.get("script") or "") > SCRIPT:
+            return tool_error(f"A script has at most {SCRIPT} characters. Put the rest into a file in the sandbox, and run that.", success=False)
         if action == "create" and asker.get() and len(own_jobs()) >= PER_PERSON:
             return tool_error(f"There are {PER_PERSON} jobs of this person, as many as the setting jobsPerPerson allows. Remove one first.", success=False)
         by_admin = asker.get() in admins
@@ -228,9 +244,53 @@ def build_prompt(original, job, prerun_script=None):
     return prompt and f"[Now: {moment(hermes_time.now())} in {zone()}.]\n\n{prompt}"
 
 
+@replaces("tools.cronjob_tools:_validate_cron_script_path")
+def validate_script(original, script):
+    return None
+
+
+@replaces("cron.lifecycle_guard:_read_script_for_scanning")
+def read_script(original, script):
+    return ""
+
+
+@replaces("cron.scheduler:_run_job_script")
+def run_script(original, script):
+    """What the script of the job that runs has to tell the model, as Hermes takes it: without a word the model isn't asked."""
+    job = running.get()
+    sandbox = sandbox_of(person_of_job(job))
+    try:
+        code, output = sandbox.run_alone(script)
+    except SandboxError as error:
+        raise ScriptFailed(f"{FAILED} It didn't run. {error}") from error
+    # As Hermes does with what the terminal prints.
+    output = redact_sensitive_text(output)
+    if code:
+        why = "It took too long." if code == 124 else f"It ended with exit code {code}."
+        raise ScriptFailed(f"{FAILED} {why} {output[-1000:]}".strip())
+    new = output if scheduler._parse_wake_gate(output) else ""
+    untold = "\n\n".join(dict.fromkeys(filter(None, [job.get("untold"), new])))[-UNTOLD:]
+    if not untold:
+        return True, ""
+    change(job["id"], untold=untold)
+    return True, "\n".join(filter(None, [sandbox.take_note(), untold]))
+
+
+@replaces("cron.scheduler:_summarize_cron_failure_for_delivery")
+def summarize(original, job, error):
+    # What it has printed may look like an error of the model's.
+    return f"Scheduled job “{job.get('name') or job['id']}”: {error}" if (error or "").startswith(FAILED) else original(job, error)
+
+
 @replaces("cron.scheduler:run_job")
 def run_job(original, job, **more):
-    success, output, answer, error = original(job, **more)
+    token = running.set(job)
+    try:
+        success, output, answer, error = original(job, **more)
+    except ScriptFailed as failed:
+        return False, str(failed), "", str(failed)
+    finally:
+        running.reset(token)
     return success, output, report(answer) if success else answer, error
 
 
@@ -250,7 +310,8 @@ DESCRIPTION = """Scheduled jobs of the person that you talk with: create, list, 
 
 A job runs the prompt in a session of its own, which knows nothing of this chat: the prompt says all that is needed. It has the \
 person's sandbox, and nobody to ask. Its last answer is the report, and is delivered by itself; for a job that should be quiet when \
-nothing is new, have the prompt say "answer with [SILENT] alone if nothing is new". It asks the same model as this chat; no other can be chosen.
+nothing is new, have the prompt say "answer with [SILENT] alone if nothing is new". It asks the same model as this chat; no other can be chosen. \
+What looks often and seldom finds something new gets a script: a run in which it finds nothing costs no tokens.
 
 Times are those of {zone}. Say the next time, which the result has, to the person. To change or remove one, list first: never guess an id. What a \
 person asks about their jobs (when, how it went, what it cost) you answer from a list made now, and not from memory: they run meanwhile. Costs are \
@@ -264,6 +325,12 @@ PARAMETERS = {
     "deliver": (
         "Leave it out: the report comes to the person, where the job is made. 'telegram': for the page's admin, on Telegram besides. "
         "'origin' on update: again where it was made alone."
+    ),
+    "script": (
+        "For create and update: a bash script of up to {script} characters that runs in the person's sandbox before the prompt, as long as a command may. "
+        'If it prints nothing to stdout, or {{"wakeAgent": false}} as its last line, the run ends there: no model is asked and nothing reported. '
+        "Otherwise the prompt is asked with what it has printed. Any exit code but 0 is reported as a failure, with the end of stderr. "
+        "Try it in the terminal first, twice. An empty string takes it away."
     ),
     "enabled_toolsets": (
         "Of terminal, web, file, code_execution, skills: what the job needs. Each costs in each run. By default terminal and web, and skills "
@@ -279,5 +346,5 @@ def register():
     for name in [*NOT_HERE, "attach_to_session"]:
         properties.pop(name, None)
     for name, text in PARAMETERS.items():
-        properties[name]["description"] = text.format(zone=zone())
+        properties[name]["description"] = text.format(zone=zone(), script=SCRIPT)
     change_tool("cronjob", schema=schema)

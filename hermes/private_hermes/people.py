@@ -5,13 +5,18 @@ chat elsewhere to its user; a job to who made it. Hermes 0.19.0 has one sandbox 
 tools/terminal_tool.py), and derives a session's id from the first message, so that two people who begin with the same words share one.
 
 The person's name is part of the session's id, because that reaches every tool on every thread.
+
+The owner is the first admin of the page, whom Open WebUI names whenever it asks for reports (reports.py), and the first of those who may
+write on Telegram.
 """
 
 import contextvars
 import hashlib
+import os
 import re
 
 from gateway.session_context import get_session_env
+from hermes_constants import get_hermes_home
 
 from . import replaces
 
@@ -28,6 +33,24 @@ made_job = contextvars.ContextVar("made_job", default=None)
 
 def named(kind, id):
     return f"person-{kind}-{id if re.fullmatch('[A-Za-z0-9-]{1,64}', id) else hashlib.sha256(id.encode()).hexdigest()[:32]}"
+
+
+def note_owner(account):
+    """Keeps the account of the page's first admin. Raises OSError."""
+    kept = get_hermes_home() / "page-owner"
+    if account and not (kept.exists() and kept.read_text() == account):
+        new = kept.with_name("page-owner.tmp")
+        new.write_text(account)
+        new.replace(kept)
+
+
+def is_owner(person):
+    """Whether it is the owner: in the page, on Telegram, or by a command in a shell of the service."""
+    if person.startswith("person-webui-"):
+        kept = get_hermes_home() / "page-owner"
+        return kept.exists() and person == named("webui", kept.read_text())
+    first = os.environ.get("TELEGRAM_ALLOWED_USERS", "").split(",")[0].strip()
+    return person in (OWNER, first and named("telegram", first))
 
 
 def session_of(person, *seed):

@@ -14,6 +14,7 @@ import logging
 import re
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from hermes_time import now
 
 from . import replaces
 from .files import OUTBOX, PICTURES, missing, name_of
+from .people import note_owner
 from .places import account_of, besides, targets_of
 
 # Reports that may wait for a page that doesn't fetch them.
@@ -85,11 +87,14 @@ def keep(account, job, text):
 
 
 async def route(request):
-    """GET /v1/reports: their ids. GET …/{id}: one. GET …/{id}/{file}: a file of it. DELETE …/{id}: it is stored; with ?gone, nobody is there to read it."""
+    """GET /v1/reports?owner=ID: their ids, for the page whose first admin has this id. GET …/{id}: one. GET …/{id}/{file}: a file of it. DELETE …/{id}: it is stored; with ?gone, nobody is there to read it."""
     if refusal := request.app["api_server_adapter"]._check_auth(request):
         return refusal
     reports = {path.name: path for path in waiting()}
     if "id" not in request.match_info:
+        with suppress(OSError):
+            # A full disk takes it later.
+            note_owner(request.query.get("owner"))
         return web.json_response({"waiting": list(reports)})
     report = reports.get(request.match_info["id"])
     if not report:

@@ -134,7 +134,7 @@ def run_conversation(original, self, *arguments, **more):
 def mark(original, job_id, success, error=None, delivery_error=None):
     with jobs._jobs_lock():
         failures = 0 if success else ((jobs.get_job(job_id) or {}).get("failures") or 0) + 1
-        change(job_id, begun=None, missed=None, failures=failures % MAX_FAILURES)
+        change(job_id, begun=None, missed=None, failures=failures % MAX_FAILURES, **({"untold": None} if success else {}))
         original(job_id, success, error, delivery_error)
         if failures >= MAX_FAILURES and jobs.get_job(job_id):
             jobs.pause_job(job_id, PAUSED)

@@ -52,7 +52,7 @@ from tools.process_registry import process_registry
 from tools.registry import registry
 
 from . import replaces
-from .people import person_of_task
+from .people import is_owner, person_of_task
 from .registering import change_tool
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,11 @@ HOME = "/root"
 FOLDER = "/tmp/.hermes"
 # The processes of a command have this in their environment, wherever they go: by it they are found again.
 MARK = "HERMES_COMMAND"
+# What the setting sandboxSecrets gives to sandboxes: by the name of the variable whether it is everybody's, and the value.
+SECRETS = {}
+for entry in filter(None, os.environ.get("SANDBOX_SECRETS", "").split(",")):
+    who, name, value = re.fullmatch("(everybody:)?([A-Z0-9_]+)=(.+)", entry).groups()
+    SECRETS[name] = (bool(who), value)
 # Variables that aren't kept from one command to the next.
 NOT_KEPT = [MARK]
 # Bytes of a command's output that are kept at its beginning and at its end. For the tools for files all of a file has to be here;
@@ -71,6 +76,8 @@ KEPT = (4 << 20, 4 << 20)
 KEPT_OF_COMMAND = (20_000, 29_000)
 # and of a process in the background, asked for every two seconds, 200,000 (MAX_OUTPUT_CHARS in process_registry.py).
 KEPT_OF_BACKGROUND = (100_000, 200_000)
+# and of the script of a job, which is paid for in each run that it wakes the model for.
+KEPT_OF_SCRIPT = (6_000, 6_000)
 # Bytes in all that Modal takes as arguments of an exec (ARG_MAX_BYTES in modal/sandbox.py), less those of the runner.
 MAX_ARGUMENTS = (1 << 16) - 4096
 # Bytes of standard input in one call (MAX_BUFFER_SIZE in modal/io_streams.py is twice that).
@@ -124,7 +131,7 @@ exec 3>&1 > >(
   exec cat >/dev/null
 ) 2>/dev/null
 printer=$!
-[ -e {FOLDER}/env ] || {{ bash -lc 'export -p' >$at.env && mv $at.env {FOLDER}/env; }}
+[ -e {FOLDER}/env ] || {{ bash -lc 'unset {" ".join(SECRETS)}; export -p' >$at.env && mv $at.env {FOLDER}/env; }}
 start() {{ export {MARK}=$id; exec 3>&- timeout --kill-after=5 $seconds bash "$@" 2>&1; }}
 if [ "$length" = - ]; then
   (start -c "$script") < <(printf %s "$input")
@@ -143,6 +150,9 @@ printf '\n%s %d\n' $id $code
 """
 # A Stop may come before the command has begun.
 STOP = END + "for _ in {1..20}; do [ \"$(marked $1)\" ] && break; sleep .1; done; end $1"
+
+# Runs a script by itself; its errors are printed where it fails.
+ALONE = 'exec 3>&1; errors=$(bash -c {script} 2>&1 >&3 3>&-); code=$?; [ $code = 0 ] || printf %s "$errors" | tail -c 1000; exit $code'
 
 # Prints a file of {limit} bytes at most; the exit code tells why not. What a link leads to counts.
 READ = """
@@ -258,6 +268,11 @@ def background_minutes():
     return float(os.environ.get("SANDBOX_BACKGROUND_MINUTES", "120"))
 
 
+def secrets_of(person):
+    """The variables that a person's sandbox begins with: those of SANDBOX_SECRETS that are everybody's, and all of them for the owner."""
+    return {name: value for name, (everybodys, value) in SECRETS.items() if everybodys or is_owner(person)}
+
+
 # --- Modal's client, on a thread of its own ------------------------------------------------------------------------
 
 
@@ -278,28 +293,28 @@ class Client:
             future.cancel()
             raise
 
-    async def create(self, image, bare=False):
-        """A sandbox of an image's id, or of the image of the configuration without one; a bare one has no packages.
+    async def create(self, image, bare=False, secrets=None):
+        """A sandbox of an image's id, or of the image of the configuration without one; a bare one has no packages. `secrets` are variables of it.
 
         One that begins after nobody waits for it any more is ended. Raises Gone when there is no such image.
         """
-        making = asyncio.ensure_future(self._create(image, bare))
+        making = asyncio.ensure_future(self._create(image, bare, secrets or {}))
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
             making.add_done_callback(lambda made: made.exception() or asyncio.ensure_future(made.result().terminate.aio()))
             raise
 
-    async def _create(self, image, bare):
+    async def _create(self, image, bare, secrets):
         known = self._app
         try:
             try:
-                made = await self._begin(image, bare)
+                made = await self._begin(image, bare, secrets)
             except (modal.exception.NotFoundError, modal.exception.ConflictError, modal.exception.InvalidError):
                 # So may Modal answer once the app was stopped.
                 if not known:
                     raise
-                made = await self._begin(image, bare)
+                made = await self._begin(image, bare, secrets)
         except modal.exception.NotFoundError as error:
             raise (Gone(image) if image else error) from error
         try:
@@ -310,7 +325,7 @@ class Client:
             raise
         return made
 
-    async def _begin(self, image, bare):
+    async def _begin(self, image, bare, secrets):
         if self._app is None:
             self._app = await modal.App.lookup.aio("hermes-agent", create_if_missing=True)
         if image:
@@ -324,6 +339,8 @@ class Client:
                 "bash", "-c", "while :; do sleep infinity & wait; done",
                 app=self._app, image=chosen, timeout=LIFE, idle_timeout=LEFT_ALONE,
                 cpu=requested("SANDBOX_CPU", "0.25-2", float), memory=requested("SANDBOX_MEMORY_MB", "512-4096", int), **network(),
+                # As what Modal calls a secret, and not as its `env`: neither stands on a disk that is saved.
+                secrets=[modal.Secret.from_dict(secrets)] if secrets else [],
             )
         except modal.exception.Error:
             self._app = None
@@ -390,6 +407,8 @@ class PersonSandbox:
     def __init__(self, person):
         self.person = person
         self._sandbox = None
+        # The variables that it was made with; None where a gateway before has made it.
+        self._secrets = None
         # What the model should know of it: sentences.
         self._note = None
         # Held while a sandbox is made, saved or ended; `_state` for the fields alone.
@@ -411,8 +430,8 @@ class PersonSandbox:
         return sandbox and sandbox.object_id
 
     def _ready(self):
-        """Whether one runs and is young enough; that it still does shows when a command begins."""
-        return self._sandbox is not None and time.time() - self._created < EXCHANGE
+        """Whether one runs, is young enough and has the secrets of its person; that it still does shows when a command begins."""
+        return self._sandbox is not None and time.time() - self._created < EXCHANGE and self._secrets in (None, secrets_of(self.person))
 
     def _ensure(self):
         """Starts one where none runs. Raises what Modal's client raises, and SandboxError."""
@@ -433,10 +452,10 @@ class PersonSandbox:
             if self._take_up(record["running"]):
                 return
             self._tell_of_new(record)
-        saved, bare, note = record["saved"], False, None
+        saved, bare, note, secrets = record["saved"], False, None, secrets_of(self.person)
         while True:
             try:
-                made = client.run(client.create(saved[0] if saved else None, bare), START)
+                made = client.run(client.create(saved[0] if saved else None, bare, secrets), START)
                 break
             except modal.exception.RemoteError as error:
                 # An image that can't be built; better code without packages than none.
@@ -460,7 +479,7 @@ class PersonSandbox:
         if note:
             self._tell(note)
         self._created = self._saved = self._tried = time.time()
-        self._sandbox = made
+        self._sandbox, self._secrets = made, secrets
 
     def _take_up(self, id):
         """Takes up the sandbox that a killed gateway has left; tells whether it still runs."""
@@ -471,7 +490,7 @@ class PersonSandbox:
             return False
         if found.returncode is not None:
             return False
-        self._sandbox, self._created = found, time.time()
+        self._sandbox, self._created, self._secrets = found, time.time(), None
         return True
 
     def _tell(self, sentence):
@@ -700,6 +719,25 @@ class PersonSandbox:
             raise SandboxError(". ".join(filter(None, [reason.format(limit=limit >> 20), note])))
         return note
 
+    def run_alone(self, script):
+        """Runs a script outside of any chat, for as long as a command may.
+
+        Gives its exit code and what it has printed; where it fails, the end of its errors, too. Raises SandboxError with the reason why it
+        didn't run.
+        """
+        environment, got = ChatEnvironment(f"{self.person}/"), io.BytesIO()
+        try:
+            self.wait_until_ready()
+            command = environment._wrap_command(ALONE.format(script=shlex.quote(script)), HOME)
+            code = self.run(uuid.uuid4().hex, command, environment.timeout, *KEPT_OF_SCRIPT, "", got)
+        except Exception as error:
+            raise self.explained(error) from error
+        head, tail = KEPT_OF_SCRIPT
+        output = got.getvalue()
+        if len(output) > head + tail:
+            output = output[:head] + CUT + output[-tail:]
+        return code, output.decode(errors="replace").strip()
+
     def stop(self, id):
         """Ends all that a command has started; waits for it."""
         if sandbox := self._sandbox:
@@ -882,7 +920,7 @@ class ChatEnvironment(BaseEnvironment):
             "  __hermes_ended=1",
             f"  [ -e {self._exports} ] || find {FOLDER} -name 'env-*' -mtime +90 -delete",
             # What Modal and this file have set differs in the next sandbox, and the zone may be another one then.
-            f"  (umask 077; unset ${{!MODAL_@}} {' '.join(NOT_KEPT)}; [ \"$TZ\" != {zone} ] || unset TZ; export -p >{self._exports}.$BASHPID && mv -f {self._exports}.$BASHPID {self._exports})",
+            f"  (umask 077; unset ${{!MODAL_@}} {' '.join([*NOT_KEPT, *secrets_of(self.sandbox.person)])}; [ \"$TZ\" != {zone} ] || unset TZ; export -p >{self._exports}.$BASHPID && mv -f {self._exports}.$BASHPID {self._exports})",
             f"  builtin printf '\\n{self._cwd_marker}%s{self._cwd_marker}\\n' \"$(pwd -P)\"",
             "}",
             "trap '{ __hermes_end; } 2>/dev/null' EXIT",

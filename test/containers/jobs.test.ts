@@ -9,6 +9,8 @@ import { Testbed, words } from "../harness/testbed.ts";
 const zone = "Europe/Zurich";
 /** People on Telegram. */
 const [owner, anna] = [1001, 1002];
+/** The owner's, in the owner's sandbox. */
+const token = randomUUID();
 const botToken = `123456789:AA${randomUUID().replaceAll("-", "")}`;
 
 let testbed: Testbed;
@@ -16,7 +18,7 @@ let telegram: Telegram;
 
 beforeAll(async () => {
     testbed = await Testbed.create();
-    await testbed.configure({ timezone: zone, telegramBotToken: botToken, telegramAllowedUsers: `${owner},${anna}` });
+    await testbed.configure({ timezone: zone, telegramBotToken: botToken, telegramAllowedUsers: `${owner},${anna}`, sandboxSecrets: `GITHUB_TOKEN=${token}` });
     telegram = await Telegram.open(testbed, botToken);
     await testbed.start("hermes");
 });
@@ -42,6 +44,15 @@ const create = async (person: Person, what: object) => {
     expect(made).toMatchObject({ success: true });
     return made as { job_id: string };
 };
+
+/** What waits for the page of a job's reports, the oldest first. */
+async function reports(name: string): Promise<string[]> {
+    const { API_SERVER_KEY: bearer } = testbed.environment("hermes");
+    const get = async (path: string) => (await testbed.hermes("GET", `/v1/reports${path}`, { bearer })).body;
+    const { waiting } = (await get("")) as { waiting: string[] };
+    const all = (await Promise.all(waiting.map((id) => get(`/${id}`)))) as { name: string; parts: unknown[] }[];
+    return all.filter((report) => report.name === name).map(({ parts }) => parts.join(""));
+}
 
 /** The request of a run, by its words; the chat that makes the job has them, too, and the tool for jobs. */
 async function requestOfRun(prompt: string) {
@@ -257,7 +268,7 @@ test("[SILENT] is silent however it is dressed, and swallows no report", async (
 test("what the model is told of schedules is true, and of what it isn't told nothing is taken", async () => {
     const schema = JSON.stringify(await python("from tools.cronjob_tools import CRONJOB_SCHEMA\nprint(json.dumps(CRONJOB_SCHEMA))"));
     expect(schema).toContain(zone);
-    for (const gone of ["model_snapshot", '"model"', '"script"', '"workdir"', "no_agent", "every 30 minutes)"]) expect(schema).not.toContain(gone);
+    for (const gone of ["model_snapshot", '"model"', "/scripts", '"workdir"', "no_agent", "every 30 minutes)"]) expect(schema).not.toContain(gone);
     // Each schedule that it names as an example does what it says.
     const quoted = [...schema.matchAll(/'((?:every )?\d+[mhd]|[\d*]+ [\d*]+ \* \* [\w*-]+|\d{4}-[\dT:-]+)'/g)].map(([, example]) => example);
     expect(quoted.length).toBeGreaterThanOrEqual(6);
@@ -301,6 +312,58 @@ test("a job whose words or skills need more tools has them", async () => {
     const { tools } = await requestOfRun(prompt);
     expect(tools).toEqual(expect.arrayContaining(["terminal", "read_file", "skill_manage"]));
     expect(tools).not.toContain("memory");
+});
+
+/** Gives a job other words, by the command: in a chat they would be its own. */
+const edit = (id: string, prompt: string) => output(hermes(), "hermes", "cron", "edit", id, "--prompt", prompt);
+
+/** The requests that a job's words have made. */
+const askedByRuns = async (prompt: string) => (await testbed.asked(prompt)).filter(({ tools }) => !tools.includes("cronjob"));
+
+test("a script in its maker's sandbox decides whether the model is asked: nothing is while nothing changes, and no change is lost", async () => {
+    const [person, prompt] = [new Person(testbed), words("Tell of the change")];
+    await person.run("echo 100 > /root/price");
+    const script = 'echo noise >&2; cmp -s /root/price /root/seen || { cp /root/price /root/seen; echo "It is $(cat /root/price) at $(date +%Z)"; }';
+    const { job_id } = await create(person, job(words("watch"), { prompt, script }));
+    const run = async () => {
+        await testbed.forgetCalls();
+        expect(await person.use("cronjob", { action: "run", job_id })).toMatchObject({ success: true, job: { last_status: "ok" } });
+        return askedByRuns(prompt);
+    };
+    expect(JSON.stringify(await run())).toMatch(/It is 100 at CES?T/);
+    expect(await run()).toEqual([]);
+    await person.run("echo 60 > /root/price");
+    const [changed, ...more] = await run();
+    expect(more).toEqual([]);
+    expect(JSON.stringify(changed.messages)).not.toMatch(/noise|It is 100/);
+    // What a run was woken for that didn't come to its end is told by the next.
+    await person.run("echo 40 > /root/price");
+    await edit(job_id, "FAIL 402 no credit");
+    expect(await person.use("cronjob", { action: "run", job_id })).toMatchObject({ job: { last_status: "error" } });
+    await person.use("cronjob", { action: "update", job_id, prompt });
+    expect(JSON.stringify(await run())).toContain("It is 40");
+    expect(await run()).toEqual([]);
+    // As Hermes documents it.
+    await person.use("cronjob", { action: "update", job_id, script: `echo seen; echo '{"wakeAgent": false}'` });
+    expect(await run()).toEqual([]);
+    await person.use("cronjob", { action: "update", job_id, script: "" });
+    expect(await run()).toHaveLength(1);
+});
+
+test("a script that fails is told, without asking the model, and pauses its job at the third time", async () => {
+    const [person, prompt, name] = [new Person(testbed), words("Never asked"), words("broken")];
+    const { job_id } = await create(person, job(name, { prompt, script: "echo half; echo HTTP 402 oops >&2; exit 3" }));
+    const states = [];
+    for (let time = 0; time < 3; time++) {
+        const { job: after } = (await person.use("cronjob", { action: "run", job_id })) as { job?: { state: string } };
+        states.push(after?.state);
+    }
+    expect(states).toEqual(["scheduled", "scheduled", "paused"]);
+    expect(await askedByRuns(prompt)).toEqual([]);
+    const told = await reports(name);
+    expect(told.slice(0, 2)).toEqual(Array<string>(2).fill(`Scheduled job “${name}”: Its script has failed. It ended with exit code 3. half\nHTTP 402 oops`));
+    expect(told[2]).toMatch(/exit code 3[^]*3 times in a row and is paused/);
+    expect((await person.use("cronjob", job(words("long"), { script: "#".repeat(4001) }))).error).toMatch(/at most 4000 characters/);
 });
 
 test("a run that a crash cuts off runs once more, and a job that is to run once isn't lost", async () => {
@@ -470,4 +533,13 @@ print(json.dumps({"told": [text for _, text in told], "asked": len(asked), "agen
         asked: 1,
         agent: [30, 5],
     });
+});
+
+test("the owner is known by the page's first admin, the first on Telegram and the shell", async () => {
+    const people = ["person-owner", `person-telegram-${owner}`, `person-telegram-${anna}`, "person-webui-a", "person-webui-b"];
+    const owners = await python(`
+from private_hermes import people
+people.note_owner("a")
+print(json.dumps([person for person in ${JSON.stringify(people)} if people.is_owner(person)]))`);
+    expect(owners).toEqual(["person-owner", `person-telegram-${owner}`, "person-webui-a"]);
 });

@@ -1,8 +1,8 @@
 /** Where the agent's code runs: the Hermes image with Modal's real client, and the stand-in of Modal. */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { addressOf, output } from "../harness/docker.ts";
+import { addressOf, logOf, output } from "../harness/docker.ts";
 import { Person } from "../harness/person.ts";
 import { Testbed } from "../harness/testbed.ts";
 
@@ -647,6 +647,58 @@ describe("what is set", () => {
         expect((await anna.run("python3 -c 'bytearray(600 << 20)'")).output).toMatch(/MemoryError/);
         const [sandbox] = await anna.sandboxes();
         expect(sandbox).toMatchObject({ cpu: [0.125, 1], memory: [256, 512], network: "OPEN", idleTimeout: 900, timeout: 86_400 });
+    });
+
+    test("what sandboxSecrets has for the owner stands in the owner's sandboxes alone, and nowhere else", async () => {
+        const [token, shared] = [sha256(randomUUID()), sha256(randomUUID())];
+        await testbed.redeploy("hermes", { SANDBOX_SECRETS: `REVIEW_TOKEN=${token},everybody:WEATHER_KEY=${shared}` });
+        await testbed.forgetCalls();
+        const [owner, anna] = [somebody(), somebody()];
+        const both = 'printf %s "$REVIEW_TOKEN" | sha256sum; printf %s "$WEATHER_KEY" | sha256sum';
+        const hashes = (...values: string[]) => values.map((value) => `${sha256(value)}  -`).join("\n");
+        expect((await owner.run(`touch /root/mine; ${both}`)).output).toBe(hashes("", shared));
+        // As Open WebUI says it; what is in the sandbox stays.
+        const { API_SERVER_KEY: bearer } = testbed.environment("hermes");
+        expect((await testbed.hermes("GET", `/v1/reports?owner=${owner.id}`, { bearer })).status).toBe(200);
+        expect((await owner.run(`ls /root; ${both}`)).output).toBe(`mine\n${hashes(token, shared)}`);
+        expect((await anna.run(both)).output).toBe(hashes("", shared));
+
+        // In each kind of work; what is exported under its name isn't kept.
+        await owner.run("export REVIEW_TOKEN=another ANIMAL=cat");
+        const code = "import hashlib, os; print(hashlib.sha256(os.environ['REVIEW_TOKEN'].encode()).hexdigest(), os.environ['ANIMAL'])";
+        expect((await owner.run(`python3 -c "${code}"`)).output).toBe(`${sha256(token)} cat`);
+        expect((await owner.use("execute_code", { code: code.replace(", os.environ['ANIMAL']", "") })).output).toContain(sha256(token));
+        const { job_id } = await owner.use("cronjob", {
+            action: "create",
+            schedule: "every 24h",
+            prompt: `CALL terminal ${JSON.stringify({ command: both })}`,
+        });
+        await owner.use("cronjob", { action: "run", job_id });
+        expect(JSON.stringify((await testbed.calls()).filter(({ tools }) => !tools.includes("cronjob")))).toContain(hashes(token, shared).split("\n")[0]);
+        const argv =
+            "import glob, os; print(any(os.environ['REVIEW_TOKEN'] in open(path, errors='replace').read() for path in glob.glob('/proc/[0-9]*/cmdline')))";
+        expect((await owner.run(`python3 -c "${argv}"`)).output).toBe("False");
+        // The next sandbox after one that was lost, and one that begins with what was saved.
+        await testbed.modal.end((await owner.sandboxes())[0].id);
+        expect((await owner.run(`export ANIMAL=cat; ${both}`)).output).toContain(hashes(token, shared));
+        await testbed.redeploy("hermes", { SANDBOX_SECRETS: `REVIEW_TOKEN=${token},everybody:WEATHER_KEY=${shared}` });
+        expect((await owner.run(`${both}; echo $ANIMAL`)).output).toBe(`${hashes(token, shared)}\ncat`);
+
+        const found = async () => {
+            const texts = {
+                "requests to the model": JSON.stringify(await testbed.calls()),
+                commands: JSON.stringify(await testbed.modal.sandboxes()),
+                log: await logOf(testbed.running("hermes")),
+                "Hermes' disk": await output(testbed.running("hermes"), "sh", "-c", `cat $(grep -rlaE '${token}|${shared}' /opt/data /tmp) </dev/null`),
+                "Hermes' processes": await output(testbed.running("hermes"), "sh", "-c", "cat /proc/[0-9]*/cmdline"),
+                "saved disks": await output(testbed.modal.container, "sh", "-c", `cat $(grep -rlaE '${token}|${shared}' /sandboxes) </dev/null`),
+            };
+            return Object.entries(texts).flatMap(([name, text]) => (text.includes(token) || text.includes(shared) ? [name] : []));
+        };
+        expect(await found()).toEqual([]);
+        // The search would find what the agent writes on purpose.
+        await owner.run('echo "$REVIEW_TOKEN" | tee /root/leak');
+        expect(await found()).toEqual(["requests to the model", "Hermes' disk", "saved disks"]);
     });
 
     test("the network is open, none, or what is listed; what is refused doesn't get out", async () => {

@@ -23,6 +23,7 @@ const agentsOwn: Record<string, string> = {
     "response_store.db-wal": "the same",
     cron: "its jobs; their model, provider and address are dropped, their scripts are sealed",
     "telegram-inbox": "messages that wait for an answer (private_hermes/inbox.py)",
+    "page-owner": "the account of the page's first admin, who may have more in the sandbox (private_hermes/people.py)",
     "page-reports": "reports of jobs, until Open WebUI has fetched them (private_hermes/reports.py)",
     uploads: "files of people, until they are put into their sandboxes (private_hermes/handover.py)",
     summaries: "summaries of long chats of the page (private_hermes/summaries.py)",

@@ -26,6 +26,7 @@ export const secretSettings = [
     ...Object.keys(declaredSettings).filter((key) => declaredSettings[key].secret),
     "ghcrPullToken",
     "exaApiKey",
+    "sandboxSecrets",
     "telegramBotToken",
 ];
 

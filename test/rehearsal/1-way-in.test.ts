@@ -38,6 +38,7 @@ beforeAll(async () => {
     if (!realServices) {
         Object.assign(testbed.settings, {
             exaApiKey: randomUUID(),
+            sandboxSecrets: `GITHUB_TOKEN=${randomUUID()}`,
             telegramBotToken: `123456789:AA${randomUUID().replaceAll("-", "")}`,
             telegramAllowedUsers: `${onTelegram}`,
         });
@@ -200,7 +201,8 @@ describe("In a browser", () => {
         const [{ commands, mounts, secrets }, ...more] = await testbed.modal.sandboxes();
         expect(more).toEqual([]);
         expect(commands.filter((command) => command.includes("range(1, 1001)"))).toHaveLength(1);
-        expect({ mounts, secrets }).toEqual({ mounts: 0, secrets: 0 });
+        // That of sandboxSecrets, as the page has named its owner.
+        expect({ mounts, secrets }).toEqual({ mounts: 0, secrets: 1 });
         await annotate("in the stand-in of Modal, by the calls that Modal's own client makes");
     });
 

@@ -56,6 +56,22 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["ghcrPullToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: .*read:packages/],
         ["exaApiKey", otherCredentials.openrouterApiKey, /is an OpenRouter API key: .*dashboard\.exa\.ai/],
         ["exaApiKey", "0a1b2c3d-4e5f", /is cut off/],
+        ["sandboxSecrets", otherCredentials.ghcrToken, /isn't NAME=value in its entry 1: write NAME=value/],
+        ["sandboxSecrets", `GITHUB_TOKEN=${otherCredentials.ghcrToken},`, /isn't NAME=value in its entry 2/],
+        ["sandboxSecrets", "A=0a1b2c3d,anna:B=0a1b2c3d", /isn't NAME=value in its entry 2: .*everybody:/],
+        ["sandboxSecrets", "github_token=0a1b2c3d", /isn't NAME=value in its entry 1: .*capitals/],
+        ["sandboxSecrets", "GITHUB_TOKEN=", /isn't NAME=value/],
+        ...["PATH", "HOME", "LD_PRELOAD", "HERMES_HOME", "MODAL_TOKEN_ID", "BASH_ENV", "PYTHONPATH", "LC_ALL", "UID", "TZ"].map(
+            (name): [string, string, RegExp] => [
+                "sandboxSecrets",
+                `GOOD=0a1b2c3d,everybody:${name}=0a1b2c3d`,
+                /in its entry 2 that the sandbox needs for itself/,
+            ],
+        ),
+        ["sandboxSecrets", "TWICE=0a1b2c3d,everybody:TWICE=4e5f6a7b", /the name of an earlier entry again in its entry 2/],
+        ["sandboxSecrets", 'QUOTED="0a1b2c3d"', /quotation marks around the value of its entry 1/],
+        ["sandboxSecrets", "GITHUB_TOKEN=your-github-token", /has a placeholder as the value of its entry 1/],
+        ["sandboxSecrets", "A=0a1b2c3d, B=0a1b2c3d", /has white space in it/],
         ["exaApiKey", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", /is a placeholder/],
         ["ghcrUser", "octo/cat", /user name alone/],
         ["ghcrUser", "octo@example.com", /user name alone/],
@@ -171,6 +187,7 @@ describe("a bad value is refused with a sentence that names it", () => {
         const settings = {
             ghcrPullToken: requiredSettings().ghcrToken,
             exaApiKey: randomUUID(),
+            sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken},everybody:WEATHER_KEY=a=b`,
             telegramBotToken: `123456789:${"A".repeat(35)}`,
             telegramAllowedUsers: "42",
         };
@@ -248,6 +265,7 @@ test("whatever no key may contain is refused by name, in each secret setting", a
         ...requiredSettings(),
         ghcrPullToken: requiredSettings().ghcrToken,
         exaApiKey: randomUUID(),
+        sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken}`,
         telegramBotToken: `123456789:${requiredSettings().ghcrToken.slice(4)}`,
     };
     // Zero-width ones, a Cyrillic letter, a no-break hyphen, control and tag characters, a curly quote, half of a pair.

@@ -309,6 +309,16 @@ describe("the environments", () => {
         expect(JSON.stringify(environment(program, "open-webui"))).not.toContain("0a1b2c3d");
     });
 
+    test("what the sandboxes have of the owner's reaches Hermes alone", async () => {
+        const settings = requiredSettings();
+        const program = await evaluate({ ...settings, sandboxSecrets: "GITHUB_TOKEN=0a1b2c3d,everybody:WEATHER_KEY=4e5f6071" });
+        expect(environment(program, "hermes")).toEqual({
+            ...environment(await evaluate(settings), "hermes"),
+            SANDBOX_SECRETS: "GITHUB_TOKEN=0a1b2c3d,everybody:WEATHER_KEY=4e5f6071",
+        });
+        expect(JSON.stringify(environment(program, "open-webui"))).not.toMatch(/0a1b2c3d|4e5f6071/);
+    });
+
     test("Open WebUI gets these variables and no others", async () => {
         const settings = requiredSettings();
         const program = await evaluate(settings);
@@ -415,13 +425,14 @@ describe("secrets", () => {
     const withOptionalOnes = () => ({
         ghcrPullToken: requiredSettings().ghcrToken,
         exaApiKey: requiredSettings().ghcrToken.slice(4),
+        sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken}`,
         telegramBotToken: `123456789:${requiredSettings().ghcrToken.slice(4)}`,
         telegramAllowedUsers: "42",
     });
 
     test("no input of any resource shows a credential", async () => {
         const { resources, secrets } = await evaluate(withOptionalOnes());
-        expect(secrets).toHaveLength(12);
+        expect(secrets).toHaveLength(13);
         for (const { name, inputs, plainInputs } of resources) {
             const readable = [...plainStrings(inputs), ...plainInputs];
             for (const secret of secrets)

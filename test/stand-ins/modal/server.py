@@ -58,6 +58,7 @@ NETWORK = api_pb2.NetworkAccess
 
 sandboxes = {}
 images = {"im-base": ["/image"]}
+secrets = {}
 calls = {}
 builds = []
 faults = {}
@@ -78,13 +79,14 @@ class Sandbox:
         self.folder = FOLDER / self.id
         self.folder.mkdir(parents=True)
         self.layers = images[definition.image_id]
+        self.variables = {name: value for id in definition.secret_ids for name, value in find(secrets, id, "Secret").items()}
         resources = definition.resources
         command = [
             "unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child",
             "/bin/sh", "/sandbox.sh", str(self.folder), ":".join(self.layers), str(resources.memory_mb_max or 1 << 20),
             *definition.entrypoint_args,
         ]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, **self.variables})
         self.pid = self.first_process()
         self.connect()
 
@@ -131,7 +133,8 @@ class Sandbox:
             "prlimit", f"--data={memory << 20}", "taskset", "--cpu-list", f"0-{cores - 1}",
             "nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--root",
             "setpriv", "--bounding-set=-sys_admin,-net_admin",
-            "env", "--chdir=/root", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", *args,
+            "env", "--chdir=/root", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
+            *(f"{name}={value}" for name, value in self.variables.items()), *args,
         ]
 
     def end(self, why):
@@ -296,6 +299,11 @@ class Api(Service):
         find(images, request.image_id, "Image")
         del images[request.image_id]
         await stream.send_message(Empty())
+
+    async def SecretGetOrCreate(self, stream):
+        request = await stream.recv_message()
+        secrets[id := f"st-{uuid.uuid4().hex[:12]}"] = dict(request.env_dict)
+        await stream.send_message(api_pb2.SecretGetOrCreateResponse(secret_id=id))
 
     async def SandboxCreate(self, stream):
         request = await stream.recv_message()
