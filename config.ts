@@ -62,6 +62,13 @@ const exaKey = (value: string) => {
     return value.length < 20 ? "is cut off" : undefined;
 };
 
+/** Each provider has a form of its own; what is certain is that it is no other service's. */
+const bucketKey = (value: string) => {
+    const kind = kindOf(value);
+    if (kind) return `is ${kind[1]}`;
+    return value.length < 12 ? "is cut off" : undefined;
+};
+
 const tailnetName = (value: string) => {
     const said = JSON.stringify(value);
     if (value.includes("://")) return `${said} carries a scheme`;
@@ -274,8 +281,22 @@ const rules = {
     },
     webuiSignup: { hint: "write true or false", wrong: boolean },
     keyRotation: { hint: "any word will do, a date for example" },
-    protectData: { hint: "write true or false", wrong: boolean },
+    protectData: { hint: "write true, false or backup", wrong: oneOf(["true", "false", "backup"]) },
     replaceData: { optional: true, hint: "write the renderRegion that the services are to move to", wrong: oneOf(regions) },
+    backupEveryMinutes: { hint: "give the number of minutes, such as 15", wrong: wholeNumber(5, 1440) },
+    backupRepository: {
+        optional: true,
+        hint: "write s3:https://<the bucket's host>/<bucket>, such as s3:https://s3.us-west-004.backblazeb2.com/my-backups",
+        wrong: matches(/^s3:https:\/\/[A-Za-z0-9.-]+(:\d+)?(\/[A-Za-z0-9._-]+)+$/, "isn't a bucket's address of that form"),
+    },
+    backupKeyId: { secret: true, optional: true, hint: "copy the id of a key that may list, read, write and delete in that bucket alone", wrong: bucketKey },
+    backupKey: { secret: true, optional: true, hint: "copy the secret part of the key, which is shown once, when it is made", wrong: bucketKey },
+    backupPassword: {
+        secret: true,
+        optional: true,
+        hint: "make one of 20 characters or more, e.g. with openssl rand -hex 20, and keep it where your other passwords are: without it no backup can be read",
+        wrong: (value) => (value.length < 20 ? "is shorter than 20 characters" : undefined),
+    },
     exaApiKey: {
         secret: true,
         optional: true,
@@ -389,6 +410,11 @@ export function inspectSettings(config: Config) {
             sentence: `telegramBotToken is not set, so telegramAllowedUsers has no effect: ${rules.telegramBotToken.hint}.`,
         });
     }
+    const missingForBackups = (["backupRepository", "backupKeyId", "backupKey", "backupPassword"] as const).filter((key) => config.get(key) === undefined);
+    // One half of them would look like backups, and be none.
+    for (const key of missingForBackups.length === 4 ? [] : missingForBackups) {
+        complaints.push({ key, sentence: `${key} is not set, and there are no backups without it: ${rules[key].hint}.` });
+    }
 
     if (config.get("signIn") === "tailscale" && config.get("webuiAdminEmail") === anybody) {
         complaints.push({
@@ -396,6 +422,12 @@ export function inspectSettings(config: Config) {
             sentence:
                 "webuiAdminEmail is not set, and with signIn tailscale the admin is who has it as login: " +
                 "give yours as login.tailscale.com/admin/users shows it, such as alice@example.com or alice@github.",
+        });
+    }
+    if (config.get("protectData") === "backup" && missingForBackups.length === 4) {
+        complaints.push({
+            key: "protectData",
+            sentence: "protectData is backup, and there is no bucket for one: set backupRepository, or protectData to true or false.",
         });
     }
 
@@ -408,7 +440,6 @@ export function inspectSettings(config: Config) {
         webuiAdminEmail: values.webuiAdminEmail.toLowerCase(),
         hermesDiskGb: Number(values.hermesDiskGb),
         webuiDiskGb: Number(values.webuiDiskGb),
-        protectData: values.protectData === "true",
         // A consent to one region and no other: it has no effect once the services stand there.
         mayChangeRegion: values.replaceData === values.renderRegion,
         /** What Render's API calls the image registry. */
@@ -418,6 +449,7 @@ export function inspectSettings(config: Config) {
          * already names the repository. Image paths are lower-case even where the user's name isn't.
          */
         imageBase: values.imageRegistry.includes("/") ? values.imageRegistry : `${values.imageRegistry}/${values.ghcrUser.toLowerCase()}`,
+        hasBackups: missingForBackups.length === 0,
         telegram: botToken && allowedUsers ? { botToken, allowedUsers } : undefined,
     };
     return { settings, complaints };

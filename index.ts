@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as render from "@pulumi/render";
 import { pullTokenFor, refuseWrongAccount } from "./accounts.ts";
+import { backupBeforeDelete, backupEnvironment } from "./backups.ts";
 import { readSettings, tailnetPort, tailnetTag } from "./config.ts";
 import { keepDisk, refuseMove, tellOfNewKeys, tellOfNewOwner, tellWhatStays } from "./data.ts";
 import { refusePublicResources } from "./guard.ts";
@@ -80,17 +81,18 @@ const modelId = "hermes-agent";
 
 const service = {
     region: settings.renderRegion, // One for both: the private network doesn't cross regions.
-    // What a running answer gets to finish (40 s in hermes/config.yaml, 30 s in openwebui/Dockerfile) and time to clear up.
-    maxShutdownDelaySeconds: 60,
+    // What a running answer gets to finish (40 s in hermes/config.yaml, 30 s in openwebui/Dockerfile), time to clear up, and a last backup.
+    maxShutdownDelaySeconds: settings.hasBackups ? 120 : 60,
     notificationOverride: { notificationsToSend: "failure" }, // A mail to the owner, whatever the workspace's default is.
 };
+const lastBackup = backupBeforeDelete(settings, stack); // Made in any case: a stack that had it bound asks for it.
 const serviceOptions = {
     provider,
     // A new region replaces the services, and their disks go with them. Render refuses a second one of the same name.
     ignoreChanges: settings.mayChangeRegion ? [] : ["region"],
     deleteBeforeReplace: true,
-    hooks: { beforeUpdate: [keepDisk()] },
-    protect: settings.protectData,
+    hooks: { beforeUpdate: [keepDisk()], beforeDelete: settings.protectData === "backup" ? [lastBackup] : [] },
+    protect: settings.protectData === "true",
 };
 
 /** Render's form of an environment. */
@@ -127,6 +129,7 @@ const hermes = new render.PrivateService(
             JOBS_PER_PERSON: settings.jobsPerPerson,
             JOB_TURNS: settings.jobTurns,
             JOB_TOKENS: settings.jobTokens,
+            ...backupEnvironment("hermes", stack, settings),
             ...(settings.exaApiKey && { EXA_API_KEY: pulumi.secret(settings.exaApiKey) }),
             ...(settings.sandboxSecrets && { SANDBOX_SECRETS: pulumi.secret(settings.sandboxSecrets) }),
             ...(settings.telegram && {
@@ -172,9 +175,10 @@ const openWebUi = new render.PrivateService(
             ...(settings.signIn === "tailscale" && { WEBUI_AUTH_TRUSTED_EMAIL_HEADER: "Tailscale-User-Login" }),
             ENABLE_SIGNUP: settings.webuiSignup,
             RAG_FILE_MAX_SIZE: settings.uploadLimitMb, // In MB.
+            ...backupEnvironment("open-webui", stack, settings),
         }),
     },
-    { ...serviceOptions, hooks: { beforeUpdate: [...serviceOptions.hooks.beforeUpdate, tellOfNewKeys()] } },
+    { ...serviceOptions, hooks: { ...serviceOptions.hooks, beforeUpdate: [...serviceOptions.hooks.beforeUpdate, tellOfNewKeys()] } },
 );
 
 tellWhatStays([hermes, openWebUi], settings.renderOwnerId);

@@ -62,7 +62,7 @@ readonly DATA_DIR=${DATA_DIR:-/app/backend/data}
 readonly SOCKET=${UVICORN_UDS:-/var/lib/open-webui/socket}
 readonly STATE_DIR=$DATA_DIR/tailscale
 readonly JOIN_TIMEOUT=${TS_JOIN_TIMEOUT:-300}
-readonly APP_GRACE=50       # seconds; below the platform's own limit of 60
+readonly APP_GRACE=50       # seconds; below the platform's own limit, and GRACE in backup.py
 readonly COMMAND_TIMEOUT=20 # seconds for one call of the tailscale CLI, within JOIN_TIMEOUT
 readonly LOGIN_CHECK=30     # seconds between two looks at the login
 readonly SUGGESTIONS=${BASH_SOURCE[0]%/*}/suggestions.json # what the first screen offers
@@ -293,7 +293,7 @@ start_app() {
     export AUDIO_STT_ENGINE=openai USER_PERMISSIONS_CHAT_STT=true USER_PERMISSIONS_CHAT_CALL=true
   chown "root:$APP_ID" "$DATA_DIR"
   chmod 1770 "$DATA_DIR"
-  find "$DATA_DIR" -mindepth 1 -path "$STATE_DIR" -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +
+  find "$DATA_DIR" -mindepth 1 \( -path "$STATE_DIR" -o -path "$DATA_DIR/.disk-id" \) -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +
   keep_admin
   UVICORN_UDS=$SOCKET as_app "$@" &
   app_pid=$!

@@ -1,4 +1,5 @@
 /** Each credential against its service, by the cheapest question that changes nothing. */
+import * as backups from "./backups.ts";
 import * as exa from "./exa.ts";
 import * as modal from "./modal.ts";
 import * as openRouter from "./openrouter.ts";
@@ -11,4 +12,4 @@ import * as telegram from "./telegram.ts";
 
 /** The checks at every service that can be asked before the first `up`. */
 export const credentialChecks = (stack: Stack): Check[] =>
-    [render, registry, openRouter, modal, exa, telegram, tailscale].flatMap((service) => service.beforeUp(stack));
+    [render, registry, openRouter, modal, exa, telegram, tailscale, backups].flatMap((service) => service.beforeUp(stack));

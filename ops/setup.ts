@@ -45,11 +45,17 @@ async function secretly(message: string, validate?: (typed: string | undefined) 
 const line = async (message: string, validate: (typed: string | undefined) => string | undefined, initialValue?: string) =>
     ((await answer(text({ message, validate, initialValue }))) as string | undefined) ?? "";
 
+const backups: SettingName[] = ["backupRepository", "backupKeyId", "backupKey", "backupPassword"];
+const aboutBackups =
+    "Next, a bucket for backups. Without one, every chat, account and memory goes with the disks: by `pulumi destroy`, by a move, with the workspace. " +
+    "10 GB are free at Backblaze B2 and at Cloudflare R2. docs/backups.md says how to make a key there that can't destroy what it has stored.";
+
 /** Settings that a service can judge only together. */
 const together: SettingName[][] = [
     ["imageRegistry", "ghcrUser", "ghcrToken"],
     ["renderApiKey", "renderOwnerId"],
     ["modalTokenId", "modalTokenSecret"],
+    backups,
     ["telegramBotToken", "telegramAllowedUsers"],
 ];
 
@@ -226,6 +232,11 @@ async function askAll(): Promise<void> {
     for (const keys of steps) {
         // The registry stands in front of its user, and is asked for with it the first time.
         if (keys.some((key) => isRequired(key) || isStored(key))) stored = await take(keys, store, stored, keys.some(isRequired) && !keys.some(isStored));
+    }
+    // Not each time: only when somebody is setting up.
+    if (!isStored("backupRepository") && names.some((key) => isRequired(key) && isStored(key) && !present.includes(key))) {
+        log.info(wrapped(aboutBackups));
+        stored = await take(backups, store, stored, true);
     }
     for (;;) {
         const more = await answer(

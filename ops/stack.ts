@@ -54,7 +54,7 @@ export function stackOf({ name, values, secretKeys }: Stored): Stack {
     setAllConfig(all, secretKeys);
     // A secret that somebody keeps in plain text is one all the same.
     const secrets = Object.entries(all)
-        .filter(([key]) => secretKeys.includes(key) || /(token|key|secret)(id)?$/i.test(key))
+        .filter(([key]) => secretKeys.includes(key) || /(token|key|secret|password)(id)?$/i.test(key))
         .map(([, value]) => value);
     let ids: Promise<string[]> | undefined;
     return { name, secrets, serviceIds: () => (ids ??= readServiceIds()), ...inspectSettings(new Config(project.name)) };

@@ -14,6 +14,7 @@
  *   ALL_PROXY            the SOCKS proxy of a Tailscale in userspace mode, socks5h://HOST:PORT (none)
  *   RENDER_HOST          Render's API, as its Pulumi provider takes it (https://api.render.com/v1)
  */
+import * as backups from "./backups.ts";
 import { getCli } from "./cli.ts";
 import { options } from "./options.ts";
 import * as page from "./page.ts";
@@ -58,7 +59,12 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
     const { deploys, others } = render.afterUp({ apiKey, ownerId, services: { Hermes: hermes, "Open WebUI": openWebUi }, poll, progress });
     const { connected, device, checks: machine } = tailscale.afterUp(new URL(url).hostname);
     const byTailnet = stack.settings.signIn === "tailscale";
-    const running = [...others, ...machine, ...page.afterUp({ url, hermesUrl, email, password, connected, device: byTailnet ? device : undefined }, { modal })];
+    const running = [
+        ...others,
+        ...machine,
+        ...page.afterUp({ url, hermesUrl, email, password, connected, device: byTailnet ? device : undefined }, { modal }),
+        ...backups.afterUp(stack),
+    ];
     return report([deploys, running], { json, secrets: [...stack.secrets, openWebUiAdminPassword, password] });
 }
 

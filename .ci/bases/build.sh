@@ -29,6 +29,7 @@
 #                  branches. Of upstream's Debian packages only curl and jq. No build number.
 #   tailscale/*    Only the static binaries `tailscale` and `tailscaled`, for COPY --from: no shell, no
 #                  containerboot, no iptables, and without upstream's Kubernetes build tags.
+#   restic/*       Only the static binary, for COPY --from: no shell, no FUSE, no ssh.
 #   golang:*       The Go release of the tag, from the Go module proxy, on a python:* stand-in: no C compiler, no git. Its build
 #                  cache has what Tailscale is made of.
 #   moby/buildkit:* Compiled from the Go module of the tag, on a python:* stand-in with Debian's runc: no emulators,
@@ -125,6 +126,7 @@ stand_in() { # IMAGE RECIPE
     python:*-slim-*) python_stand_in "$@" ;;
     */open-webui:v*-slim) open_webui_stand_in "$@" ;;
     tailscale/tailscale:v*) tailscale_stand_in "$@" ;;
+    restic/restic:*) restic_stand_in "$@" ;;
     golang:*) golang_stand_in "$@" ;;
     moby/buildkit:v*) buildkit_stand_in "$@" ;;
     *) die "there is no recipe for a stand-in for $1 in .ci/bases" ;;
@@ -171,6 +173,11 @@ golang_stand_in() {
 tailscale_stand_in() {
   need "$golang"
   dockerfile_stand_in "$@" tailscale "GOLANG=$golang" "VERSION=${1##*:v}"
+}
+
+restic_stand_in() {
+  need "$golang"
+  dockerfile_stand_in "$@" restic "GOLANG=$golang" "VERSION=${1##*:}"
 }
 
 buildkit_stand_in() {
@@ -244,5 +251,5 @@ trap 'exit 143' TERM
 
 # Compiling Go takes the processor while Debian and PyPI mostly wait for the network. No stand-in is built in both: Open WebUI's
 # has a Python of its own.
-chains "$(grep -F -x "$OPEN_WEBUI_PYTHON" <<<"$images"; grep -v -e '^python:' -e '^golang:' -e '^tailscale/' -e '^moby/' <<<"$images")" \
-  "$(grep '^python:' <<<"$images" | grep -v -F -x "$OPEN_WEBUI_PYTHON"; grep '^golang:' <<<"$images"; grep -e '^tailscale/' -e '^moby/' <<<"$images")"
+chains "$(grep -F -x "$OPEN_WEBUI_PYTHON" <<<"$images"; grep -v -e '^python:' -e '^golang:' -e '^tailscale/' -e '^restic/' -e '^moby/' <<<"$images")" \
+  "$(grep '^python:' <<<"$images" | grep -v -F -x "$OPEN_WEBUI_PYTHON"; grep '^golang:' <<<"$images"; grep -e '^tailscale/' -e '^restic/' -e '^moby/' <<<"$images")"

@@ -2,7 +2,7 @@
 
 A module for each reason. What stands in the place of a function of Hermes is an ordinary function below `@replaces`, and has what was
 there as its first argument, `original`. A module may have two more functions: `register()`, for what Hermes offers a place for, and
-`start()`, for threads.
+`start()`, for threads and what the gateway does once.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from .seams import RELIED_ON, REPLACED
 
 MODULES = (
     "attachments brake choices failures files handover health inbox jobs knowledge loops messages page people places progress prompts reports "
-    "runs sandbox sent speed summaries telegram_adapter telegram_kinds upkeep views voice web"
+    "restored runs sandbox sent speed summaries telegram_adapter telegram_kinds upkeep views voice web"
 ).split()
 
 

@@ -36,6 +36,7 @@ SEND_PATIENCE = 120
 # Until a disk that is full, or fails, is tried again.
 DISK_PATIENCE = 5
 MAX_TRIES = 2
+RESTORED = "My memory is as it was on {}, so I don't know whether I have answered this, and leave it. Send it again if I have not:\n\n"
 GIVEN_UP = "I ended twice while I worked on this message, so I leave it. Send it again to have me try once more:\n\n"
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Inbox:
         self.folder = folder
         self.tries = {}  # how often Hermes began with a message, by its update's id
         self.waiting = {}  # the updates themselves
+        self.restored = {}  # of those that waited when a backup was made: when that was, as people read it (restored.py)
         self.put = None  # puts an update into the queue of the application, once there is one
         self.given = set()  # those that this process has put there
         self.adapter = None
@@ -81,6 +83,8 @@ class Inbox:
                 if too_old(update):
                     raise ValueError("older than a day")
                 self.waiting[update.update_id], self.tries[update.update_id] = update, kept["tries"]
+                if "restored" in kept:
+                    self.restored[update.update_id] = kept["restored"]
             except OSError as error:
                 # It stays, and is read at the next start.
                 log.warning("A message of the inbox can't be read now: %s", error)
@@ -189,7 +193,8 @@ async def process_update(original, self, update):
     chat = update.message.chat_id
     if box.tries[number] >= MAX_TRIES:
         box.remove(number)
-        await box.adapter.send(str(chat), GIVEN_UP + (update.message.text or "")[:1000])
+        at = box.restored.get(number)
+        await box.adapter.send(str(chat), (RESTORED.format(at) if at else GIVEN_UP) + (update.message.text or "")[:1000])
         return
     if update.message.chat_id > 0 and (said := unread(update.message)):
         box.remove(number)

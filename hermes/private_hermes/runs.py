@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 left = contextvars.ContextVar("left", default=None)
 
 GIVEN_UP = "Hermes ended twice while this job ran, so it is left out this time."
+RESTORED = "This was due on {due}. Hermes' disk is as it was on {at}, so it may have run; it isn't run again. Ask for it anew if it should."
 PAUSED = f"It failed {MAX_FAILURES} times in a row and is paused. Once the cause is gone, ask for it to be resumed."
 
 
@@ -96,6 +97,9 @@ def left_to_next(job):
 
 @replaces("cron.scheduler:run_job")
 def run_job(original, job, **more):
+    if job.get("restored"):
+        told = RESTORED.format(due=moment(due_at(job)), at=job["restored"])
+        return True, told, told, None
     tries = (job.get("begun") or {}).get("tries", 0)
     if tries >= MAX_TRIES:
         return False, GIVEN_UP, "", GIVEN_UP

@@ -25,6 +25,7 @@ const agentsOwn: Record<string, string> = {
     "telegram-inbox": "messages that wait for an answer (private_hermes/inbox.py)",
     "page-owner": "the account of the page's first admin, who may have more in the sandbox (private_hermes/people.py)",
     "page-reports": "reports of jobs, until Open WebUI has fetched them (private_hermes/reports.py)",
+    ".restored": "when the backup was made that the disk comes from; what waited then isn't done again",
     uploads: "files of people, until they are put into their sandboxes (private_hermes/handover.py)",
     summaries: "summaries of long chats of the page (private_hermes/summaries.py)",
     checkpoints: "what is kept of files before they are changed",

@@ -37,13 +37,14 @@ export const contexts = {
 };
 /** The same, of images that are built when they are needed. */
 const laterContexts = {
+    bucket: "test/stand-ins/bucket",
     builder: "test/stand-ins/builder",
     registry: "test/stand-ins/registry",
 };
 export type ImageName = keyof typeof contexts | keyof typeof laterContexts;
 
 /** What an image takes parts of: other images, by its build arguments. */
-const partsOf: Partial<Record<ImageName, Record<string, ImageName>>> = { modal: { HERMES: "hermes", INTERNET: "internet" } };
+const partsOf: Partial<Record<ImageName, Record<string, ImageName>>> = { modal: { HERMES: "hermes", INTERNET: "internet" }, bucket: { INTERNET: "internet" } };
 
 /** The name of an image of this run, by which its end finds it. */
 export const imageOfRun = (name: string) => `private-hermes/${name}:${runId}`;

@@ -1,6 +1,6 @@
 /** A host of the internet that test/stand-ins/internet/play.ts plays in a testbed's private network. */
 import type { StartedTestContainer } from "testcontainers";
-import { start } from "./docker.ts";
+import { type ImageName, start } from "./docker.ts";
 import { requestFrom } from "./client.ts";
 import type { Testbed } from "./testbed.ts";
 
@@ -13,9 +13,9 @@ export class PlayedHost {
         this.host = host;
     }
 
-    protected static play(testbed: Testbed, host: string, environment: Record<string, string>): Promise<StartedTestContainer> {
+    protected static play(testbed: Testbed, host: string, environment: Record<string, string>, image: ImageName = "internet"): Promise<StartedTestContainer> {
         return start({
-            image: "internet",
+            image,
             network: testbed.network,
             aliases: [host],
             command: ["node", "/play/play.ts", host],

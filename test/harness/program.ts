@@ -34,6 +34,8 @@ export interface Resource {
     retainOnDelete: boolean;
     /** What runs before it is updated. */
     beforeUpdate: pulumi.ResourceHook[];
+    /** What runs before it is deleted. */
+    beforeDelete: pulumi.ResourceHook[];
 }
 
 export interface Program {
@@ -160,7 +162,7 @@ export async function tryProgram(
     const secrets = settings.filter(([key]) => secretSettings.includes(key)).map(([, value]) => value);
 
     const resources: Resource[] = [];
-    const written = new Map<string, { props: unknown; beforeUpdate: pulumi.ResourceHook[] }>();
+    const written = new Map<string, { props: unknown; beforeUpdate: pulumi.ResourceHook[]; beforeDelete: pulumi.ResourceHook[] }>();
     let failure: unknown;
     // The request that the SDK sends is the only place that shows a resource's options.
     const asked = vi.spyOn(globalThis, "fetch").mockImplementation(async (url, init) => {
@@ -205,7 +207,8 @@ export async function tryProgram(
         // past the stack, which would otherwise reject a second promise that nobody can await.
         await pulumi.runtime.runInPulumiStack(async () => {
             pulumi.runtime.registerStackTransformation(({ type, name, props, opts }) => {
-                written.set(`${type} ${name}`, { props, beforeUpdate: (opts.hooks?.beforeUpdate ?? []) as pulumi.ResourceHook[] });
+                const { beforeUpdate = [], beforeDelete = [] } = (opts.hooks ?? {}) as Partial<Record<string, pulumi.ResourceHook[]>>;
+                written.set(`${type} ${name}`, { props, beforeUpdate, beforeDelete });
                 return undefined;
             });
             try {
@@ -224,7 +227,7 @@ export async function tryProgram(
         await nextTurn(); // Node.js tells of a rejection at the end of a turn.
         for (const [request] of register.mock.calls as unknown as [RegisterResourceRequest][]) {
             if (!request.getCustom()) continue;
-            const { props, beforeUpdate = [] } = written.get(`${request.getType()} ${request.getName()}`) ?? {};
+            const { props, beforeUpdate = [], beforeDelete = [] } = written.get(`${request.getType()} ${request.getName()}`) ?? {};
             const inputs: unknown = pulumi.runtime.deserializeProperties(request.getObject() as Struct);
             resources.push({
                 type: request.getType(),
@@ -240,6 +243,7 @@ export async function tryProgram(
                 ignoreChanges: request.getIgnorechangesList(),
                 retainOnDelete: request.getRetainondelete() ?? false,
                 beforeUpdate,
+                beforeDelete,
             });
         }
         return { resources, outputs, secrets, failure };

@@ -25,6 +25,9 @@ export const declaredSettings = Object.fromEntries(Object.entries(project.config
 export const secretSettings = [
     ...Object.keys(declaredSettings).filter((key) => declaredSettings[key].secret),
     "ghcrPullToken",
+    "backupKeyId",
+    "backupKey",
+    "backupPassword",
     "exaApiKey",
     "sandboxSecrets",
     "telegramBotToken",
@@ -43,4 +46,12 @@ export const requiredSettings = (): Record<string, string> => ({
     modalTokenSecret: `as-${random()}`,
     tailscaleAuthKey: `tskey-auth-${random()}`,
     tailnetDnsName: "tail1234.ts.net",
+});
+
+/** A valid value for each setting that backups need. */
+export const backupSettings = (): Record<string, string> => ({
+    backupRepository: "s3:https://bucket.example.com/backups",
+    backupKeyId: random(12),
+    backupKey: random(),
+    backupPassword: random(),
 });

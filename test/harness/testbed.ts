@@ -200,7 +200,10 @@ export class Testbed {
         for (const network of [testbed.network, testbed.home]) await createNetwork(network);
         if (realServices) await createOpenNetwork(testbed.wayOut);
         for (const name of ["ca", "socket"]) await createVolume(testbed.volume(name));
-        await testbed.inVolumes({ ca: "/ca" }, `sh /authority.sh openrouter.ai api.telegram.org api.exa.ai ${modalHosts.join(" ")} ${testbed.host}`);
+        await testbed.inVolumes(
+            { ca: "/ca" },
+            `sh /authority.sh openrouter.ai api.telegram.org api.exa.ai bucket.example.com ${modalHosts.join(" ")} ${testbed.host}`,
+        );
         for (const name of serviceNames) await testbed.newDisk(name, testbed.declarations[name].disk.name);
         testbed.openRouter = await start({
             image: "internet",
@@ -367,6 +370,13 @@ export class Testbed {
     async kill(name: ServiceName): Promise<void> {
         await kill(this.running(name));
         await this.stop(name);
+    }
+
+    /** A service's disk is a new one when it is started the next time, and as empty as Render's: without the page's certificate. */
+    async loseDisk(service: ServiceName): Promise<void> {
+        const { disk } = this.declarations[service];
+        await createVolume(this.volume(`${disk.name}-next`));
+        this.declare(service, { ...this.declarations[service], disk: { ...disk, name: `${disk.name}-next` } });
     }
 
     /** Runs a shell script as root on a disk, mounted at /disk, while no service uses it. */

@@ -469,8 +469,8 @@ describe("`npm run verify` on a device in the tailnet", () => {
             Object.entries(statuses)
                 .filter(([, status]) => status !== "ok")
                 .map(([check]) => check),
-        ).toEqual(["Funnel"]);
-        expect(Object.keys(statuses)).toHaveLength(17);
+        ).toEqual(["Funnel", "Backups"]);
+        expect(Object.keys(statuses)).toHaveLength(18);
         expect(code).toBe(0);
         for (const check of ["Machine on the tailnet", "Certificate", "Chat", "Modal run"]) await annotate(`${check}, ${line(check)}`);
     });

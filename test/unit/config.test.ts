@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { inspectSettings } from "../../config.ts";
 import { tryProgram } from "../harness/program.ts";
-import { declaredSettings, requiredSettings, secretSettings } from "../harness/settings.ts";
+import { backupSettings, declaredSettings, requiredSettings, secretSettings } from "../harness/settings.ts";
 
 /** The lines of complaint that the program ends with, by the setting that each is about. */
 async function complaints(overrides: Record<string, string | undefined>, plainText: string[] = []): Promise<Record<string, string>> {
@@ -54,6 +54,7 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["ghcrToken", otherCredentials.renderApiKey, /is a Render API key/],
         ["ghcrToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: make a classic token/],
         ["ghcrPullToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: .*read:packages/],
+        ["backupEveryMinutes", "1", /from 5 to 1440/],
         ["exaApiKey", otherCredentials.openrouterApiKey, /is an OpenRouter API key: .*dashboard\.exa\.ai/],
         ["exaApiKey", "0a1b2c3d-4e5f", /is cut off/],
         ["sandboxSecrets", otherCredentials.ghcrToken, /isn't NAME=value in its entry 1: write NAME=value/],
@@ -98,7 +99,8 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["webuiAdminEmail", "admin", /e-mail/],
         ["webuiSignup", "yes", /true or false/],
         ["signIn", "Tailscale", /isn't one of password, tailscale/],
-        ["protectData", "TRUE", /true or false/],
+        ["protectData", "TRUE", /true, false or backup/],
+        ["protectData", "backup", /no bucket for one: set backupRepository/],
         ["renderApiKey", "rnd_xxxxx", /is a placeholder/],
         ["renderOwnerId", "tea-xxxxx", /"tea-xxxxx" is a placeholder/],
         ["ghcrUser", "<github-user>", /"<github-user>" is a placeholder/],
@@ -185,6 +187,7 @@ describe("a bad value is refused with a sentence that names it", () => {
 
     test.for(secretSettings)("%s is refused in plain text", async (setting) => {
         const settings = {
+            ...backupSettings(),
             ghcrPullToken: requiredSettings().ghcrToken,
             exaApiKey: randomUUID(),
             sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken},everybody:WEATHER_KEY=a=b`,
@@ -216,6 +219,33 @@ describe("Telegram", () => {
 
     test("wants a bot's token", async () => {
         expect(Object.keys(await complaints({ telegramBotToken: "mybot", telegramAllowedUsers: "42" }))).toEqual(["telegramBotToken"]);
+    });
+});
+
+describe("backups", () => {
+    const settings = backupSettings();
+
+    test("are switched on by four settings, and not by fewer", async () => {
+        expect((await tryProgram(settings)).failure).toBeUndefined();
+        for (const missing of Object.keys(settings)) {
+            const said = await complaints({ ...settings, [missing]: undefined });
+            expect(Object.keys(said)).toEqual([missing]);
+            expect(said[missing]).toMatch(/no backups without it/);
+        }
+    });
+
+    test.for<[setting: string, value: string, says: RegExp]>([
+        ["backupRepository", "https://bucket.example.com/backups", /s3:https:/],
+        ["backupRepository", "s3:https://bucket.example.com", /s3:https:/],
+        ["backupRepository", "s3:http://bucket.example.com/backups", /s3:https:/],
+        ["backupRepository", "s3:https://id:secret@bucket.example.com/backups", /s3:https:/],
+        ["backupKeyId", otherCredentials.renderApiKey, /is a Render API key: .*that bucket alone/],
+        ["backupKey", "0123456789", /is cut off/],
+        ["backupPassword", "correct-horse", /shorter than 20.*openssl rand/],
+    ])("%s = %s is refused", async ([setting, value, says]) => {
+        const said = await complaints({ ...settings, [setting]: value });
+        expect(Object.keys(said)).toEqual([setting]);
+        expect(said[setting]).toMatch(says);
     });
 });
 
@@ -256,13 +286,15 @@ test("the defaults are the documented ones", () => {
         webuiAdminEmail: "admin@example.com",
         webuiSignup: false,
         keyRotation: "1",
-        protectData: false,
+        backupEveryMinutes: 15,
+        protectData: "false",
     });
 });
 
 test("whatever no key may contain is refused by name, in each secret setting", async () => {
     const whole: Record<string, string> = {
         ...requiredSettings(),
+        ...backupSettings(),
         ghcrPullToken: requiredSettings().ghcrToken,
         exaApiKey: randomUUID(),
         sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken}`,
@@ -272,7 +304,10 @@ test("whatever no key may contain is refused by name, in each secret setting", a
     for (const character of ["\u200b", "\u2060", "\u00ad", "\u0430", "\u2011", "\u0007", "\u{e0061}", "\u201d", "\ud83d"]) {
         const keys = secretSettings.map((key) => [key, `${whole[key].slice(0, 12)}${character}${whole[key].slice(12)}`]);
         const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
-        const said = await complaints({ ...Object.fromEntries(keys), telegramAllowedUsers: "42" } as Record<string, string>);
+        const said = await complaints({ ...Object.fromEntries(keys), backupRepository: whole.backupRepository, telegramAllowedUsers: "42" } as Record<
+            string,
+            string
+        >);
         expect(said).toEqual(
             Object.fromEntries(secretSettings.map((key) => [key, expect.stringContaining(`${key} has U+${code} as its character 13, which no key has: `)])),
         );

@@ -164,13 +164,16 @@ const names = [
     "Tailnet HTTPS",
     "Tailscale auth key",
     "Machine name",
+    "Backups",
 ];
 /** What no service tells beforehand. */
 const unknowable = ["Payment card", "Tailscale auth key"];
 
 test("with everything in order each check has one line, and all that can be known is fine", async () => {
     const { code, lines } = await run();
-    expect(lines.map(({ check, status }) => `${check}: ${status}`)).toEqual(names.map((name) => `${name}: ${unknowable.includes(name) ? "unchecked" : "ok"}`));
+    expect(lines.map(({ check, status }) => `${check}: ${status}`)).toEqual(
+        names.map((name) => `${name}: ${unknowable.includes(name) ? "unchecked" : name === "Backups" ? "warning" : "ok"}`),
+    );
     expect(code).toBe(0);
 });
 
@@ -211,7 +214,7 @@ test("for people it prints a line for each, with a mark and the way out", async 
     expect(lines).toContainEqual(expect.stringMatching(/^! Spending limit: .*openrouter\.ai\/settings\/keys\.$/));
     expect(lines).toContainEqual(expect.stringMatching(/^! Registry, push: couldn't be checked, api\.github\.com doesn't answer \(ENOTFOUND\)\.$/));
     expect(lines).toContainEqual(expect.stringMatching(/^✗ Modal: .*modal\.com\/settings\/tokens.*\.$/));
-    expect(lines.at(-1)).toBe("17 fine, 1 to think about, 4 not checked, 1 wrong");
+    expect(lines.at(-1)).toBe("17 fine, 2 to think about, 4 not checked, 1 wrong");
     expect(code).toBe(1);
 });
 

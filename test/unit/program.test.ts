@@ -6,7 +6,7 @@ import { tailnetPort, tailnetTag } from "../../config.ts";
 import { refusal } from "../../guard.ts";
 import { evaluate, plain, plainStrings, tryProgram, type Program, type Resource } from "../harness/program.ts";
 import { readableIn } from "../harness/forms.ts";
-import { requiredSettings } from "../harness/settings.ts";
+import { backupSettings, requiredSettings } from "../harness/settings.ts";
 
 const credential = "render:index/registryCredential:RegistryCredential";
 const privateService = "render:index/privateService:PrivateService";
@@ -252,8 +252,9 @@ describe("the services", () => {
     test.for([
         ["false", []],
         ["true", ["hermes", "open-webui"]],
+        ["backup", []], // it may go, after a backup
     ] as const)("protectData=%s protects the services", async ([protectData, names]) => {
-        const { resources } = await evaluate({ protectData });
+        const { resources } = await evaluate({ ...backupSettings(), protectData });
         expect(resources.filter(({ protect }) => protect).map(({ name }) => name)).toEqual(names);
     });
 });
@@ -317,6 +318,24 @@ describe("the environments", () => {
             SANDBOX_SECRETS: "GITHUB_TOKEN=0a1b2c3d,everybody:WEATHER_KEY=4e5f6071",
         });
         expect(JSON.stringify(environment(program, "open-webui"))).not.toMatch(/0a1b2c3d|4e5f6071/);
+    });
+
+    test("a bucket gives each service a repository of its own, and time for a last backup", async () => {
+        const settings = { ...requiredSettings(), ...backupSettings() };
+        const program = await evaluate(settings, { stack: "Family" });
+        const before = await evaluate(requiredSettings(), { stack: "Family" });
+        for (const name of ["hermes", "open-webui"]) {
+            const had = Object.keys(environment(before, name));
+            const added = Object.entries(environment(program, name)).filter(([variable]) => !had.includes(variable));
+            expect(Object.fromEntries(added)).toEqual({
+                BACKUP_REPOSITORY: `s3:https://bucket.example.com/backups/private-hermes-family/${name}`,
+                BACKUP_KEY_ID: settings.backupKeyId,
+                BACKUP_KEY: settings.backupKey,
+                BACKUP_PASSWORD: settings.backupPassword,
+                BACKUP_MINUTES: "15",
+            });
+            expect(plain(service(program, name).inputs)).toMatchObject({ maxShutdownDelaySeconds: 120 });
+        }
     });
 
     test("Open WebUI gets these variables and no others", async () => {
@@ -423,6 +442,7 @@ describe("a credential is tried before it is used", () => {
 
 describe("secrets", () => {
     const withOptionalOnes = () => ({
+        ...backupSettings(),
         ghcrPullToken: requiredSettings().ghcrToken,
         exaApiKey: requiredSettings().ghcrToken.slice(4),
         sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken}`,
@@ -432,7 +452,7 @@ describe("secrets", () => {
 
     test("no input of any resource shows a credential", async () => {
         const { resources, secrets } = await evaluate(withOptionalOnes());
-        expect(secrets).toHaveLength(13);
+        expect(secrets).toHaveLength(16);
         for (const { name, inputs, plainInputs } of resources) {
             const readable = [...plainStrings(inputs), ...plainInputs];
             for (const secret of secrets)
@@ -501,10 +521,16 @@ test("the tailnet's policy grants people HTTPS of the machine with the tag, and 
     });
 });
 
-test("what the images need to know of the program is the same there", () => {
+test("what the images need to know of the program is the same there", async () => {
+    const withBackups = await evaluate(backupSettings());
     const found = (path: string, pattern: RegExp) => pattern.exec(readFileSync(path, "utf8"))?.[1];
+    const { maxShutdownDelaySeconds: stopWithBackups } = plain(service(withBackups, "hermes").inputs) as { maxShutdownDelaySeconds: number };
     const { maxShutdownDelaySeconds } = plain(service(standard, "hermes").inputs) as { maxShutdownDelaySeconds: number };
     expect(found("hermes/check_config.py", /^SHUTDOWN_SECONDS = (\d+)/m)).toBe(String(maxShutdownDelaySeconds));
+    const [, grace, last] = /^GRACE, LAST = (\d+), (\d+)$/m.exec(readFileSync("hermes/backup.py", "utf8")) ?? [];
+    expect(Number(grace)).toBe(maxShutdownDelaySeconds);
+    expect(Number(grace)).toBeGreaterThan(Number(found("openwebui/entrypoint.sh", /^readonly APP_GRACE=(\d+)/m)) + 6);
+    expect(Number(grace) + Number(last) + 10).toBeLessThanOrEqual(stopWithBackups);
     expect(found("openwebui/entrypoint.sh", /^readonly TAG=(\S+)/m)).toBe(tailnetTag);
     expect(found("openwebui/entrypoint.sh", /serve --bg --https=(\d+)/)).toBe(String(tailnetPort));
 });

@@ -157,6 +157,8 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             await second.sees("✓ Render: the key opens the workspace");
             for (const key of ["openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey", "tailnetDnsName"])
                 await second.answer(`◆  ${key}`, settings[key]);
+            await second.sees("every chat, account and memory goes with the disks");
+            await second.answer("◆  backupRepository (Enter leaves it out)", "");
             await second.answer("Change or add anything else?", "");
             expect(await second.ended()).toBe(0);
             expect(second.shown.slice(0, second.shown.indexOf("renderApiKey"))).not.toContain("◆  ghcr");
@@ -208,6 +210,7 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             const again = start();
             await again.answer("◆  modalTokenSecret", modalTokenSecret);
             await again.sees("✓ Modal: modalTokenId and modalTokenSecret are a valid pair");
+            await again.answer("◆  backupRepository (Enter leaves it out)", "");
             await again.answer("Change or add anything else?", "");
             expect(await again.ended()).toBe(0);
             expectSecrecy();

@@ -31,12 +31,12 @@ function baseImages(path: string): string[] {
     return lines.map(({ image }) => image).filter((image) => !stages.includes(image));
 }
 
-const images = ["hermes/Dockerfile", "openwebui/Dockerfile"].flatMap(baseImages);
+const images = [...new Set(["hermes/Dockerfile", "openwebui/Dockerfile"].flatMap(baseImages))];
 const files = projectFiles("**");
 const matching = (patterns: string[]) => files.filter((file) => patterns.some((pattern) => new RegExp(pattern.slice(1, -1)).test(file)));
 
 test("what the two images are built on is one group, with the Go module that belongs to Tailscale's binaries", () => {
-    expect(images).toHaveLength(3);
+    expect(images).toHaveLength(4);
     const [{ matchPackageNames }] = inGroup("base images");
     expect(matchPackageNames?.toSorted()).toEqual([...images, "tailscale.com"].sort());
     expect(readFileSync("test/stand-ins/tailscale/go.mod", "utf8")).toContain("require tailscale.com v");
@@ -58,6 +58,15 @@ test("the Python lock is one group, made anew and never changed line by line", (
     const ofManager = (manager: string) => config.packageRules.filter(({ matchManagers }) => matchManagers?.includes(manager));
     expect(ofManager("pip-compile")).toMatchObject([{ groupName: "Python lock" }]);
     expect(ofManager("pip_requirements")).toMatchObject([{ matchFileNames: [lock], enabled: false }]);
+});
+
+test("both images have the same program for backups, and the same restic", () => {
+    const [hermes, openWebUi] = ["hermes", "openwebui"].map((folder) => ({
+        program: readFileSync(`${folder}/backup.py`, "utf8"),
+        restic: /^FROM restic\/restic:\S+/m.exec(readFileSync(`${folder}/Dockerfile`, "utf8"))?.[0],
+    }));
+    expect(openWebUi.restic).toBeDefined();
+    expect(openWebUi).toEqual(hermes);
 });
 
 test("both images have the same SQLite, and get a new one together", () => {

@@ -4,14 +4,15 @@
  * Its certificate lies in /ca, see authority.sh. Hermes, told to trust that authority, runs with the very configuration that it has in
  * production. Port 8000, where tests tell and ask the stand-in, answers on loopback only: it is for `docker exec`.
  *
- * Environment: TELEGRAM_BOT_TOKEN and EXA_API_KEY, the one that is taken, each for its host.
+ * Environment: TELEGRAM_BOT_TOKEN, EXA_API_KEY, BUCKET_KEY_ID and BUCKET_KEY, the one that is taken, each for its host.
  */
+import { Bucket } from "./bucket.ts";
 import { Exa } from "./exa.ts";
 import { OpenRouter } from "./openrouter.ts";
 import { type Host, listen, serve } from "./serving.ts";
 import { Telegram } from "./telegram.ts";
 
-const { EXA_API_KEY: exaKey = "", TELEGRAM_BOT_TOKEN: botToken = "" } = process.env;
+const { BUCKET_KEY_ID: keyId = "", BUCKET_KEY: key = "", EXA_API_KEY: exaKey = "", TELEGRAM_BOT_TOKEN: botToken = "" } = process.env;
 
 const hosts: Record<string, () => Host> = {
     "openrouter.ai": () => {
@@ -23,6 +24,7 @@ const hosts: Record<string, () => Host> = {
         listen(8642, "0.0.0.0", (exchange) => openRouter.answer(exchange));
         return openRouter;
     },
+    "bucket.example.com": () => new Bucket(keyId, key),
     "api.exa.ai": () => new Exa({ [exaKey]: 200 }),
     "api.telegram.org": () => new Telegram({ [botToken]: { username: "private_hermes_bot", users: [] } }),
 };

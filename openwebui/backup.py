@@ -1,0 +1,758 @@
+#!/usr/local/bin/python3 -IS
+"""Keeps the service's disk in an encrypted repository, with restic, and brings it back onto an empty disk.
+
+  backup COMMAND [ARGUMENT...]  the container's first process: brings the disk back, runs the command, makes backups, ends with it
+  backup now                    makes a backup; for a shell of the service, as root
+  backup adopt                  has this disk go on with backups that another disk has made; the same
+
+The same file lies in hermes/ and openwebui/. Without BACKUP_REPOSITORY it is replaced by the command. It never hands BACKUP_* on.
+
+Environment
+  BACKUP_REPOSITORY             restic's name of the repository, s3:https://HOST/BUCKET/PATH
+  BACKUP_KEY_ID, BACKUP_KEY     credentials of the bucket
+  BACKUP_PASSWORD               encrypts the repository; without it nothing in it can be read
+  BACKUP_MINUTES                between two backups
+  SSL_CERT_FILE                 certificate authorities for restic, where they aren't the system's
+  Set by the image:
+  BACKUP_DISK                   the mount point
+  BACKUP_UID                    user and group of the app, to whom the disk belongs
+  BACKUP_DATABASES              SQLite files below it, with blanks between them; without the first one no backup is made
+What is left out stands in /etc/backup/exclude, in restic's patterns.
+
+A backup: the app's user copies each database and cuts the copy into blocks of 16 KiB (below /var/lib/backup, never on the disk), so that
+a few changed pages are a few kB of upload. Then restic reads the blocks and the disk, as a user of its own that may read all files and
+is nothing else: what the app plants is data to it.
+
+A restore: at a start, onto an empty disk, all or nothing. `.disk-id` in the disk's top folder says that the disk has lived: it is never
+touched then. `.restoring` says that the app has never run on what is there: a start that finds it begins anew. Both are root's. An
+answer of the repository that is neither backups nor their absence ends the start with one sentence: an empty start would be backed up.
+
+`.disk-id` holds, as JSON: the disk's id, with which each of its backups is tagged; `from`, the id of the disk whose backup it was made
+of, until it has one of its own; `repository`, in which it has backups; `count`, those that were there; `restored` and `pruned`, in
+seconds since 1970. If the newest backup is of another disk, somebody else writes there, and this one stops.
+
+Ends with the command's exit code, or with 1 and a sentence when the disk can't be brought back.
+"""
+
+# The process stays as long as the container: all other modules are loaded by children that end.
+import os
+import signal
+import sys
+import time
+
+DISK, UID = os.environ.get("BACKUP_DISK", ""), int(os.environ.get("BACKUP_UID", "0"))
+DATABASES = os.environ.get("BACKUP_DATABASES", "").split()
+REPOSITORY = os.environ.get("BACKUP_REPOSITORY", "")
+EVERY = 60 * int(os.environ.get("BACKUP_MINUTES") or "15")
+
+# Of the container's own file system: a full disk loses chats, and a tmpfs is memory. BLOCKS belongs to the app, the rest to restic.
+HOME = "/var/lib/backup"
+BLOCKS, CACHE = f"{HOME}/blocks", f"{HOME}/cache"
+ID, RESTORING, PART, RESTORED = (f"{DISK}/{name}" for name in (".disk-id", ".restoring", ".part", ".restored"))
+OWN = {os.path.basename(path) for path in (ID, RESTORING, PART, RESTORED)} | {"lost+found"}
+
+RESTIC_UID = 10009
+# It reads each file whoever owns it, and can do nothing else of what root can.
+AS_READER = ["setpriv", f"--reuid={RESTIC_UID}", f"--regid={RESTIC_UID}", "--clear-groups", "--no-new-privs", "--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+
+# Seconds: until the first backup after a start; for a look at the repository; for the stages of a backup; for a restore.
+FIRST, LOOK, STAGE, UPLOAD, THIN, RESTORE = 120, 30, 300, 600, 600, 3600
+# After a signal to stop: for the app, which has bounds of its own below it, and for the last backup. Together below the platform's
+# limit, maxShutdownDelaySeconds in index.ts.
+GRACE, LAST = 60, 50
+# For a request that fails again and again. A bucket that is full, or busy, holds restic up at its first file.
+HOPE = 60
+DAY = 86400
+BLOCK = 16384
+# What one file or folder may have: a folder of 100,000 files takes restic 166 MB of memory.
+MAX_BYTES, MAX_ENTRIES = 200_000_000, 20_000
+# Share of the memory that the app may have while a backup begins, and seconds for which it is waited for.
+BUSY, PATIENCE = 0.6, 600
+# Of what restic prints as errors.
+MANY_LINES = 50
+NO_REPOSITORY, LOCKED, WRONG_PASSWORD, TIMED_OUT, INTERRUPTED, INCOMPLETE = 10, 11, 12, 124, 130, 3
+
+
+class Problem(Exception):
+    """One sentence for the owner."""
+
+
+def log(text):
+    print(f"backup: {text}", file=sys.stderr, flush=True)
+
+
+# --- The first process ------------------------------------------------------------------------------------------------------------
+
+
+def spawn(work):
+    """Runs a function in a process of its own, with the signals as they were; gives its id. What the function gives is the exit code."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        code = work()
+    except Problem as problem:
+        log(problem)
+        code = 1
+    except Exception as error:
+        # The text of a foreign error may hold anything.
+        log(f"This failed in a way that nobody expected ({type(error).__name__}, line {line_of(error)}).")
+        code = 1
+    os._exit(code)
+
+
+def line_of(error):
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    return trace.tb_lineno
+
+
+def in_group(work):
+    """The same, with all that it starts in one process group, so that it can be ended as a whole."""
+
+    def begin():
+        os.setpgid(0, 0)
+        return work()
+
+    return spawn(begin)
+
+
+def end_group(pid):
+    try:
+        os.killpg(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it has ended, or has just begun and has no group yet
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+
+
+def keep(command):
+    """Brings the disk back, runs the command and makes backups until it ends; gives its exit code."""
+    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    app, run, stopping, due, code = None, in_group(restore), False, None, None
+    restoring = run
+    while code is None:
+        found = signal.sigtimedwait(signals, DAY if due is None else max(0.0, due - time.monotonic()))
+        if found and found.si_signo != signal.SIGCHLD and not stopping:
+            stopping, due = True, time.monotonic() + GRACE
+            if app:
+                os.kill(app, found.si_signo)
+            if run:
+                end_group(run)
+        for pid, ended in reaped():
+            if pid == app:
+                code = ended
+            elif pid == restoring:
+                restoring = run = None
+                if ended or stopping:
+                    return 0 if stopping else 1
+                app, due = spawn(lambda: os.execvpe(command[0], command, for_app())), time.monotonic() + min(FIRST, EVERY)
+            elif pid == run:
+                run, due = None, due if stopping else time.monotonic() + EVERY
+        if code is None and due is not None and time.monotonic() >= due:
+            if stopping:
+                os.kill(-1, signal.SIGKILL)  # all but this process, which is the container's first
+                due = None
+            else:
+                run, due = in_group(backup), None
+    # After a crash the platform starts it again, on the same disk.
+    if stopping:
+        if run:
+            os.waitpid(run, 0)
+        os.waitpid(in_group(lambda: backup(last=True)), 0)
+    return code
+
+
+def reaped():
+    """The processes that have ended, with their exit codes: as the first process it gets everybody's."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        yield pid, code if code >= 0 else 128 - code
+
+
+def for_app():
+    return {name: value for name, value in os.environ.items() if not name.startswith("BACKUP_")}
+
+
+# --- restic -----------------------------------------------------------------------------------------------------------------------
+
+
+def restic(*arguments, seconds, prefix=AS_READER):
+    """Runs restic for so many seconds at most, and for less when one request fails again and again; gives its exit code, its output and its errors."""
+    import re
+    import subprocess
+    import tempfile
+
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "AWS_ACCESS_KEY_ID": os.environ["BACKUP_KEY_ID"],
+        "AWS_SECRET_ACCESS_KEY": os.environ["BACKUP_KEY"],
+        "RESTIC_PASSWORD": os.environ["BACKUP_PASSWORD"],
+        "RESTIC_REPOSITORY": REPOSITORY,
+        "RESTIC_CACHE_DIR": CACHE,
+        "RESTIC_PROGRESS_FPS": "0.01",
+        "TMPDIR": CACHE,
+        "HOME": CACHE,
+        # 72 MB in the place of 131.
+        "GOGC": "20",
+        "GOMEMLIMIT": "48MiB",
+        "GOMAXPROCS": "1",
+    }
+    if "SSL_CERT_FILE" in os.environ:
+        environment["SSL_CERT_FILE"] = os.environ["SSL_CERT_FILE"]
+    # restic itself goes on trying for up to 15 minutes, with a wrong key, too.
+    command = ["timeout", "--foreground", "--kill-after=5", "--signal=INT", str(max(1, int(seconds)))]
+    connections = 2 if arguments[0] == "prune" else 1  # it refuses fewer
+    command += [*prefix, "ionice", "-c", "3", "restic", "--pack-size", "4", "-o", f"s3.connections={connections}", *arguments]
+    errors, since = [], {}
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace", cwd="/")
+        for line in process.stderr:
+            errors = [*errors, line][-MANY_LINES:]
+            tried = re.match(r"(\w+\(<[^>]*>\)) returned error, retrying", line)
+            if tried and time.monotonic() - since.setdefault(tried[1], time.monotonic()) > HOPE:
+                process.send_signal(signal.SIGINT)
+        code = process.wait()
+        out.seek(0)
+        return code, out.read(), "".join(errors)
+
+
+# What an S3 server says, as restic prints it, and what that means for the settings.
+REASONS = [
+    (r"InvalidAccessKeyId|SignatureDoesNotMatch|access key id|signature we calculated", "the bucket doesn't know backupKeyId, or backupKey isn't its key"),
+    (r"NoSuchBucket|bucket does not exist|bucket name", "there is no bucket of the name in backupRepository"),
+    (r"RequestTimeTooSkewed|difference between the request time", "the clocks of this service and of the bucket differ by more than 15 minutes"),
+    (r"no such host|connection refused|i/o timeout|network is unreachable|connection reset|connection closed|certificate", "the host in backupRepository can't be reached"),
+    (r"no space left on device", "there is no room left"),
+    (r"QuotaExceeded|EntityTooLarge|storage cap|InsufficientStorage", "the bucket is full, or its limit is reached"),
+    (r"AccessDenied|Access Denied|Forbidden|403", "the bucket refuses it: backupKeyId must be allowed to list, read, write and delete there"),
+    (r"SlowDown|ServiceUnavailable|503", "the bucket has too much to do"),
+]
+
+
+def why(code, errors):
+    """Why restic failed, as the middle of a sentence."""
+    import re
+
+    if code == WRONG_PASSWORD:
+        return "backupPassword isn't the password of these backups"
+    if code == LOCKED:
+        return "they are locked by another run, and the next one tries again"
+    if code == NO_REPOSITORY:
+        return "there are no backups in backupRepository"
+    for pattern, reason in REASONS:
+        if re.search(pattern, errors, re.IGNORECASE):
+            return reason
+    # What it tried again says why; the last line only that it was ended.
+    tried = re.findall(r"retrying after [^:]+: (.+)", errors)
+    if code in (TIMED_OUT, INTERRUPTED) and not tried:
+        return "the bucket doesn't answer in time"
+    said = (tried or [line for line in errors.splitlines() if line.strip()] or ["it said nothing"])[-1][:200]
+    for name in ("BACKUP_KEY_ID", "BACKUP_KEY", "BACKUP_PASSWORD"):
+        said = said.replace(os.environ[name], "…")
+    return f"{'it took too long' if code in (TIMED_OUT, INTERRUPTED) else f'restic ended with {code}'} ({said})"
+
+
+def snapshots(seconds):
+    """All backups that there are, oldest first; None where there is no repository. Raises Problem for every other answer."""
+    import json
+
+    code, out, errors = restic("snapshots", "--no-lock", "--json", seconds=seconds)
+    if code == NO_REPOSITORY:
+        return None
+    if code:
+        raise Problem(f"The backups can't be read: {why(code, errors)}.")
+    return sorted(json.loads(out), key=lambda found: found["time"])
+
+
+def disk_of(snapshot):
+    """The id of the disk that a backup is of."""
+    return next((tag.removeprefix("disk-") for tag in snapshot.get("tags") or [] if tag.startswith("disk-")), "")
+
+
+def seconds_of(snapshot):
+    from datetime import datetime
+
+    return datetime.fromisoformat(snapshot["time"]).timestamp()
+
+
+# --- The disk's own file ----------------------------------------------------------------------------------------------------------
+
+
+def is_ours(path):
+    """Whether a file is there and root's: what the app has put under this name doesn't count."""
+    import stat
+
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid == 0
+
+
+def write(path, text, mode=0o600):
+    """Writes a file of root's, whole or not at all, in the place of whatever is there."""
+    new = f"{path}.new"
+    remove(new)
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with open(file, "w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    os.rename(new, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def state():
+    import json
+
+    with open(ID) as file:
+        return json.load(file)
+
+
+def save(**fields):
+    import json
+
+    write(ID, json.dumps(fields))
+
+
+def new_id():
+    import uuid
+
+    return uuid.uuid4().hex
+
+
+# --- A backup ---------------------------------------------------------------------------------------------------------------------
+
+
+def prepare():
+    """Makes the folders, and has the kernel take this before the app when memory runs out."""
+    for path, owner, mode in ((HOME, 0, 0o711), (CACHE, RESTIC_UID, 0o700), (BLOCKS, UID, 0o700)):
+        os.makedirs(path, exist_ok=True)
+        os.chown(path, owner, owner)
+        os.chmod(path, mode)
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def only_one():
+    """Waits for a run that goes on. The lock ends with the process."""
+    import fcntl
+
+    lock = os.open(f"{HOME}/lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.set_inheritable(lock, False)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def backup(last=False):
+    """Makes a backup; gives 0. `last`: the app has ended, and the container is about to."""
+    begin = time.monotonic()
+
+    def left(seconds):
+        return min(seconds, begin + LAST - time.monotonic()) if last else seconds
+
+    prepare()
+    only_one()
+    if not last:
+        os.nice(10)
+        wait_for_quiet()
+    disk = state()
+    known = snapshots(left(LOOK))
+    if known is None:
+        if disk.get("repository") == REPOSITORY:
+            raise Problem("The backups are gone from backupRepository. Look what has happened there; to begin anew, name another folder in it.")
+        code, _, errors = restic("init", seconds=left(LOOK))
+        if code:
+            raise Problem(f"The first backup can't be begun: {why(code, errors)}.")
+        known = []
+    if known and disk_of(known[-1]) not in (disk["id"], disk.get("from")):
+        raise Problem(
+            "Backups have stopped: the newest one is of another disk, so two services write to one place. Stop the other one, or, "
+            "if this one is to go on, run `backup adopt` in its shell."
+        )
+    staged = as_app("stage", left(STAGE))
+    unlock(left(LOOK))
+    excluded = [f"{DISK}/{name}{end}" for name in staged["copied"] for end in ("", "-wal", "-shm", "-journal")]
+    patterns = [as_pattern(path) for path in [*excluded, *staged["left_out"]]] + [f"{DISK}/{name}" for name in sorted(OWN)]
+    write(f"{HOME}/exclude", "".join(f"{pattern}\n" for pattern in patterns), 0o644)
+    code, out, errors = restic(
+        *("backup", "--json", "--host", "service", "--tag", f"disk-{disk['id']}", "--group-by", "tags", "--read-concurrency", "1"),
+        *("--exclude-file", "/etc/backup/exclude", "--exclude-file", f"{HOME}/exclude", "--exclude-larger-than", str(MAX_BYTES), DISK, BLOCKS),
+        seconds=left(UPLOAD),
+    )
+    if code not in (0, INCOMPLETE):
+        raise Problem(f"No backup was made: {why(code, errors)}.")
+    if code == INCOMPLETE:
+        log(f"Some files could not be read, and are not in this backup: {why(code, errors)}.")
+    told(out, begin)
+    count = len(known) + 1
+    missing = disk.get("repository") == REPOSITORY and len(known) < disk.get("count", 0)
+    disk = {**disk, "from": None, "repository": REPOSITORY, "count": count}
+    save(**disk)
+    if missing:
+        log("There are fewer backups than before, so none is removed this time. Look into the bucket if this comes again.")
+    elif not last:
+        thin(disk)
+    return 0
+
+
+def told(out, begin):
+    import json
+
+    summary = next((found for line in reversed(out.splitlines()) if (found := json.loads(line)).get("message_type") == "summary"), {})
+    size, new = (summary.get(name, 0) / 1e6 for name in ("total_bytes_processed", "data_added_packed"))
+    log(f"A backup was made: {size:.1f} MB, of them {new:.1f} MB new, in {time.monotonic() - begin:.0f} s.")
+
+
+def unlock(seconds):
+    """Removes the locks of runs that were killed: at the first run of a container all, for nobody else writes there; then its own."""
+    mark = f"{HOME}/unlocked"
+    code, _, errors = restic("unlock", *([] if os.path.exists(mark) else ["--remove-all"]), seconds=seconds)
+    if code:
+        log(f"Old locks can't be removed: {why(code, errors)}.")
+    else:
+        write(mark, "")
+
+
+def thin(disk):
+    """Removes backups by age, and once a day what only they had. Not within a day of a restore, which may have been of the wrong one."""
+    if time.time() - (disk.get("restored") or 0) < DAY:
+        return
+    code, out, errors = restic("forget", "--json", "--group-by", "tags", "--keep-within", "1d", "--keep-daily", "14", "--keep-monthly", "6", seconds=THIN)
+    if not code:
+        disk = {**disk, "count": len(snapshots(LOOK) or [])}
+        disk.setdefault("pruned", time.time())
+        if time.time() - disk["pruned"] > DAY:
+            code, out, errors = restic("prune", "--max-unused", "20%", "--max-repack-size", "50M", seconds=THIN)
+            disk["pruned"] = time.time()
+        save(**disk)
+    if code:
+        log(f"Old backups can't be removed: {why(code, errors)}. New ones are made.")
+
+
+def wait_for_quiet():
+    """Waits while the app needs its memory itself. Where the kernel doesn't say how much it has, nothing is waited for."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and memory_used() > BUSY:
+        time.sleep(5)
+
+
+def memory_used():
+    """The share of the container's memory that is in use, without what the kernel only caches: of cgroup v2, or v1."""
+    for limit, stat, name in (("memory.max", "memory.stat", "anon "), ("memory/memory.limit_in_bytes", "memory/memory.stat", "total_rss ")):
+        try:
+            with open(f"/sys/fs/cgroup/{limit}") as has, open(f"/sys/fs/cgroup/{stat}") as used:
+                return next(int(line.split()[1]) for line in used if line.startswith(name)) / int(has.read())
+        except (OSError, ValueError, StopIteration):
+            continue
+    return 0.0
+
+
+def as_pattern(path):
+    """A line of an exclude file that means this path: it has patterns, variables and comments, and is cut into lines and trimmed."""
+    import re
+
+    return re.sub(r"[\s*?\[\]\\$!#]", "?", path)
+
+
+def as_app(what, seconds):
+    """Has a part of this program done as the app's user, without the credentials; gives what it says. It is the app's word."""
+    import json
+    import subprocess
+
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", **{name: os.environ[name] for name in ("BACKUP_DISK", "BACKUP_UID", "BACKUP_DATABASES")}}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-IS", os.path.realpath(__file__), "--as-app", what],
+            **{"user": UID, "group": UID, "extra_groups": [], "env": environment, "cwd": "/", "timeout": max(1, seconds)},
+            **{"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL},
+        )
+        said = json.loads(done.stdout)
+        for problem in said["problems"][:20]:
+            log(printable(problem))
+        failed = said["failed"]
+        said = {name: [str(path) for path in said[name]] for name in ("copied", "left_out")}
+    except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
+        raise Problem(f"The databases can't be copied ({type(error).__name__}).") from error
+    if failed:
+        raise Problem(printable(failed))
+    return said
+
+
+def printable(text):
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))[:500]
+
+
+# --- As the app's user: databases to blocks and back --------------------------------------------------------------------------------
+
+
+def nothing():
+    return {"copied": [], "left_out": [], "problems": [], "failed": None}
+
+
+def staged():
+    said = nothing()
+    for name in DATABASES:
+        reason = None
+        try:
+            found = os.lstat(f"{DISK}/{name}")
+            copy_and_cut(name, found)
+            said["copied"].append(name)
+            continue
+        except FileNotFoundError:
+            reason = "it isn't there"
+        except (Problem, OSError, database_error()) as error:
+            reason = str(error)
+            said["problems"].append(f"{name} can't be copied as a database, and is kept as it lies there: {reason}.")
+        remove(f"{BLOCKS}/{name}")
+        if name == DATABASES[0]:
+            said["failed"] = f"No backup was made, for {name} can't be copied: {reason}."
+            return said
+    look_for_large(said)
+    return said
+
+
+def database_error():
+    import sqlite3
+
+    return sqlite3.Error
+
+
+def copy_and_cut(name, found):
+    """Copies a database as it is at one moment, while the app writes, and cuts the copy into blocks."""
+    import shutil
+    import sqlite3
+    import stat
+
+    if not stat.S_ISREG(found.st_mode):
+        raise Problem("it isn't a file")
+    if shutil.disk_usage(BLOCKS).free < 2 * found.st_size:
+        raise Problem("the container has no room for a copy")
+    copy = f"{BLOCKS}/.copy"
+    remove(copy)
+    try:
+        # Only reading: what closes last would otherwise write the log into the database, with a SQLite that isn't the app's.
+        source = sqlite3.connect(f"file:{DISK}/{name}?mode=ro", uri=True, timeout=30)
+        target = sqlite3.connect(copy)
+        target.execute("PRAGMA synchronous=OFF")
+        # In one step: in several it begins anew at each write of the app.
+        source.backup(target)
+        target.close()
+        source.close()
+        cut(copy, f"{BLOCKS}/{name}")
+    finally:
+        remove(copy)
+
+
+def cut(path, folder):
+    """Cuts a file into folder/000000/000 and so on. A block that is the same stays, with its time, so that restic doesn't read it again."""
+    import hashlib
+
+    total, size, number = hashlib.sha256(), 0, 0
+    if not os.path.isdir(folder) or os.path.islink(folder):
+        remove(folder)
+    os.makedirs(folder, exist_ok=True)
+    remove(f"{folder}/sum")
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            total.update(block)
+            size += len(block)
+            place = block_path(folder, number)
+            if number % 256 == 0:
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+            if not holds(place, block):
+                with open(place, "wb") as out:
+                    out.write(block)
+            number += 1
+    # A database that has become smaller: its end would be joined to the new one.
+    for name in os.listdir(folder):
+        if int(name) > (number - 1) // 256:
+            remove(f"{folder}/{name}")
+    for name in os.listdir(f"{folder}/{(number - 1) // 256:06}"):
+        if int(name) > (number - 1) % 256:
+            remove(f"{folder}/{(number - 1) // 256:06}/{name}")
+    with open(f"{folder}/sum", "w") as out:
+        out.write(f"{size} {total.hexdigest()}\n")
+
+
+def block_path(folder, number):
+    return f"{folder}/{number // 256:06}/{number % 256:03}"
+
+
+def holds(path, block):
+    try:
+        with open(path, "rb") as file:
+            return file.read(BLOCK + 1) == block
+    except OSError:
+        return False
+
+
+def look_for_large(said):
+    """Notes the files and folders that are left out for their size, so that it is said."""
+    with open("/etc/backup/exclude") as file:
+        known = {line.strip() for line in file}
+    folders = [DISK]
+    while folders:
+        folder = folders.pop()
+        below = []
+        try:
+            with os.scandir(folder) as entries:
+                for count, entry in enumerate(entries):
+                    if count >= MAX_ENTRIES:
+                        below = []
+                        leave_out(said, folder, f"the folder {folder!r} has more than {MAX_ENTRIES} entries")
+                        break
+                    if entry.path in known:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        below.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size > MAX_BYTES:
+                        if entry.path.removeprefix(f"{DISK}/") not in said["copied"]:
+                            leave_out(said, entry.path, f"the file {entry.path!r} is larger than {MAX_BYTES // 1_000_000} MB")
+        except OSError:
+            continue  # gone meanwhile, or root's
+        folders += below
+
+
+def leave_out(said, path, reason):
+    said["left_out"].append(path)
+    said["problems"].append(f"Not in the backup: {reason}.")
+
+
+def joined():
+    """Puts the databases of a restore together, where they belong; what doesn't fit its sum fails."""
+    import hashlib
+
+    said = nothing()
+    for name in DATABASES:
+        folder = f"{PART}{BLOCKS}/{name}"
+        if not os.path.exists(f"{folder}/sum"):
+            continue
+        with open(f"{folder}/sum") as file:
+            size, expected = file.read().split()
+        target = f"{PART}{DISK}/{name}"
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        total, length, number = hashlib.sha256(), 0, 0
+        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
+            while os.path.exists(place := block_path(folder, number)):
+                with open(place, "rb") as file:
+                    block = file.read(BLOCK)
+                os.unlink(place)  # the disk may not have room for both
+                total.update(block)
+                length += len(block)
+                out.write(block)
+                number += 1
+        if (str(length), total.hexdigest()) != (size, expected):
+            said["failed"] = f"The backup can't be brought back: {name} doesn't come out of it as it went in. The next start begins anew."
+        said["copied"].append(name)
+    return said
+
+
+def remove(path):
+    import shutil
+
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+# --- The restore ------------------------------------------------------------------------------------------------------------------
+
+
+def restore():
+    """Brings the disk back if it is empty; gives 0. Raises Problem, and the app doesn't start then."""
+    prepare()
+    only_one()
+    if is_ours(ID):
+        remove(RESTORING)
+        return 0
+    try:
+        if is_ours(RESTORING):
+            log("A restore was cut off before the app had run: it begins anew.")
+            clear()
+        elif set(os.listdir(DISK)) - {"lost+found"}:
+            remove(ID)
+            save(id=new_id())
+            return 0
+        known = snapshots(LOOK)
+        if known:
+            bring_back(known[-1])
+        else:
+            save(id=new_id())
+        return 0
+    except OSError as error:
+        raise Problem(f"The disk at {DISK} can't be used: {error.strerror}. Attach it read-write, or grow it.") from error
+
+
+def clear():
+    for name in set(os.listdir(DISK)) - {"lost+found", os.path.basename(RESTORING)}:
+        remove(f"{DISK}/{name}")
+
+
+def bring_back(snapshot):
+    begin = time.monotonic()
+    log(f"The disk is empty: bringing back the backup of {snapshot['time'][:16].replace('T', ' ')} UTC.")
+    write(RESTORING, "")
+    os.mkdir(PART, 0o711)
+    # As root, to give each file back to its owner; nothing of the app runs yet.
+    code, _, errors = restic("restore", snapshot["id"], "--no-lock", "--target", PART, seconds=RESTORE, prefix=[])
+    if code:
+        raise Problem(f"The backup can't be brought back: {why(code, errors)}. The next start begins anew.")
+    as_app("join", RESTORE)
+    for name in set(os.listdir(f"{PART}{DISK}")) - OWN:
+        os.rename(f"{PART}{DISK}/{name}", f"{DISK}/{name}")
+    remove(PART)
+    at = seconds_of(snapshot)
+    write(RESTORED, f"{at:.0f}\n", 0o644)
+    os.sync()
+    save(**{"id": new_id(), "from": disk_of(snapshot), "restored": time.time()})
+    remove(RESTORING)
+    log(f"The disk is as it was {(time.time() - at) / 60:.0f} minutes ago; that took {time.monotonic() - begin:.0f} s.")
+
+
+def adopt():
+    prepare()
+    known = snapshots(LOOK)
+    if not known:
+        raise Problem("There are no backups to go on with.")
+    save(**{**state(), "from": disk_of(known[-1])})
+    log("The next backup goes on with those that are there.")
+    return 0
+
+
+def main(arguments):
+    if arguments[:1] == ["--as-app"]:
+        import json
+
+        os.umask(0o077)
+        print(json.dumps(staged() if arguments[1] == "stage" else joined()))
+        return 0
+    commands = {"now": backup, "adopt": adopt}
+    if len(arguments) == 1 and arguments[0] in commands:
+        if not REPOSITORY:
+            log("There are no backups: set backupRepository.")
+            return 1
+        pid = spawn(commands[arguments[0]])
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    # Without a disk, or as another user, the command itself says what is wrong.
+    if not REPOSITORY or os.getuid() != 0 or not os.path.ismount(DISK):
+        os.execvpe(arguments[0], arguments, for_app())
+    return keep(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
