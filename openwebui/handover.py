@@ -22,6 +22,8 @@ PATIENCE = 60
 OUT_OF_REACH = "the agent can't be reached"
 GONE = "it was deleted"
 NOTHING = " (nothing of it stands here)"
+# As on Telegram (hermes/private_hermes/attachments.py).
+VIDEO = " (you can't see or hear it, but work with it as a file)"
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +65,8 @@ async def places(files, user):
             name = file.filename.encode(errors="replace").decode()
             said = await call("PUT", f"/{file.id}", user, params={"name": name}, data=pieces(file.path))
         if said.get("path"):
-            picture = ((file.meta or {}).get("content_type") or "").startswith("image/")
-            yield said["path"] + ("" if picture or (file.data or {}).get("content") else NOTHING)
+            kind = ((file.meta or {}).get("content_type") or "").split("/")[0]
+            yield said["path"] + (VIDEO if kind == "video" else "" if kind == "image" or (file.data or {}).get("content") else NOTHING)
         else:
             yield f"{file.filename} isn't there: {said.get('error', GONE)}"
 

@@ -4,9 +4,11 @@ Hermes 0.19.0 tells the model the path of an attachment on the gateway's disk, w
 a text into the message if it is UTF-8 and short, and says so of others, too. Here each attachment but a voice message is handed over, and
 the model reads its path in the sandbox. A text is put into the message, of a long one the beginning and of a large table the head, as
 openwebui/extractor.py does. Other documents are read in the sandbox, which has what it takes: what reads foreign documents must not run
-as the gateway's user, who has all keys, and Hermes' container has no room for a second one.
+as the gateway's user, who has all keys, and Hermes' container has no room for a second one. The model is told how, and what is easily
+overlooked there.
 
-A picture is shown to the model besides, by Hermes itself.
+A picture of a kind that models take is shown to the model besides, by Hermes itself. Of an audio file the words stand in the message, as in
+the page (voice.py). A video is a file in the sandbox, as in the page.
 """
 
 import asyncio
@@ -20,15 +22,28 @@ from pathlib import Path
 from gateway.platforms import base
 from gateway.platforms.base import MessageType
 
-from . import handover
-from .files import LIMIT
+from . import handover, voice
+from .files import LIMIT, PICTURES
 from .inbox import is_allowed
 from .people import named
 
 # Characters of a text that is put into a message whole, and of the beginning of a longer one; of a table the rows.
 WHOLE, TABLE, BEGINNING, ROWS = 100_000, 50_000, 10_000, 50
 TABLES = (".csv", ".tsv", ".tab")
+# How a document is read in the sandbox, as far as SANDBOX_PACKAGES has it.
+READING = {
+    ".pdf": "read it with pdftotext -layout; values of forms, notes and what is a picture may be missing there, so look for them, too",
+    ".xlsx": "read it with openpyxl; say so if sheets, rows or columns are hidden, or if formulas have no value yet",
+    ".docx": "it is a ZIP: its text is word/document.xml, and there are headers, footers and comments beside that",
+    ".pptx": "it is a ZIP: its slides are ppt/slides/*.xml, its notes ppt/notesSlides/*.xml",
+    ".odt": "it is a ZIP: its text is content.xml",
+    ".ods": "it is a ZIP: its cells are content.xml",
+    ".eml": "read it with Python's email",
+}
+PICTURE = "it can't be shown to you, for models take PNG, JPEG, GIF and WebP alone; if you have to see it, ask for it as one of them, or as a photo"
+VIDEO = "you can't see or hear it, but work with it as a file"
 TOO_LARGE = f"📎 The file is larger than {LIMIT >> 20} MB, or Telegram doesn't say how large it is. Send it in parts, or make a smaller one."
+NOT_FETCHED = "📎 The file can't be fetched from Telegram now. Send it again."
 # What Hermes puts before a document's name in its cache (cache_document_from_bytes in gateway/platforms/base.py); other files lose theirs.
 CACHED = "doc_0123456789ab_"
 
@@ -59,12 +74,38 @@ def shown(name, text):
     return f"(Text of {name})\n\n{text}"
 
 
-def hand_over(event, number, cached, kind):
-    """Hands an attachment over; gives its place in the sandbox or why it has none, and what stands of it in the message."""
+def is_shown(path, kind):
+    """Whether a file is a picture that models take, by its first bytes."""
+    if not kind.startswith("image/"):
+        return False
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(12)
+    except OSError:
+        return False
+    return any(re.match(start, beginning, re.DOTALL) for start, _ in PICTURES)
+
+
+def missing(name, kind, refused):
+    """What the model is told of a file of which nothing stands in the message."""
+    if kind.startswith("image/"):
+        return PICTURE
+    if kind.startswith("video/"):
+        return VIDEO
+    reading = READING.get(os.path.splitext(name)[1].lower())
+    return ", ".join(filter(None, ["nothing of it stands here", refused or reading]))
+
+
+def hand_over(event, number, cached, kind, heard):
+    """Hands an attachment over; gives its place in the sandbox or why it has none, and what stands of it in the message.
+
+    `heard` has of an audio file what is said in it, and why nothing is.
+    """
     sent = getattr(event.raw_message, "effective_attachment", None) if number == 0 else None
     name = cached.name[len(CACHED) :] if cached.name.startswith("doc_") else getattr(sent, "file_name", None) or f"{kind.split('/')[0]}{cached.suffix}"
-    picture, content = kind.startswith("image/"), ""
-    if not picture and (cached.suffix.lower() in base._TEXT_INJECT_EXTENSIONS or kind.startswith("text/")):
+    picture, (words, refused) = is_shown(cached, kind), heard
+    content = f"(What is said in {name})\n\n{words}" if words else ""
+    if not kind.startswith(("image/", "audio/", "video/")) and (cached.suffix.lower() in base._TEXT_INJECT_EXTENSIONS or kind.startswith("text/")):
         try:
             data = cached.read_bytes()
         except OSError as error:
@@ -84,35 +125,66 @@ def hand_over(event, number, cached, kind):
         place = handover.keep(named("telegram", str(event.source.user_id)), id, name, new)
         # Of a message that is replied to Hermes tells the path.
         event.text = (event.text or "").replace(str(cached), place)
-        return place + ("" if content or picture else " (nothing of it stands here)"), content
+        return place + ("" if content or picture else f" ({missing(name, kind, refused)})"), content
     except (handover.Refused, OSError) as error:
         log.warning("an attachment can't be kept: %s", error)
         return f"{name} isn't there: {error if isinstance(error, handover.Refused) else handover.NO_ROOM}", content
 
 
-def hand_all_over(event):
+def hand_all_over(event, heard):
     kinds = [*event.media_types, *[""] * len(event.media_urls)]
     all_ = list(zip(event.media_urls, kinds))
-    done = [hand_over(event, number, Path(path), kind) for number, (path, kind) in enumerate(all_)]
-    pictures = [(path, kind) for path, kind in all_ if kind.startswith("image/")]
+    pictures = [(path, kind) for path, kind in all_ if is_shown(Path(path), kind)]
+    done = [hand_over(event, number, Path(path), kind, heard.get(path, ("", ""))) for number, (path, kind) in enumerate(all_)]
     event.media_urls, event.media_types = [path for path, _ in pictures], [kind for _, kind in pictures]
     event.message_type = MessageType.PHOTO if pictures else MessageType.TEXT
     line = f"[Given by the person, and byte for byte in the sandbox: {', '.join(place for place, _ in done)}]"
     event.text = "\n\n".join(filter(None, [line, *(content for _, content in done), event.text]))
 
 
+async def words_of(path):
+    """What is said in an audio file, and why nothing is."""
+    try:
+        with open(path, "rb") as file:
+            return await voice.in_turn(file), ""
+    except voice.Refused as refused:
+        return "", f"its words can't be had: {str(refused).rstrip('.')}"
+    except OSError:
+        return "", ""
+
+
+async def fetch_picture(event, document):
+    """Takes a document that Hermes has refused as a picture, and so dropped, with its caption, as a file."""
+    data = await (await document.get_file()).download_as_bytearray()
+    path = base.cache_document_from_bytes(bytes(data), document.file_name or "picture")
+    event.media_urls, event.media_types, event.text = [path], ["image/other"], event.raw_message.caption or ""
+
+
+def attached(event):
+    """What Telegram says of the file of a message, if it is one that may be too large or of an odd kind."""
+    return next((sent for kind in ("document", "video", "audio") if (sent := getattr(event.raw_message, kind, None))), None)
+
+
 async def go_on(adapter, event):
     """Hands the attachments of a message over, and says whether there is something to answer."""
     if not is_allowed(event.source.user_id) or event.message_type == MessageType.VOICE:
         return True
-    if event.message_type == MessageType.DOCUMENT and not event.media_urls:
+    if not event.media_urls and (sent := attached(event)):
         # Hermes has said so to who has sent it.
         if "they have been asked to retry" in (event.text or ""):
             return False
-        if (event.text or "").startswith("The document is too large"):
-            place = {"thread_id": event.source.thread_id} if event.source.thread_id else None
+        place = {"thread_id": event.source.thread_id} if event.source.thread_id else None
+        if (sent.file_size or LIMIT + 1) > LIMIT:
             await adapter.send(event.source.chat_id, TOO_LARGE, metadata=place)
             return False
+        if document := event.raw_message.document:
+            try:
+                await fetch_picture(event, document)
+            except Exception as error:
+                log.warning("a document can't be fetched: %s", type(error).__name__)
+                await adapter.send(event.source.chat_id, NOT_FETCHED, metadata=place)
+                return False
     if event.media_urls:
-        await asyncio.to_thread(hand_all_over, event)
+        heard = {path: await words_of(path) for path, kind in zip(event.media_urls, event.media_types) if kind.startswith("audio/")}
+        await asyncio.to_thread(hand_all_over, event, heard)
     return True

@@ -51,6 +51,39 @@ mkdir -p {FOLDER} && cd {FOLDER} && cat >.{{id}} && [ "$(stat -c %s .{{id}})" = 
 code=$?; rm -f .{{id}}; exit $code
 """
 
+# Puts the files that are attached to a mail beside it. It is read there and not here, for it is foreign data.
+ATTACHED = r"""
+import email, email.policy, os, re, sys
+
+name = sys.argv[1]
+with open(name, "rb") as file:
+    mail = email.message_from_binary_file(file, policy=email.policy.default)
+
+def keep(name, data):
+    name = re.sub(r"[\x00-\x1f\x7f]", "_", os.path.basename(name.replace("\\", "/"))).strip(" .")[-80:] or "file"
+    stem, end = os.path.splitext(name)
+    number, path = 1, os.path.join(folder, name)
+    while os.path.exists(path):
+        number += 1
+        path = os.path.join(folder, f"{stem} ({number}){end}")
+    os.makedirs(folder, exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data)
+
+def look(part):
+    if part.get_content_type() == "message/rfc822":
+        inner = part.get_payload(0)
+        return keep(f"{inner['Subject'] or 'a mail'}.eml".replace("/", "_"), inner.as_bytes())
+    if part.is_multipart():
+        for one in part.iter_parts():
+            look(one)
+    elif part.get_filename():
+        keep(part.get_filename(), part.get_payload(decode=True) or b"")
+
+folder = f"{name}.files"
+look(mail)
+"""
+
 log = logging.getLogger(__name__)
 # Of the files on the disk; for each person, while files are put.
 disk, putting = threading.Lock(), collections.defaultdict(threading.Lock)
@@ -93,6 +126,12 @@ def name_in(person, id, name):
     return known[id]
 
 
+def told(name):
+    """What the model is told of a file's place in the sandbox."""
+    place = f"{FOLDER}/{name}"
+    return f"{place} (what is attached to it lies in {place}.files/)" if name.lower().endswith(".eml") else place
+
+
 def forget(file):
     shutil.rmtree(file.parent, ignore_errors=True)
 
@@ -122,7 +161,7 @@ def keep(person, id, name, new):
             os.utime(folder)
         finally:
             new.unlink(missing_ok=True)
-        return f"{FOLDER}/{name}"
+        return told(name)
 
 
 def named(person, ids):
@@ -131,7 +170,7 @@ def named(person, ids):
         kept = {id: file for id, file in files_of(person).items() if id in ids}
         for file in kept.values():
             os.utime(file.parent)
-        return {id: f"{FOLDER}/{file.name}" for id, file in kept.items()}
+        return {id: told(file.name) for id, file in kept.items()}
 
 
 def delete_old():
@@ -178,6 +217,8 @@ def hand_over(env, below):
                 output, code = run(script, CALL, lambda file=file: pieces(file))
             except FileNotFoundError:
                 continue  # Nobody wants it any more.
+            if not code and file.name.lower().endswith(".eml"):
+                run(f"cd {FOLDER} && python3 -c {shlex.quote(ATTACHED)} {shlex.quote(f'./{file.name}')}", CALL)
             if code:
                 reason = (output.decode(errors="replace").strip().splitlines() or ["it came in part"])[-1]
                 env._tell(f"[{FOLDER}/{file.name} isn't there: the sandbox doesn't take it ({reason}).]")

@@ -138,10 +138,10 @@ def delete_old(seconds):
 @replaces("run_agent:AIAgent.run_conversation")
 def run_conversation(original, self, user_message, system_message=None, conversation_history=None, *arguments, **more):
     self.context_compressor.base = None
-    if self.platform == "api_server" and person_of_session(self.session_id):
+    if conversation_history and self.platform == "api_server" and person_of_session(self.session_id):
         try:
             file = root() / f"{self.session_id}.json"
-            conversation_history, self.context_compressor.base = shorten(self.context_compressor, file, conversation_history or [])
+            conversation_history, self.context_compressor.base = shorten(self.context_compressor, file, conversation_history)
         except Exception as error:
             log.warning("a summary can't be used, so it is made anew: %s", error)
     return original(user_message, system_message, conversation_history, *arguments, **more)

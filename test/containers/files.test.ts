@@ -216,7 +216,7 @@ describe("a file that a person gives", () => {
     const join = async (name: string) => {
         const account = { name, email: `${name}@example.com`, password: randomUUID(), role: "user" };
         const session = (await testbed.webui("POST", "/api/v1/auths/add", { bearer: owner.token, body: account })).body as Session;
-        return { token: session.token, uploads: await Uploads.create(testbed, session.token) };
+        return { id: session.id, token: session.token, uploads: await Uploads.create(testbed, session.token) };
     };
 
     beforeAll(async () => {
@@ -291,6 +291,36 @@ print(sqlite3.connect('/root/uploads/a.db').execute('select word from words').fe
         await workOn([id], "import os; os.remove('/root/uploads/a.zip'); print('gone')", token);
         await testbed.redeploy("hermes");
         expect(await seen([id], token)).toEqual({});
+    });
+
+    test("is there for two chats at once, which both want it first", async () => {
+        const { token, uploads: his } = await join("ivo");
+        const [first, second] = [await his.upload("a.zip"), await his.upload("a.db")];
+        const both = await Promise.all([seen([first.id], token), seen([second.id], token), seen([first.id, second.id], token)]);
+        const [zip, database] = [await his.sha256("a.zip"), await his.sha256("a.db")];
+        expect(both[0]).toMatchObject({ "a.zip": zip });
+        expect(both[1]).toMatchObject({ "a.db": database });
+        expect(await seen([], token)).toEqual({ "a.zip": zip, "a.db": database });
+    });
+
+    test("that is a video is a file, and the model knows that it can't see it", async () => {
+        const { token, uploads: her } = await join("vera");
+        const { id, error } = await her.upload("a.zip", "a.mp4", "video/mp4");
+        expect(error).toBeUndefined();
+        const question = words("What happens in it?");
+        await testbed.sendFromPage(token, question, { files: [id] });
+        expect(JSON.stringify(await testbed.asked(question))).toContain("/root/uploads/a.mp4 (you can't see or hear it, but work with it as a file)]");
+    });
+
+    test("for which the disk of Hermes has no room is said not to be there, and the message is answered", async () => {
+        const { token, uploads: his } = await join("fred");
+        const { id } = await his.upload("a.zip");
+        const question = words("What is in it?");
+        const asRoot = (command: string) => output(testbed.running("hermes"), "sh", "-c", command);
+        await asRoot("chown root /opt/data/uploads && chmod 755 /opt/data/uploads");
+        await testbed.sendFromPage(token, question, { files: [id] });
+        await asRoot("chown hermes /opt/data/uploads && chmod 700 /opt/data/uploads");
+        expect(JSON.stringify(await testbed.asked(question))).toContain("a.zip isn't there: the disk of the service hermes has no room for it");
     });
 
     test("is said not to be there, where it was deleted", async () => {

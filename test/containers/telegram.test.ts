@@ -205,7 +205,9 @@ describe("a document", () => {
         await expectSaid(user, sha256(content));
         const [{ messages }] = await testbed.asked(caption.split(" in your")[0]);
         expect(messages.at(-1)?.content).toMatch(
-            new RegExp(`^\\[Given by the person, and byte for byte in the sandbox: /root/uploads/${name} \\(nothing of it stands here\\)\\]\n\nRead`),
+            new RegExp(
+                `^\\[Given by the person, and byte for byte in the sandbox: /root/uploads/${name} \\(nothing of it stands here, read it with pdftotext [^)]*\\)\\]\n\nRead`,
+            ),
         );
         expect(JSON.stringify(messages)).not.toContain("/opt/data/cache");
         await telegram.write(other, running("Look", "import os; print('there' if os.path.exists('/root/uploads') else 'nothing')"));
@@ -231,10 +233,72 @@ describe("a document", () => {
         expect(told).not.toContain("50;wörtlich");
     });
 
-    test("that is too large is refused in one sentence, without a call of the model", async () => {
+    /** What stands before a message that comes with a file, once it is answered. */
+    async function toldOf(name: string, content: Buffer, more: Parameters<Telegram["give"]>[3] = {}) {
+        const user = nextUser++;
+        const caption = running("Look at it", tell(name));
+        await telegram.give(user, name, content, { caption, ...more });
+        await expectSaid(user, sha256(content));
+        const [{ messages }] = await testbed.asked(caption.split(" in your")[0]);
+        return String(messages.at(-1)?.content);
+    }
+
+    test.for<[what: string, name: string, beginning: string, mime: string]>([
+        ["TIFF", "scan.tiff", "II*\0 and so on", "image/tiff"],
+        ["BMP", "drawing.bmp", "BM and so on, and on", "image/bmp"],
+        ["AVIF", "photo.avif", "\0\0\0 ftypavif and so on", "image/avif"],
+        ["PNG in its name alone", "other.png", "BM and so on, and on", "image/png"],
+    ])("that is a picture that models don't take, as %s, is a file, and the model knows why it doesn't see it", async ([, name, beginning, mime]) => {
+        const told = await toldOf(name, Buffer.from(beginning, "latin1"), { mime });
+        expect(told).toContain(`/root/uploads/${name} (it can't be shown to you, for models take PNG, JPEG, GIF and WebP alone`);
+        expect(told).toMatch(/\n\nLook at it/);
+    });
+
+    test("that is a video is a file, as in the page, and the model knows that it can't see it", async () => {
+        const video = Buffer.from("\0\0\0 ftypisom and so on", "latin1");
+        expect(await toldOf("a.mp4", video, { as: "video", mime: "video/mp4" })).toContain("/root/uploads/a.mp4 (you can't see or hear it, but work with it");
+    });
+
+    test("that is an audio file stands in the message as its words, as in the page, and is a file besides", async () => {
+        await fare(testbed);
+        const audio = Buffer.from(await say(testbed, "mp3", "What is the colour of the boat?"), "base64");
+        expect(await toldOf("boat.mp3", audio, { as: "audio", mime: "audio/mpeg" })).toMatch(
+            /uploads\/boat\.mp3\]\n\n\(What is said in boat\.mp3\)\n\nWords of \d seconds\n\n/,
+        );
+        const noise = await toldOf("noise.mp3", Buffer.from("no audio at all"), { as: "audio", mime: "audio/mpeg" });
+        expect(noise).toContain("noise.mp3 (nothing of it stands here, its words can't be had: This isn't a recording");
+    });
+
+    test("that is a mail brings what is attached to it as files", async () => {
+        const user = nextUser++;
+        const part = (name: string, text: string) =>
+            `--b\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename="${name}"\r\nContent-Transfer-Encoding: base64\r\n\r\n${Buffer.from(text).toString("base64")}\r\n`;
+        const inner = "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: Re: 3/4\r\n\r\nInner\r\n";
+        const head = 'From: a@example.com\r\nSubject: Two\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n';
+        const text = "--b\r\nContent-Type: text/plain\r\n\r\nThe words.\r\n";
+        const mail = `${head}${text}${part("a.txt", "first")}${part("../../a.txt", "second")}${inner}--b--\r\n`;
+        const code = "import os; d = '/root/uploads/m.eml.files'; print({n: open(os.path.join(d, n)).read()[:6] for n in sorted(os.listdir(d))})";
+        const caption = running("Open it", code);
+        await telegram.give(user, "m.eml", Buffer.from(mail), { caption, mime: "message/rfc822" });
+        await expectSaid(user, /\{'Re: 3_4\.eml': 'Subjec', 'a \(2\)\.txt': 'second', 'a\.txt': 'first'\}/);
+        const [{ messages }] = await testbed.asked(caption.split(" in your")[0]);
+        expect(messages.at(-1)?.content).toContain("/root/uploads/m.eml (what is attached to it lies in /root/uploads/m.eml.files/)");
+    });
+
+    test("that is one of an album comes with the others, in one message", async () => {
+        const user = nextUser++;
+        const caption = running("Compare", "import os; print(sorted(os.listdir('/root/uploads')))");
+        const album = { mime: "application/zip", more: { media_group_id: String(user) } };
+        await telegram.give(user, "one.zip", Buffer.from("PK one"), { caption, ...album });
+        await telegram.give(user, "two.zip", Buffer.from("PK two"), album);
+        await expectSaid(user, "\\['one\\.zip', 'two\\.zip'\\]");
+        expect(await testbed.asked(caption.split(" in your")[0])).toHaveLength(1);
+    });
+
+    test.for(["document", "video", "audio"] as const)("that is too large, a %s, is refused in one sentence, without a call of the model", async (as) => {
         const user = nextUser++;
         await testbed.forgetCalls();
-        await telegram.give(user, "a.zip", Buffer.from("PK"), { caption: words("Unpack it"), size: 11 << 20 });
+        await telegram.give(user, "a.zip", Buffer.from("PK"), { caption: words("Unpack it"), size: 11 << 20, as });
         await expectSaid(user, /^📎 The file is larger than 10 MB/);
         await catchUp();
         expect(await telegram.texts(user)).toHaveLength(1);

@@ -31,9 +31,9 @@ export class Telegram extends PlayedHost {
         from: number,
         name: string,
         content: Buffer,
-        { caption = "", mime, size }: { caption?: string; mime?: string; size?: number } = {},
+        { caption = "", ...more }: { caption?: string; mime?: string; size?: number; as?: "document" | "audio" | "video"; more?: object } = {},
     ): Promise<void> {
-        await this.ask("POST", "/updates", { from, text: caption, document: content.toString("base64"), name, mime, size });
+        await this.ask("POST", "/updates", { from, text: caption, document: content.toString("base64"), name, ...more });
     }
 
     /** Sends a message with further fields, as Telegram has them; `edited` for an edit of an earlier one. */

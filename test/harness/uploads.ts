@@ -45,12 +45,12 @@ export class Uploads {
         return (await output(this.container, "sha256sum", `${folder}/${name}`)).split(" ")[0];
     }
 
-    /** Uploads one, under its own name or another, and waits until it has been read, as far as it can be. */
-    async upload(name: string, as = name): Promise<Upload> {
+    /** Uploads one, under its own name or another and as what curl takes it for or of another type, and waits until it has been read, as far as it can be. */
+    async upload(name: string, as = name, type = ""): Promise<Upload> {
         const headers = `header = "Authorization: Bearer ${this.token}"\n`;
         const said = await outputOf(
             this.container,
-            [...curl, "-F", `file=@${folder}/${name};filename="${as.replace(/["\\]/g, "\\$&")}"`, `${page}/api/v1/files/`],
+            [...curl, "-F", `file=@${folder}/${name};filename="${as.replace(/["\\]/g, "\\$&")}"${type && `;type=${type}`}`, `${page}/api/v1/files/`],
             headers,
         );
         const { id } = JSON.parse(said) as { id: string };

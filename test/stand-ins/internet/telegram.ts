@@ -5,7 +5,8 @@
  *
  * People write to the first bot by POST /updates on port 8000: {"from": user id, "text", "chat": group id (a private chat when left out),
  * "age": seconds since then, "voice" or "document": a voice message or a file in base64, whose caption the text is then, "size": its bytes as
- * Telegram says them, "name" and "mime" of a document, "more": further fields of the message, "edited": whether it is an edit}.
+ * Telegram says them, "name" and "mime" of a document, "as": "audio" or "video" for a document that is one, "more": further fields of the
+ * message, "edited": whether it is an edit}.
  * POST /moved, {"from", "to"}: a group becomes a supergroup, of which the bot is told by its service message if "told" is true.
  * A mention (@ and the bot's name) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
  * the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
@@ -21,7 +22,7 @@
  * "retry_after": seconds, with 429 only}: the next calls of that method are refused so. What is sent with each is in Telegram's
  * own words (core.telegram.org/bots/api, "Making requests"; "Conflict" as its servers say it to a second poller).
  *
- * What it does not imitate: webhooks, files that people send besides voice messages and documents, other kinds of files, limits of
+ * What it does not imitate: webhooks, files that people send besides voice messages, documents, audio and video, other kinds of files, limits of
  * their size and what a photo is, inline keyboards, topics, limits of its own (429) and pollers that it counts (409),
  * privacy mode (a group's bot sees every message here), rules of MarkdownV2, methods newer than sendMessageDraft (404, as from an
  * older server), and what people's apps show.
@@ -60,6 +61,7 @@ interface Message {
     size?: number;
     name?: string;
     mime?: string;
+    as?: "document" | "audio" | "video";
     more?: object;
     edited?: boolean;
 }
@@ -191,7 +193,7 @@ export class Telegram implements Host {
     }
 
     /** A person writes to the first bot, in private or in a group, or has done so `age` seconds ago. */
-    private write({ from, text, chat, age = 0, voice, document, size, name, mime, more = {}, edited }: Message): void {
+    private write({ from, text, chat, age = 0, voice, document, size, name, mime, as = "document", more = {}, edited }: Message): void {
         const [{ username }] = Object.values(this.bots);
         const user = { id: from, first_name: `User ${from}` };
         const place = chat ? { id: chat, type: "group", title: "Friends" } : { ...user, type: "private" };
@@ -212,7 +214,7 @@ export class Telegram implements Host {
             const about = { file_id: file, file_unique_id: file, file_size: size ?? content.length };
             const kind =
                 voice === undefined
-                    ? { document: { ...about, file_name: name, mime_type: mime } }
+                    ? { [as]: { ...about, file_name: name, mime_type: mime, ...(as !== "document" && { duration: 1, width: 1, height: 1 }) }, ...more }
                     : { voice: { ...about, duration: 1, mime_type: "audio/ogg" } };
             this.updates.push({ update_id: next(), message: { ...message, ...kind, ...said("caption", "caption_entities") } });
         }
