@@ -400,6 +400,8 @@ describe("Only the page is served", () => {
     const stub = 8080;
     /** tailscaled's own for its peers, which no policy touches: it judges each request by itself. */
     let peers: number;
+    /** Who reaches what, as it was seen. */
+    const seen: [from: string, reaches: string][] = [];
 
     beforeAll(async () => {
         const { Self } = JSON.parse(await output(openWebUi, "tailscale", "status", "--json")) as { Self: { PeerAPIURL: string[] } };
@@ -422,6 +424,7 @@ describe("Only the page is served", () => {
             expect(refused).toMatchObject({ status: 403, body: expect.stringMatching(/on the tailnet only/) as string });
         }
         await expect(testbed.request("GET", `http://${host}:${peers}/`)).rejects.toThrow(); // it hangs up on who isn't one
+        seen.push(["a neighbour in Render's private network", `${stub}: 403; ${peers}: hung up on`]);
         await annotate(`${stub} answers 403, ${peers} is tailscaled's own port for its peers`);
     });
 
@@ -431,6 +434,7 @@ describe("Only the page is served", () => {
         expect(ports).toEqual({ open: [443, stub, peers].toSorted((a, b) => a - b), silent: 0 });
         expect((await laptop.fetch(`http://${name()}:${stub}/`)).status).toBe(403);
         expect((await laptop.fetch(`http://${name()}:${peers}/`)).body).toMatch(/peerapi/);
+        seen.push(["a device, without any policy", `443: the page; ${stub}: 403; ${peers}: tailscaled's own`]);
         await annotate(`443, ${stub} (403) and ${peers} (tailscaled's own), of 65,535`);
     });
 
@@ -445,7 +449,8 @@ describe("Only the page is served", () => {
         expect(answered.slice(0, 2)).toEqual([0, 0]);
         expect(answered[2]).not.toBe(0);
         expect((await laptop.fetch(testbed.url)).status).toBe(200);
-        await annotate(`with it, 443 and ${peers} (tailscaled's own) answer`);
+        seen.push(["a device, with the policy", `443: the page; ${peers}: tailscaled's own`]);
+        await annotate([["Who", "reaches of Open WebUI"] as const, ...seen].map(([from, what]) => `${from.padEnd(42)}${what}`).join("\n"));
     });
 });
 

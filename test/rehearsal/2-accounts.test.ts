@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { logOf, outputOf, repository, type Container } from "../harness/docker.ts";
 import { Laptop, proxyPort } from "../harness/laptop.ts";
+import { VerifyUser } from "../harness/verify-user.ts";
 import { Testbed, words, type Session } from "../harness/testbed.ts";
 
 let testbed: Testbed;
@@ -68,9 +69,13 @@ describe("Signed in by the tailnet", () => {
         const admin = await testbed.signIn();
         ids.admin = admin.id;
         await testbed.sendFromPage(admin.token, before);
-        const join = (login: string) => Laptop.join(testbed, { login });
-        laptops = { alice: await join(alice), ben: await join(ben), tagged: await Laptop.join(testbed, { tags: ["tag:server"] }) };
-        await testbed.configure({ signIn: "tailscale", webuiAdminEmail: "Alice@GitHub" });
+        laptops = {
+            alice: await Laptop.join(testbed, { login: alice, published: true }),
+            ben: await Laptop.join(testbed, { login: ben }),
+            tagged: await Laptop.join(testbed, { tags: ["tag:server"] }),
+        };
+        Object.assign(testbed.settings, { signIn: "tailscale", webuiAdminEmail: "Alice@GitHub" });
+        await testbed.configure();
         await testbed.redeploy("open-webui");
     });
 
@@ -127,6 +132,11 @@ describe("Signed in by the tailnet", () => {
         }
         const { token } = await signInAs(alice);
         expect((await testbed.webui("GET", "/api/v1/auths/", { bearer: token })).status).toBe(403);
+        const upgrade = { Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" };
+        const socket = (headers: Record<string, string>) =>
+            testbed.webui("GET", "/ws/socket.io/?EIO=4&transport=websocket", { headers: { Origin: testbed.url, ...upgrade, ...headers } });
+        expect((await socket({ "Tailscale-User-Login": alice })).status).toBe(101);
+        expect((await socket({})).status).toBe(403);
     });
 
     test("no forged header makes anybody somebody else: from a device, from a tagged one, from the private network", async ({ annotate }) => {
@@ -147,8 +157,16 @@ describe("Signed in by the tailnet", () => {
         );
     });
 
+    test("`npm run verify` on the owner's device says that it is the admin's, and chats as the admin", async () => {
+        const user = await VerifyUser.create(testbed, laptops.alice);
+        const { line } = await user.verify();
+        await user.close();
+        expect(line("Admin's login")).toMatch(/^ok: this device is alice@github's/);
+        expect(line("Chat")).toMatch(/^ok: the agent answered/);
+    });
+
     test("the setting names somebody else: it doesn't start rather than lock the owner out", async () => {
-        await testbed.configure({ signIn: "tailscale", webuiAdminEmail: "carol@example.com" });
+        await testbed.configure({ webuiAdminEmail: "carol@example.com" });
         await testbed.stop("open-webui");
         await expect(testbed.start("open-webui")).rejects.toThrow(
             /webuiAdminEmail is carol@example\.com now, and the admin of this disk is alice@github: set it back/,
@@ -156,8 +174,8 @@ describe("Signed in by the tailnet", () => {
     });
 
     test("back at passwords the admin signs in with the generated one, and accounts and chats are all there", async () => {
-        await testbed.configure();
-        await testbed.start("open-webui");
+        await testbed.configure({ signIn: "password", webuiAdminEmail: "admin@example.com" });
+        await testbed.redeploy("open-webui");
         const admin = await testbed.signIn();
         expect(admin).toMatchObject({ id: ids.admin, role: "admin" });
         expect((await testbed.chats(admin.token)).map(({ title }) => title)).toContain(before);
