@@ -127,6 +127,20 @@ def run_job(original, job, **more):
     return success, output, answer, error
 
 
+@replaces("cron.scheduler:run_one_job")
+def run_one_job(original, job, **more):
+    # Of a run that was asked for in a chat Hermes' scheduler doesn't know, and a stop would take what is left of it for its report.
+    with scheduler._running_lock:
+        asked_for = job["id"] not in scheduler._running_job_ids
+        scheduler._running_job_ids.add(job["id"])
+    try:
+        return original(job, **more)
+    finally:
+        if asked_for:
+            with scheduler._running_lock:
+                scheduler._running_job_ids.discard(job["id"])
+
+
 @replaces("run_agent:AIAgent.run_conversation")
 def run_conversation(original, self, *arguments, **more):
     if self.platform == "cron" and left.get():

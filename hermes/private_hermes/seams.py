@@ -87,6 +87,7 @@ REPLACED = {
         ("tools.cronjob_tools:_local_delivery_notice", "bcef9f145a59", "reports", "Where a report comes to."),
         ("tools.cronjob_tools:_execute_job_now", "6c93d9628ec8", "command", "In a shell alone: the gateway's scheduler runs it."),
         ("cron.scheduler:run_job", "f299c21df27b", "failures people jobs runs", "A run is a person's, bounded, comes once, and says its failure."),
+        ("cron.scheduler:run_one_job", "3a20dfc171b8", "runs", "A run that was asked for in a chat is one, too."),
         ("cron.scheduler:_build_job_prompt", "e0f918e2bb72", "jobs", "The time in the prompt; no report of somebody else's."),
         ("cron.scheduler:_is_cron_silence_response", "3b2a7151367d", "jobs", "The marker alone is silence."),
         ("cron.scheduler:_resolve_cron_enabled_toolsets", "8f19ed9f3a50", "jobs", "Few tools, unless a job names more. platform_toolsets.cron knows no job."),

@@ -454,6 +454,27 @@ print(json.dumps({"due": [found["name"] for found in due], "told": told, "missed
     ]);
 });
 
+test("a run that was asked for in a chat is cut off by a stop as any other: it reports nothing, and is due at the next start", async () => {
+    const result = await played(
+        "asked for",
+        `
+once = create_job(prompt="Look.", schedule="2h", name="once", deliver="telegram:1001")
+answer("What a command had printed until then.")
+acts.append(lambda job: scheduler.mark_running_jobs_interrupted("a stop"))
+from tools.cronjob_tools import _execute_job_now
+for job in (job, once): _execute_job_now(get_job(job["id"]))
+running = sorted(scheduler._running_job_ids)
+runs.PROCESS = "the next"
+runs.give_back()
+answer("News.")
+acts.clear()
+asked.clear()
+for found in scheduler.get_due_jobs(): scheduler.run_one_job(found)
+print(json.dumps({"told": [text for _, text in told], "running": running, "asked": ["cut off by a restart" in prompt for prompt in asked], "left": [job["name"] for job in list_jobs()]}))`,
+    );
+    expect(result).toEqual({ told: ["News.", "News."], running: [], asked: [true, true], left: ["asked for"] });
+});
+
 test("the third failure in a row pauses a job and says so; a success in between counts anew", async () => {
     const result = await played(
         "fails",

@@ -40,11 +40,16 @@ const laterContexts = {
     bucket: "test/stand-ins/bucket",
     builder: "test/stand-ins/builder",
     registry: "test/stand-ins/registry",
+    clock: "test/stand-ins/clock",
 };
 export type ImageName = keyof typeof contexts | keyof typeof laterContexts;
 
 /** What an image takes parts of: other images, by its build arguments. */
-const partsOf: Partial<Record<ImageName, Record<string, ImageName>>> = { modal: { HERMES: "hermes", INTERNET: "internet" }, bucket: { INTERNET: "internet" } };
+const partsOf: Partial<Record<ImageName, Record<string, ImageName>>> = {
+    modal: { HERMES: "hermes", INTERNET: "internet" },
+    bucket: { INTERNET: "internet" },
+    clock: { HERMES: "hermes" },
+};
 
 /** The name of an image of this run, by which its end finds it. */
 export const imageOfRun = (name: string) => `private-hermes/${name}:${runId}`;

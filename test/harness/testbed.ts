@@ -158,6 +158,8 @@ export interface ModelCall {
     model: string;
     messages: Message[];
     tools: string[];
+    /** What the usage counted, of both directions. */
+    tokens: number;
 }
 
 /** Credentials of real accounts, which take the place of the stand-in of OpenRouter and open the way to Modal. */
@@ -555,6 +557,11 @@ export class Testbed {
     /** Those that ask about a text, and don't just have it further above. */
     async asked(text: string): Promise<ModelCall[]> {
         return (await this.calls()).filter(({ messages }) => JSON.stringify(messages.at(-1)).includes(text));
+    }
+
+    /** Tells the model server how chats fare from now on. */
+    async play(chats: { status?: number; reason?: string; counts?: boolean }): Promise<void> {
+        await this.request("POST", "http://127.0.0.1:8000/chats", { body: chats });
     }
 
     async forgetCalls(): Promise<void> {

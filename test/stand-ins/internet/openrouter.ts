@@ -4,6 +4,7 @@
  * The answer is told by the last message of the user:
  *   CALL <tool> <JSON object>   one call of that tool; the next answer then begins with "Tool said: ". With THEN between them several,
  *                               one after the other, each with the answer of the one before; then all that they said
+ *   ANSWER CALL ...             the same; then what the last one has printed, alone
  *   LOOP <tool> <arguments>     that call again and again, whatever came of it, while there are tools; the arguments may be no JSON. With
  *                               COST <n> at the end each call counts n tokens
  *   ... in your sandbox: <what> Python is run: what is code, or the sum of i*i for i from 1 to 1000; then what it has printed
@@ -23,7 +24,8 @@
  * A recording is decoded, as a whole: one that isn't what its format says is refused (400). Its text is "Words of n seconds", and empty
  * when it is silent.
  *
- * GET /calls on port 8000 lists the chat requests so far as JSON, DELETE /calls forgets them. GET /recordings lists what came to be
+ * GET /calls on port 8000 lists the chat requests so far as JSON, DELETE /calls forgets them. POST /chats tells how they fare from now on:
+ * {"status": of a refusal, "reason": its words, "counts": whether the usage is a token for every 4 bytes that came and went}. GET /recordings lists what came to be
  * transcribed, as {"authorization", "model", "language", "format", "seconds", "bytes", "together": how many were at it then}; the oldest
  * first. POST /voice tells how that fares from now on, and has the list begin anew: {"status": of a refusal, "text": in the place of the
  * words, "body": an answer that is no JSON, "seconds": to wait}.
@@ -124,6 +126,7 @@ function next(messages: Message[], tools: string[]): { words: string; step?: Ste
         const { data } = JSON.parse(/\{.*\}/s.exec(last)?.[0] ?? "") as { data: { web: { description: string; url: string }[] } };
         return { words: `${data.web[0].description} (${data.web[0].url})` };
     }
+    if (last !== undefined && /^((?!CALL)[^])*ANSWER CALL/.test(said)) return { words: (JSON.parse(last) as { output: string }).output };
     if (last !== undefined) return { words: results.map((result) => `Tool said: ${result}`).join("\n") };
     const [, slow] = /(?:SLOW|FAST) (\d+)/.exec(said) ?? [];
     if (slow) return { words: Array.from({ length: Number(slow) }, (_, index) => `${index + 1} `).join("") };
@@ -154,6 +157,8 @@ export class OpenRouter implements Host {
     /** The chat requests so far. */
     private calls: object[] = [];
     private recordings: object[] = [];
+    /** How a chat fares. */
+    private chats: { status?: number; reason?: string; counts?: boolean } = {};
     /** How a transcription fares. */
     private fares: { status?: number; text?: string; body?: string; seconds?: number } = {};
     private atIt = 0;
@@ -192,7 +197,12 @@ export class OpenRouter implements Host {
         const body = await exchange.body();
         const { model, messages, tools = [], stream } = JSON.parse(body.toString()) as ChatRequest;
         const { authorization } = exchange.request.headers;
-        this.calls.push({ authorization, bytes: body.length, model, messages, tools: tools.map(({ function: { name } }) => name) });
+        const call = { authorization, bytes: body.length, model, messages, tools: tools.map(({ function: { name } }) => name), tokens: 0 };
+        this.calls.push(call);
+        if (this.chats.status) {
+            exchange.send(this.chats.status, { error: { code: this.chats.status, message: this.chats.reason } });
+            return;
+        }
         const said = textOf(messages.findLast(({ role }) => role === "user") as Message);
         if (messages.some(hasBadPicture)) {
             const raw = JSON.stringify({
@@ -214,7 +224,11 @@ export class OpenRouter implements Host {
               );
         const common = { id: "gen-1", model, created: Math.floor(Date.now() / 1000) };
         const [, cost = "1"] = /COST (\d+)/.exec(said) ?? [];
-        const usage = { prompt_tokens: Number(cost), completion_tokens: 1, total_tokens: Number(cost) + 1 };
+        const [came, went] = this.chats.counts
+            ? [body.length, words.length + JSON.stringify(step ?? "").length].map((bytes) => Math.ceil(bytes / 4))
+            : [Number(cost), 1];
+        call.tokens = came + went;
+        const usage = { prompt_tokens: came, completion_tokens: went, total_tokens: call.tokens };
         const calls = step && { tool_calls: [{ index: 0, id: `call_${this.calls.length}`, type: "function", function: step }] };
         const finish = step ? "tool_calls" : "stop";
         if (!stream) {
@@ -299,6 +313,9 @@ export class OpenRouter implements Host {
         else if (exchange.asked === "GET /recordings") exchange.send(200, this.recordings);
         else if (exchange.asked === "DELETE /calls") {
             this.calls = [];
+            exchange.send(200, {});
+        } else if (exchange.asked === "POST /chats") {
+            this.chats = await exchange.json();
             exchange.send(200, {});
         } else if (exchange.asked === "POST /voice") {
             this.fares = await exchange.json();
