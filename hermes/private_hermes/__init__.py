@@ -26,17 +26,17 @@ def changed():
 def install(*more):
     """Puts everything in its place and starts nothing; gives what went wrong, a sentence each. `more` are modules besides `MODULES`."""
     problems, modules = [], [*MODULES, *more]
+    listed = [(place, name) for door in REPLACED.values() for place, _, names, _ in door for name in names.split() if name in modules]
+    # All before the first is replaced: what is imported from a place later would be ours already.
+    for module in dict.fromkeys(place.partition(":")[0] for place, _ in listed):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     for name in modules:
         try:
             importlib.import_module(f"{__name__}.{name}")
         except Exception as error:
             problems.append(f"private_hermes.{name}: {type(error).__name__}: {error}")
-    listed = [(place, name) for door in REPLACED.values() for place, _, names, _ in door for name in names.split() if name in modules]
     problems += [f"{name}.py replaces {place}, which seams.py doesn't list" for place, name in replacing.functions.keys() - set(listed) if name in modules]
-    # All before the first is replaced: what is imported from a place later would be ours already.
-    for module in {place.partition(":")[0] for place, _ in listed}:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
     for place, name in listed:
         try:
             replacing.put(place, name)

@@ -121,6 +121,7 @@ REGISTERED = {
     "page": [("gateway.platform_registry:platform_registry._entries.api_server", "page", "Our class of Hermes' adapter.")],
     "telegram": [
         ("gateway.platform_registry:platform_registry._entries.telegram", "telegram_adapter", "Our class of the adapter in Hermes' plugin."),
+        ("gateway.platform_registry:platform_registry._deferred.telegram", "telegram_adapter", "What would load the plugin itself."),
         ("hermes_cli.plugins:_plugin_manager._hooks", "files", "transform_llm_output: files in an answer, and in a job's report."),
     ],
     "model": [("os:environ.HERMES_ENVIRONMENT_HINT", "prompts", "What the model is told of the web and of its sandbox.")],

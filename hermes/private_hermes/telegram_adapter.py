@@ -1,7 +1,7 @@
 """Telegram: what happens to a message there, and to what is sent, around Hermes' own adapter.
 
-Hermes makes this class in the place of its own, for its plugin isn't loaded where the platform is registered already
-(`register_deferred` in gateway/platform_registry.py).
+Hermes makes this class in the place of its own, for its plugin isn't loaded once the platform is registered
+(gateway/platform_registry.py).
 """
 
 import asyncio

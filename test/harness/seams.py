@@ -84,6 +84,10 @@ def one_process():
         if problems := private_hermes.install():
             sys.exit("\n".join(problems))
         modules = sorted(name for name in sys.modules if name.partition(".")[0] in LOOKED_AT)
+    else:
+        # In the same order, for Hermes registers tools as they are imported.
+        for place, *_ in (row for door in REPLACED.values() for row in door):
+            importlib.import_module(place.partition(":")[0])
     found = memory(modules)
     for place, _, by, _ in (row for door in REPLACED.values() for row in door):
         there = find(place)[2]
