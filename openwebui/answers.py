@@ -22,7 +22,7 @@ from sqlalchemy import select
 # In seconds: what a crash may take of an answer; how long a stop waits, which leaves enough of APP_GRACE in entrypoint.sh.
 EVERY = 5
 PATIENCE = 20
-STOPPED = f"{MARK} The page's service has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN}"
+STOPPED = f"{MARK} The page's service has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN % 'open-webui'}"
 
 log = logging.getLogger(__name__)
 

@@ -1,13 +1,16 @@
 """Serves the page's own files compressed, as they were while the image was built, and lets browsers keep them.
 
 Open WebUI compresses each file again for each browser, half of the CPU time of a first load, and says nothing of how long a file
-may be kept. What lies in _app/immutable/ has a name that changes with its content.
+may be kept. What lies in _app/immutable/ has a name that changes with its content; but for the files that page/build.py has changed, of
+which a browser asks each time whether they are still the same.
 
     python3 -m open_webui.private.assets BUILD
 
 compresses those of the page's folder while the image is built: as Brotli, which every browser takes over HTTPS.
 """
 
+import functools
+import json
 import mimetypes
 import os
 import sys
@@ -33,6 +36,12 @@ def is_taken(scope):
     return "br" in offered and "range" not in headers
 
 
+@functools.cache
+def changed(page):
+    """The paths of the files that page/build.py has changed, below the page's folder."""
+    return {str(Path(page) / path) for path in json.loads((Path(page) / "changed.json").read_text())}
+
+
 @replaces("open_webui.main:SPAStaticFiles.file_response")
 def file_response(original, self, full_path, stat_result, scope, status_code=200):
     if IMMUTABLE not in str(full_path):
@@ -46,7 +55,7 @@ def file_response(original, self, full_path, stat_result, scope, status_code=200
     else:
         response = original(full_path, stat_result, scope, status_code)
     response.headers.add_vary_header("Accept-Encoding")
-    response.headers["cache-control"] = "public, max-age=31536000, immutable"
+    response.headers["cache-control"] = "no-cache" if str(full_path) in changed(self.directory) else "public, max-age=31536000, immutable"
     return response
 
 

@@ -23,13 +23,17 @@ REPLACED = {
         ("open_webui.utils.middleware:process_chat_payload", "3cdf5d8d9ba8", "handover", "Hermes gets each file that a message comes with."),
         ("open_webui.utils.middleware:process_chat_payload", "3cdf5d8d9ba8", "turns", "What is ready for Hermes lets the next message begin."),
         ("open_webui.utils.middleware:chat_completion_files_handler", "22ff2bc07a13", "scans", "A scan's pages go along as pictures."),
+        ("open_webui.utils.middleware:replace_skill_mentions_with_labels", "f9349d7dcf86", "titles", "A title can be read."),
+    ],
+    "open_webui.utils.chat": [
+        ("open_webui.utils.chat:generate_chat_completion", "fdb1ec4d8d51", "continued", "An answer is gone on with."),
     ],
     "open_webui.utils.files": [
         ("open_webui.utils.files:convert_markdown_base64_images", "58e97200633a", "files", "Files of an answer are stored."),
     ],
     "open_webui.routers.openai": [
         ("open_webui.routers.openai:stream_wrapper", "9c5fef92873c", "failures", "A lost connection is a sentence in the answer."),
-        ("open_webui.routers.openai:generate_chat_completion", "7843bd0800ae", "failures", "The same, where Hermes doesn't run."),
+        ("open_webui.routers.openai:generate_chat_completion", "7843bd0800ae", "failures", "The same, where Hermes doesn't run; a failure is told once."),
         ("open_webui.routers.openai:get_all_models_responses", "0b465d2db8d5", "names", "The agent's name."),
     ],
     "open_webui.routers.files": [
@@ -59,6 +63,7 @@ IMPORTED = {
     "open_webui.utils.chat:generate_openai_chat_completion": "open_webui.routers.openai:generate_chat_completion",
     "open_webui.routers.pipelines:get_all_models_responses": "open_webui.routers.openai:get_all_models_responses",
     "open_webui.utils.middleware:convert_markdown_base64_images": "open_webui.utils.files:convert_markdown_base64_images",
+    "open_webui.main:chat_completion_handler": "open_webui.utils.chat:generate_chat_completion",
     "open_webui.main:process_chat_payload": "open_webui.utils.middleware:process_chat_payload",
 }
 

@@ -125,7 +125,7 @@ def filled(text, fill):
 
 def name_of(path):
     """A file's name as it can stand in Markdown, in a header and in a path."""
-    name = re.sub(r"[^\w .,()+=@&%#'~;-]", "_", os.path.basename(path.rstrip("/")))
+    name = re.sub(r"[^\w .,()+=@&%#'~;–—‘’“”„«»…·°§€£-]", "_", os.path.basename(path.rstrip("/")))
     stem, end = os.path.splitext(name.strip(" .'"))
     return f"{stem[:80]}{end[:20]}" or "file"
 

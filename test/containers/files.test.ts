@@ -53,19 +53,19 @@ describe("a file that the agent names", () => {
     let answer: string;
 
     beforeAll(async () => {
-        const files = { "/root/plots/chart 1.png": png, "/root/Städte.csv": csv, "/mnt/data/more.txt": "more" };
+        const files = { "/root/plots/chart 1.png": png, "/root/Städte – 日本.csv": csv, "/mnt/data/more.txt": "more" };
         answer = await answerTo(
-            writing(files) + naming("MEDIA:/root/plots/chart 1.png", "- `MEDIA:/root/Städte.csv`", "and [the rest](sandbox:/mnt/data/more.txt)."),
+            writing(files) + naming("MEDIA:/root/plots/chart 1.png", "- `MEDIA:/root/Städte – 日本.csv`", "and [the rest](sandbox:/mnt/data/more.txt)."),
         );
     });
 
     test("is shown or offered in its place, byte for byte, under its name", async () => {
         const [picture, table, rest] = linksIn(answer);
-        expect(answer).toBe(`${first}![chart 1.png](${picture.link})\n- [Städte.csv](${table.link})\nand [more.txt](${rest.link}).`);
+        expect(answer).toBe(`${first}![chart 1.png](${picture.link})\n- [Städte – 日本.csv](${table.link})\nand [more.txt](${rest.link}).`);
         expect(await open(owner.token, picture.link)).toMatchObject({ status: 200, type: "image/png", sha256: sha256(png) });
         expect(await open(owner.token, table.link)).toMatchObject({
             status: 200,
-            disposition: `attachment; filename*=UTF-8''${encodeURIComponent("Städte.csv")}`,
+            disposition: `attachment; filename*=UTF-8''${encodeURIComponent("Städte – 日本.csv")}`,
             sha256: sha256(csv),
         });
         expect(await open(owner.token, rest.link)).toMatchObject({ sha256: sha256("more") });
@@ -95,7 +95,7 @@ describe("a file that the agent names", () => {
         await testbed.chat([...history, { role: "user", content: question }]);
         const [{ messages }] = await testbed.asked(question);
         expect(messages.find(({ role }) => role === "assistant")?.content).toBe(
-            `${first}MEDIA:/root/plots/chart 1.png\n- MEDIA:/root/Städte.csv\nand [more.txt](sandbox:/mnt/data/more.txt).`,
+            `${first}MEDIA:/root/plots/chart 1.png\n- MEDIA:/root/Städte – 日本.csv\nand [more.txt](sandbox:/mnt/data/more.txt).`,
         );
         const kept = await output(
             testbed.running("hermes"),

@@ -1,6 +1,8 @@
 /** What the page shows, held against docs/page.md: an upgrade of Open WebUI that brings a button or a page is noticed here. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sizeOfJpeg } from "../harness/picture.ts";
+import { writeDocuments } from "../harness/uploads.ts";
 import { connect, createNetwork, logOf, output, start } from "../harness/docker.ts";
 import { Laptop, type PhoneWalk, type Walked } from "../harness/laptop.ts";
 import { Testbed, words, type Session } from "../harness/testbed.ts";
@@ -76,6 +78,228 @@ describe("the controls", () => {
 
     test.for(["admin", "people"] as const)("a suggestion that %s press is sent as it is and answered", (who) => {
         expect(walked[who]?.suggested).toEqual(suggestions.map(({ content }) => expect.stringContaining(`Echo: ${content}`) as string));
+    });
+});
+
+describe("from day to day", () => {
+    const { page, sentences } = JSON.parse(readFileSync("openwebui/page/texts.json", "utf8")) as Record<string, Record<string, Record<string, string>>>;
+    const { offline, starting, unsent } = page;
+    const day = (does: string, more: { width?: number; locale?: string; with?: object; email?: string; password?: string } = {}) => {
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
+        return laptop.week({ url: testbed.url, email, password, does, ...more });
+    };
+
+    test("a first load is light: the sign-in comes without the rest of the page", async () => {
+        const { address, requests, bytes } = (await day("first_load")) as { address: string; requests: number; bytes: number };
+        expect(address).toBe("/auth?redirect=%2F");
+        // 220 and 2.5 MB without connection.js.
+        expect(requests).toBeLessThan(110);
+        expect(bytes).toBeLessThan(1.25e6);
+    });
+
+    test("first requests that fail sign nobody out: they are made again, and a line says so", async () => {
+        expect(await day("loads")).toEqual({
+            "/api/config aborted": { said: offline.en, in: true },
+            "/api/config 502": { said: starting.en, in: true },
+            "/api/v1/auths/ aborted": { said: offline.en, in: true },
+            "/api/v1/auths/ 502": { said: starting.en, in: true },
+        });
+    });
+
+    test("reloads before the page is there sign nobody out", async () => {
+        expect(await day("reloads", { width: 390 })).toEqual(Array.from({ length: 6 }, () => true));
+    });
+
+    test.for([1280, 390])("a message that is sent without a network waits, and is there after the page was closed (%s)", async (width) => {
+        const messages = [words("The first"), words("The second")];
+        await testbed.forgetCalls();
+        expect(await day("offline", { width, with: { messages } })).toEqual({
+            said: offline.en,
+            thinks: 0,
+            kept: expect.stringContaining(messages[0]) as string,
+            answer: `Echo: ${messages[0]}`,
+            draft: messages[1],
+            told: unsent.en,
+            chat: messages.map((message) => expect.stringContaining(message) as string),
+            field: "",
+        });
+        for (const message of messages) expect(await testbed.asked(message)).toHaveLength(1);
+    });
+
+    test.for(["the server", "another tab", "sent"])("a session that ends keeps the chat and the draft (%s)", async (by) => {
+        const draft = words("A long thought");
+        expect(await day("session", { with: { message: words("Hello"), draft, by } })).toEqual({ back: true, field: draft });
+    });
+
+    test("a session that ends in one tab leads another to the sign-in, and nobody else finds the draft", async () => {
+        const other = { email: `${words("eve").replace(" ", "-")}@example.com`, password: words("password") };
+        await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: { name: "Eve", role: "user", ...other } });
+        expect(await day("turns", { with: { draft: words("A secret"), other } })).toEqual({ found: "" });
+    });
+
+    test("an answer that is gone on with goes on: the model has the half as its own words, and what comes is joined", async () => {
+        const message = `${words("Count")} SLOW 30`;
+        await testbed.forgetCalls();
+        const answer = (await day("goes_on", { with: { message } })) as string;
+        const numbers = answer.split(" ").map(Number);
+        expect(numbers.length).toBeGreaterThan(10);
+        expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+        const call = (await testbed.calls()).at(-1);
+        expect(call?.messages.slice(-3)).toEqual([
+            expect.objectContaining({ role: "user", content: expect.stringContaining(message) as string }),
+            expect.objectContaining({ role: "assistant", content: expect.stringMatching(/^1 2 3[\d ]*$/) as string }),
+            expect.objectContaining({ role: "user", content: expect.stringMatching(/cut off\. Go on/) as string }),
+        ]);
+    });
+
+    test("a half answer and what comes to it are joined as prose and as code", async () => {
+        const cases: [half: string, rest: string, whole: string][] = [
+            ["The quick", "brown fox", "The quick brown fox"],
+            ["The quick ", "brown fox", "The quick brown fox"],
+            ["It ends.", "Then more", "It ends. Then more"],
+            ["The archi", "architecture", "The architecture"],
+            ["The quick", "quick brown", "The quick brown"],
+            ["Hello", ", world", "Hello, world"],
+            ["Pi is 3.", "14", "Pi is 3.14"],
+            ["See (", "this)", "See (this)"],
+            ["日本", "語です", "日本語です"],
+            ["- one\n- two", "\n- three", "- one\n- two\n- three"],
+            ["```py\nfor i in", "```py\nfor i in range(3):\n", "```py\nfor i in range(3):\n"],
+            ["```py\nx = 1", "```py\ny = 2\n", "```py\nx = 1\ny = 2\n"],
+            ["```py\nx = na", "me + 1", "```py\nx = name + 1"],
+        ];
+        const program = `
+import asyncio, json, sys
+from open_webui.private.continued import with_joint
+def event(delta, reason=None): return b"data: " + json.dumps({"choices": [{"delta": delta, "finish_reason": reason}]}).encode() + b"\\n"
+async def whole(half, rest):
+    async def lines():
+        for letter in rest: yield event({"content": letter})
+        yield event({}, "stop")
+        yield b"data: [DONE]\\n"
+    said = [json.loads(line[6:])["choices"][0]["delta"].get("content", "") async for line in with_joint(lines(), half) if b"choices" in line]
+    return half + "".join(said)
+print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads(sys.argv[1])]))`;
+        const webui = testbed.running("open-webui");
+        const run = ["sh", "-c", 'cd /app/backend && DATA_DIR=$(mktemp -d) WEBUI_SECRET_KEY=none exec python3 -c "$0" "$1"', program, JSON.stringify(cases)];
+        const said = (await output(webui, ...run)).trim().split("\n").at(-1) ?? "";
+        expect(JSON.parse(said)).toEqual(cases.map(([, , whole]) => whole));
+    });
+
+    test("a chat's title is its first sentence, to be read, and asks no model", async () => {
+        const { token } = await testbed.signIn();
+        const cases: [message: string, title: string][] = [
+            ["**Hello Hermes!** Can you look at https://example.com/a/b?c=1 for me? There is more.", "Can you look at example.com for me?"],
+            ["# To *buy*\n\n- [ ] [milk](https://shop.example/milk)", "To buy"],
+            ["Mend this:\n```js\nlet x = 1;\n```", "Mend this"],
+            ["What is 2*3*4, and what is snake_case_here?", "What is 2*3*4, and what is snake_case_here?"],
+            ["会議の準備をしてください。資料は添付しました。", "会議の準備をしてください"],
+            [`Tell me all that you know ${"of this and that ".repeat(9)}`, "Tell me all that you know of this and that of this and that…"],
+        ];
+        for (const [message, title] of cases) {
+            await testbed.forgetCalls();
+            await testbed.sendFromPage(token, message);
+            expect((await testbed.chats(token))[0].title).toBe(title);
+            expect(await testbed.calls()).toHaveLength(1);
+        }
+    });
+
+    test("an answer with a task list is exported as a PDF", async () => {
+        expect(await day("exports", { with: { message: "To do:\n\n- [ ] open\n- [x] done\n\n| a | b |\n|---|---|\n| 1 | 2 |" } })).toEqual([
+            expect.stringMatching(/\.pdf$/) as string,
+            "%PDF-",
+        ]);
+    });
+
+    test("a failure stands once, for an admin with what to do, for others with whom to tell", async () => {
+        const message = "FAIL 402 Insufficient credits";
+        const person = { email: `${words("kim").replace(" ", "-")}@example.com`, password: words("password") };
+        await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: { name: "Kim", role: "user", ...person } });
+        const [owners, others] = [await day("fails_to_answer", { with: { message } }), await day("fails_to_answer", { with: { message }, ...person })];
+        expect([owners, others]).toEqual([
+            { answer: expect.stringMatching(/^⚠️ No answer from the model\. .*used up\. Add some at https:[^\n]*$/) as string, said: [] },
+            { answer: expect.stringMatching(/^⚠️ No answer from the model\. .*used up\. It says: [^\n]*Tell the admin of this page\.$/) as string, said: [] },
+        ]);
+    });
+
+    test("what this deployment says by itself comes in the page's language, and Hermes knows it again", async () => {
+        const [question, fails] = [words("Und jetzt?"), words("FAIL 402 no credit")];
+        const seen = await day("speaks", { locale: "de-DE", with: { works: 'CALL terminal {"command": "true"}', fails } });
+        expect(seen).toEqual({
+            suggested: expect.arrayContaining([expect.stringMatching(/^Ein Diagramm zeichnen\s/) as string]) as string[],
+            line: "Führt einen Befehl aus: true",
+            failure: expect.stringMatching(
+                /^⚠️ Keine Antwort vom Modell\. OpenRouter lehnt ab: Das Guthaben ist aufgebraucht\. Laden Sie auf: https/,
+            ) as string,
+        });
+        const { token } = await testbed.signIn();
+        const [{ id: chatId }] = await testbed.chats(token);
+        const { body } = await testbed.webui("GET", `/api/v1/chats/${chatId}`, { bearer: token });
+        const answerId = (body as { chat: { history: { currentId: string } } }).chat.history.currentId;
+        await testbed.forgetCalls();
+        await testbed.sendFromPage(token, question, { after: { chatId, answerId } });
+        const [{ messages }] = await testbed.asked(question);
+        expect(JSON.stringify(messages)).toContain(fails);
+        expect(JSON.stringify(messages)).not.toMatch(/Keine Antwort|No answer from/);
+    });
+
+    test("each text is there in the same ten languages, and each failure and line of Hermes' has one", () => {
+        const languages = Object.keys(sentences["Runs Python"]).toSorted();
+        expect(languages).toHaveLength(10);
+        for (const [name, texts] of Object.entries(sentences)) expect(Object.keys(texts).toSorted(), name).toEqual(languages);
+        for (const [name, texts] of Object.entries(page)) expect(Object.keys(texts).toSorted(), name).toEqual([...languages, "en"].toSorted());
+        const lines = readFileSync("hermes/private_hermes/progress.py", "utf8").matchAll(/^ {4}"\w+": "([^"]+)"/gm);
+        const failures = readFileSync("hermes/private_hermes/failures.py", "utf8").matchAll(/^[A-Z_]+ = "([A-Z][^"]*?\.)(?: |")/gm);
+        const missing = [...lines, ...failures].map(([, said]) => said).filter((said) => !(said in sentences));
+        // What only an owner reads who sets another model stays in English.
+        expect(missing).toEqual(["OpenRouter doesn't understand the request for this model."]);
+    });
+
+    test("an admin sees that an account waits, and who waits is let in when it is approved", async () => {
+        const newcomer = { name: "Noa", email: `${words("noa").replace(" ", "-")}@example.com`, password: words("password") };
+        const { body } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: { ...newcomer, role: "pending" } });
+        const seen = (await day("waits", { with: { newcomer: { ...newcomer, id: (body as { id: string }).id } } })) as { pending: string; margin: number };
+        expect(seen).toMatchObject({ mark: "Accounts that wait for approval: 1", leads: "/admin/users", after: 0 });
+        expect(seen.pending).not.toContain(testbed.environment("open-webui").WEBUI_ADMIN_EMAIL);
+        expect(seen.margin).toBeGreaterThan(8);
+    });
+
+    test.for<[width: number, theme: string]>([
+        [1280, "light"],
+        [390, "light"],
+        [1280, "dark"],
+    ])("axe-core finds nothing against WCAG 2.1 AA (%i, %s)", async ([width, theme]) => {
+        const axe = readFileSync("node_modules/axe-core/axe.min.js", "utf8");
+        const answer = ["- [ ] open\n- [x] done", "1. one\n2. two", "```python\nprint(1)\n```", "```mermaid\ngraph TD; A-->B;\n```", "> said", "$$x^2$$"];
+        const seen = (await day("accessible", { width, with: { axe, theme, message: `Look:\n\n${answer.join("\n\n")}` } })) as Record<string, string[]>;
+        expect(Object.keys(seen)).toHaveLength(7);
+        expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((place) => [place, []])));
+    });
+
+    test("pictures of all kinds become such as models take, and a photo of 48 megapixels is made smaller before it is refused", async () => {
+        const webui = testbed.running("open-webui");
+        const folder = await writeDocuments(webui);
+        const file = async (name: string, type: string, picture: boolean) => {
+            return { name, type, picture, content: (await output(webui, "base64", "-w0", `${folder}/${name}`)).trim() };
+        };
+        const files = await Promise.all([file("red.avif", "image/avif", true), file("red.bmp", "image/bmp", true), file("fax.tif", "image/tiff", false)]);
+        const broken = { name: "broken.png", type: "image/png", picture: false, content: Buffer.from("nothing").toString("base64") };
+        const [limit, message] = [10 << 20, words("Look at")];
+        const { photo, ...seen } = (await day("pictures", { with: { message, files: [...files, broken], photo: [8000, 6000] } })) as { photo: number };
+        expect(photo).toBeGreaterThan(limit);
+        expect(seen).toEqual({ documents: ["fax.tif", "broken.png"], said: [expect.stringMatching(/^broken\.png can't be read/) as string] });
+        const [{ messages }] = await testbed.asked(message);
+        const urls = [...JSON.stringify(messages.at(-1)).matchAll(/"data:([^;]+);base64,([^"]*)"/g)];
+        expect(urls.map(([, kind]) => kind)).toEqual(Array.from({ length: 5 }, () => "image/jpeg"));
+        const sizes = urls.map(([, , data]) => sizeOfJpeg(Buffer.from(data, "base64")));
+        // Two red ones, the photo, and two pages of a fax.
+        expect(sizes).toEqual(
+            expect.arrayContaining([
+                [800, 600],
+                [1568, 1176],
+            ]),
+        );
+        expect(Math.max(...sizes.flat())).toBeLessThanOrEqual(1568);
     });
 });
 

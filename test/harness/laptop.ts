@@ -85,6 +85,19 @@ export interface Walked {
     measures: { page: number; table: number; shown: number; scrolled: number; input: number };
 }
 
+/** A function of test/stand-ins/laptop/week.py, and what it is given. */
+export interface Day {
+    url: string;
+    email: string;
+    password: string;
+    /** Of the window, in pixels. */
+    width?: number;
+    /** Of the browser. */
+    locale?: string;
+    does: string;
+    with?: object;
+}
+
 /** What a new user does on a phone, see test/stand-ins/laptop/phone.py. */
 export interface PhoneWalk {
     url: string;
@@ -243,6 +256,11 @@ export class Laptop {
     /** Lists what a person can press. */
     async walk(walk: Walk): Promise<Walked> {
         return JSON.parse(await outputOf(this.container, ["python3", "/controls.py"], JSON.stringify(walk))) as Walked;
+    }
+
+    /** Does one thing of those that people do from day to day, see test/stand-ins/laptop/week.py; gives what that says. */
+    async week(day: Day): Promise<unknown> {
+        return JSON.parse(await outputOf(this.container, ["python3", "/week.py"], JSON.stringify(day)));
     }
 
     /** Does on a phone what a new user does first. The microphone hears `heard`, a WAV in base64. */

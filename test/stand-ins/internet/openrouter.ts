@@ -11,6 +11,7 @@
  *   ... on the web: <what>      a search for it; then the excerpt of the first result, and its address
  *   SLOW <n>                    n words, one a second
  *   FAST <n>                    n words, one each 20 ms, as a model writes
+ *                               asked to go on, the words behind those that it has said, and the last of those before them
  *   FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word
  *   BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
  *   THINK <n>                   n seconds with a comment line in each, then as below
@@ -129,6 +130,11 @@ function next(messages: Message[], tools: string[]): { words: string; step?: Ste
     if (last !== undefined && /^((?!CALL)[^])*ANSWER CALL/.test(said)) return { words: (JSON.parse(last) as { output: string }).output };
     if (last !== undefined) return { words: results.map((result) => `Tool said: ${result}`).join("\n") };
     const [, slow] = /(?:SLOW|FAST) (\d+)/.exec(said) ?? [];
+    const had = /^\[Your answer above was cut off/.test(said) ? textOf(messages[asked - 1]) : undefined;
+    if (had !== undefined) {
+        const last = Number(/(\d+)\s*$/.exec(had)?.[1]);
+        return { words: Array.from({ length: 10 }, (_, index) => `${last + index} `).join("") };
+    }
     if (slow) return { words: Array.from({ length: Number(slow) }, (_, index) => `${index + 1} `).join("") };
     return { words: `Echo: ${said}` };
 }

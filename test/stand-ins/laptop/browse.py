@@ -110,9 +110,6 @@ class Visit:
 
     def send(self, message: str) -> str:
         self.step = "Sending the message"
-        # The release notes open at an admin's first visit, some time after the page: closed whenever in the way.
-        news = self.page.get_by_role("button", name="Okay, Let's Go!")
-        self.page.add_locator_handler(news, lambda button: button.click())
         self.write(message)
         return self.answer()
 
@@ -278,11 +275,11 @@ def fail(visit: Visit, error: Exception, order: dict) -> dict:
     return {"error": f"{visit.step} failed: {first}.".replace(order["password"], "***"), "screenshot": path}
 
 
-def open_browser(playwright: Playwright, viewport: dict, speech: str | None = None) -> Page:
-    """The one page of a browser with a fresh profile, whose way is the tailnet. A microphone, which may be used, hears a WAV if there is one."""
+def open_browser(playwright: Playwright, viewport: dict, speech: str | None = None, locale: str = "en-US") -> Page:
+    """The one page of a browser with a fresh profile and a language, whose way is the tailnet. A microphone, which may be used, hears a WAV if there is one."""
     hearing = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={speech}"] if speech else []
     browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS + hearing, proxy={"server": PROXY})
-    page = browser.new_page(viewport=viewport, color_scheme="light", locale="en-US")
+    page = browser.new_context(viewport=viewport, color_scheme="light", locale=locale).new_page()
     page.set_default_timeout(TIMEOUT)
     return page
 

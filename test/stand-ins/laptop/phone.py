@@ -119,7 +119,6 @@ class Phone(Visit):
 def walk(phone: Phone, order: dict) -> dict:
     phone.open()
     phone.sign_in(order["email"], order["password"])
-    phone.page.add_locator_handler(phone.page.get_by_role("button", name="Okay, Let's Go!"), lambda button: button.click())
     dictated, refused = phone.dictate()
     if refused:
         return {"dictated": "", "refused": refused}

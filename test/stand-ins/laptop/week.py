@@ -1,0 +1,397 @@
+"""Uses Open WebUI's page as people do from day to day, in Chromium and over the tailnet, for `docker exec`: with a network that comes and
+goes, a service that restarts, a session that ends, tabs beside each other, and pictures of all kinds.
+
+Standard input, as JSON: {"url", "email", "password", "width": of the window, "locale": of the browser, "does": the name of a function below, "with": what it is given}
+Prints what it gives, as JSON; the functions say what that is. When a step fails it prints {"error": one sentence, "screenshot": path of a
+PNG}, and the exit code is 1. The password is never printed.
+"""
+
+import base64
+import json
+import sys
+from pathlib import Path
+
+from browse import TIMEOUT, Visit, fail, open_browser
+from playwright.sync_api import Error, Page, expect, sync_playwright
+
+SCREENSHOT = "/tmp/week.png"
+
+
+class Person(Visit):
+    """Somebody at the page."""
+
+    def __init__(self, page: Page, order: dict):
+        super().__init__(page, order["url"])
+        self.email, self.password = order["email"], order["password"]
+
+    @property
+    def line(self):
+        """What says that something is wrong with the connection."""
+        return self.page.locator("#connection")
+
+    @property
+    def field(self):
+        return self.page.locator("#chat-input")
+
+    def begin(self) -> None:
+        self.open()
+        self.sign_in(self.email, self.password)
+
+    def is_in(self) -> bool:
+        """Whether the page is there, and not the sign-in."""
+        self.field.or_(self.page.locator("input[type=password]")).first.wait_for()
+        return self.field.count() > 0
+
+    def again(self) -> None:
+        """Reloads the page, whether it is there yet or not."""
+        try:
+            self.page.reload(wait_until="commit")
+        except Error:
+            # Playwright's own, when the page is being replaced at the moment.
+            self.page.wait_for_timeout(100)
+
+    def sign_in_again(self) -> None:
+        self.step = "Signing in again"
+        self.page.locator("input[type=email]").fill(self.email)
+        self.page.locator("input[type=password]").fill(self.password)
+        self.page.locator("button[type=submit]").click()
+
+    def beside(self) -> "Person":
+        """The same person in another tab."""
+        page = self.page.context.new_page()
+        page.set_default_timeout(TIMEOUT)
+        return Person(page, {"url": self.url, "email": self.email, "password": self.password})
+
+
+def fails(page: Page, path: str, times: int, how: str) -> None:
+    """Lets the next requests for a path fail."""
+    left = [times]
+
+    def answer(route):
+        left[0] -= 1
+        if left[0] < 0:
+            route.fallback()
+        elif how == "502":
+            route.fulfill(status=502, body="")
+        else:
+            route.abort()
+
+    page.route(f"**{path}", answer)
+
+
+def loads(person: Person) -> dict:
+    """The page is loaded while its first requests fail: by what failed and how, whether the person is in then, and what was said meanwhile."""
+    person.begin()
+    seen = {}
+    for path in ("/api/config", "/api/v1/auths/"):
+        for how in ("aborted", "502"):
+            person.step = f"Loading the page while {path} fails ({how})"
+            fails(person.page, path, 2, how)
+            person.page.goto(person.url, wait_until="commit")
+            person.line.wait_for()
+            said = person.line.inner_text()
+            seen[f"{path} {how}"] = {"said": said, "in": person.is_in()}
+            person.line.wait_for(state="detached")
+            person.page.unroute_all()
+    return seen
+
+
+def reloads(person: Person) -> list[bool]:
+    """The page is reloaded again and again before it is there, on a slow link: whether the person is in after each round."""
+    person.begin()
+    devtools = person.page.context.new_cdp_session(person.page)
+    devtools.send("Network.emulateNetworkConditions", {"offline": False, "latency": 300, "downloadThroughput": -1, "uploadThroughput": -1})
+    seen = []
+    for after in (200, 600, 1000, 1400, 1800):
+        person.step = f"Reloading the page after {after} ms"
+        person.page.goto(person.url, wait_until="commit")
+        for _ in range(2):
+            person.page.wait_for_timeout(after)
+            person.again()
+        seen.append(person.is_in())
+    devtools.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+    for _ in range(10):
+        person.again()
+    return [*seen, person.is_in()]
+
+
+def offline(person: Person, messages: list[str]) -> dict:
+    """Messages are sent without a network, in a new chat and in one that is there: what is said, whether a cursor is seen, and what is answered
+    when the network is back; the second after the page was closed and opened again."""
+    person.begin()
+    context = person.page.context
+    seen = {}
+    person.open_chat()
+    person.field.wait_for()
+    context.set_offline(True)
+    person.step = "Sending a message without a network"
+    person.post(messages[0], typed=False)
+    person.line.wait_for()
+    person.page.wait_for_timeout(4000)
+    seen["said"] = person.line.inner_text()
+    seen["thinks"] = person.page.locator(".chat-assistant .animate-cursor-pulse").filter(visible=True).count()
+    seen["kept"] = person.page.locator(".chat-user").inner_text()
+    context.set_offline(False)
+    person.step = "Waiting for the answer to what was sent without a network"
+    person.page.locator(".copy-response-button").wait_for()
+    seen["answer"] = person.answer()
+    chat = person.page.evaluate("location.pathname")
+
+    context.set_offline(True)
+    person.step = "Sending another message without a network"
+    person.post(messages[1], typed=False)
+    person.line.wait_for()
+    person.page.goto("about:blank")
+    context.set_offline(False)
+    person.step = "Finding what wasn't sent"
+    person.page.goto(f"{person.url}{chat}")
+    expect(person.field).to_contain_text(messages[1])
+    seen["draft"] = person.field.inner_text().strip()
+    seen["told"] = person.line.inner_text()
+    person.page.locator("#send-message-button").click()
+    person.step = "Sending it once more"
+    expect(person.page.locator(".chat-assistant").last).to_contain_text(messages[1], timeout=TIMEOUT)
+    person.page.locator(".copy-response-button").last.wait_for()
+    person.page.reload()
+    person.page.locator(".copy-response-button").last.wait_for()
+    seen["chat"] = [said.inner_text().strip() for said in person.page.locator(".chat-user").all()]
+    seen["field"] = person.field.inner_text().strip()
+    return seen
+
+
+def session(person: Person, message: str, draft: str, by: str) -> dict:
+    """A session ends while a draft stands in a chat: where the person is after the next sign-in, and what stands in the field there. It ends
+    by the server's word, or in another tab; or by the server's word to the draft, when that is sent."""
+    person.begin()
+    person.send(message)
+    chat = person.page.evaluate("location.pathname")
+    person.field.click()
+    person.page.keyboard.insert_text(draft)
+    person.step = f"Ending the session ({by})"
+    if by == "another tab":
+        other = person.beside()
+        other.page.goto(person.url)
+        other.field.wait_for()
+        other.page.evaluate("localStorage.removeItem('token')")
+    else:
+        # As a session that has run out, or whose account has a new password.
+        person.page.route("**/api/**", lambda route: route.fulfill(status=401, json={"detail": "Not authenticated"}) if "authorization" in {name.lower() for name in route.request.headers} else route.fallback())
+        if by == "sent":
+            person.page.locator("#send-message-button").click()
+        else:
+            person.page.get_by_role("button", name="Chat actions").click()
+            person.page.evaluate("fetch('/api/v1/folders/', { headers: { authorization: `Bearer ${localStorage.token}` } })")
+    person.page.locator("input[type=password]").wait_for()
+    person.page.unroute_all()
+    person.sign_in_again()
+    person.step = "Finding the draft after the sign-in"
+    expect(person.field).to_contain_text(draft, timeout=TIMEOUT)
+    return {"back": person.page.evaluate("location.pathname") == chat, "field": person.field.inner_text().strip()}
+
+
+def goes_on(person: Person, message: str) -> str:
+    """A long answer is stopped and gone on with: what stands there then."""
+    person.begin()
+    person.open_chat()
+    person.post(message, typed=False)
+    person.step = "Stopping an answer"
+    expect(person.page.locator(".chat-assistant")).to_contain_text("3", timeout=TIMEOUT)
+    person.page.get_by_role("button", name="Stop", exact=True).click()
+    person.page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached")
+    person.step = "Going on with it"
+    before = person.answer()
+    person.page.get_by_role("button", name="Continue Response").click()
+    expect(person.page.locator(".chat-assistant")).not_to_have_text(before, use_inner_text=True, timeout=TIMEOUT)
+    person.page.locator(".copy-response-button").wait_for()
+    person.page.reload()
+    person.page.locator(".copy-response-button").wait_for()
+    return person.answer()
+
+
+def exports(person: Person, message: str) -> list[str]:
+    """The answer to a message is exported as a PDF: its name, and how it begins."""
+    person.begin()
+    person.open_chat()
+    person.field.wait_for()
+    person.write(message, typed=False)
+    person.step = "Exporting the chat as a PDF"
+    person.page.get_by_role("button", name="Chat actions").click()
+    person.page.get_by_text("Download", exact=True).click()
+    with person.page.expect_download() as download:
+        person.page.get_by_text("PDF document").click()
+    return [download.value.suggested_filename, Path(download.value.path()).read_bytes()[:5].decode()]
+
+
+def fails_to_answer(person: Person, message: str) -> dict:
+    """The model fails: what stands in the place of the answer, and what the page says beside."""
+    person.begin()
+    person.open_chat()
+    person.field.wait_for()
+    expect(person.page.locator("[data-sonner-toast]")).to_have_count(0, timeout=TIMEOUT)
+    person.write(message, typed=False)
+    person.page.wait_for_timeout(1000)
+    return {"answer": person.answer(), "said": person.page.locator("[data-sonner-toast]").all_inner_texts()}
+
+
+def speaks(person: Person, works: str, fails: str) -> dict:
+    """What the page suggests, and what it says of a tool that runs and of a model that fails."""
+    person.begin()
+    suggestions = person.page.locator("[aria-labelledby='suggestions-heading'] button")
+    suggestions.first.wait_for()
+    seen = {"suggested": suggestions.all_inner_texts()}
+    person.write(works, typed=False)
+    seen["line"] = person.page.locator(".chat-assistant .status-description").first.inner_text()
+    person.open_chat()
+    person.field.wait_for()
+    person.write(fails, typed=False)
+    return {**seen, "failure": person.answer()}
+
+
+def waits(person: Person, newcomer: dict) -> dict:
+    """An admin looks, and somebody signs in on a phone whose account waits, and is approved: what each sees."""
+    person.begin()
+    mark = person.page.locator("#waiting")
+    person.step = "Looking at the mark of accounts that wait"
+    mark.wait_for()
+    seen = {"mark": mark.inner_text(), "leads": mark.get_attribute("href")}
+    context = person.page.context.browser.new_context(viewport={"width": 390, "height": 844}, locale="en-US")
+    other = Person(context.new_page(), {"url": person.url, **newcomer})
+    other.page.set_default_timeout(TIMEOUT)
+    other.open()
+    other.sign_in_again()
+    person.step = "Waiting for approval"
+    about = other.page.get_by_text("Your account status")
+    about.wait_for()
+    seen["pending"] = other.page.locator("body").inner_text()
+    seen["margin"] = about.evaluate("""element => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        return range.getBoundingClientRect().left;
+    }""")
+    account = {"role": "user", "name": newcomer["name"], "email": newcomer["email"], "profile_image_url": "/user.png"}
+    person.page.evaluate("""async ([id, account]) => fetch(`/api/v1/users/${id}/update`, {
+        method: "POST",
+        headers: { Authorization: `Bearer ${localStorage.token}`, "Content-Type": "application/json" },
+        body: JSON.stringify(account),
+    })""", [newcomer["id"], account])
+    person.step = "Being let in"
+    other.field.wait_for()
+    person.page.reload()
+    person.field.wait_for()
+    person.page.wait_for_timeout(1500)
+    return {**seen, "after": mark.count()}
+
+
+def accessible(person: Person, axe: str, message: str, theme: str = "light") -> dict:
+    """What axe-core, given as its source, finds against WCAG 2.1 AA at the sign-in, on the first screen, in a chat with the answer to a message,
+    and in the settings: by place, each as its rule and the elements."""
+    seen = {}
+
+    def look(place: str) -> None:
+        person.step = f"Looking at “{place}” with axe-core"
+        # What fades in has its colours only then; and so has what is under the pointer.
+        person.page.mouse.move(0, 400)
+        person.page.wait_for_timeout(1500)
+        person.page.evaluate(axe)
+        found = person.page.evaluate("""() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }).then(
+            ({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, html }) => `${target} ${html.slice(0, 160)}`).slice(0, 3).join(" | ")}`))""")
+        seen[place] = found
+
+    person.open()
+    person.page.evaluate("theme => (localStorage.theme = theme)", theme)
+    person.page.reload()
+    person.page.locator("input[type=password]").wait_for()
+    look("Signing in")
+    person.sign_in_again()
+    person.field.wait_for()
+    expect(person.page.locator("[data-sonner-toast]")).to_have_count(0, timeout=TIMEOUT)
+    look("First screen")
+    person.write(message, typed=False)
+    look("A chat")
+    for tab in ("general", "interface", "account", "data_controls"):
+        person.page.goto(f"{person.url}/?settings={tab}")
+        person.page.locator("[role=tabpanel], [id^=tab-]").first.wait_for()
+        look(f"Settings, {tab}")
+    return seen
+
+
+def first_load(person: Person) -> dict:
+    """The page is opened for the first time, up to the sign-in: how many requests that takes, and how many bytes come."""
+    devtools = person.page.context.new_cdp_session(person.page)
+    devtools.send("Network.enable")
+    sizes = []
+    devtools.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    person.open()
+    person.page.locator("input[type=password]").wait_for()
+    return {"requests": len(sizes), "bytes": sum(sizes), "address": person.page.evaluate("location.pathname + location.search")}
+
+
+def turns(person: Person, draft: str, other: dict) -> dict:
+    """Somebody writes a draft and signs out in another tab, where somebody else signs in: what that one finds in the field of the first."""
+    person.begin()
+    person.open_chat()
+    person.field.click()
+    person.page.keyboard.insert_text(draft)
+    person.page.wait_for_timeout(1000)
+    beside = person.beside()
+    beside.page.goto(person.url)
+    beside.field.wait_for()
+    person.step = "Signing out in another tab"
+    beside.page.evaluate("localStorage.removeItem('token')")
+    beside.page.goto(f"{person.url}/auth?state=logout")
+    person.page.locator("input[type=password]").wait_for()
+    beside.email, beside.password = other["email"], other["password"]
+    beside.sign_in_again()
+    person.step = "Being signed in as somebody else in another tab"
+    person.field.wait_for()
+    person.page.wait_for_timeout(1000)
+    return {"found": person.field.inner_text().strip()}
+
+
+def pictures(person: Person, message: str, files: list[dict], photo: list[int]) -> dict:
+    """Files ({"name", "type", "content": in base64}) and a photo of so many pixels are sent: what stands in the message before that, as names and
+    as pictures, and what the page says against a file; then how large the photo was."""
+    person.begin()
+    person.open_chat()
+    person.field.wait_for()
+    person.step = "Making a photo"
+    made = base64.b64decode(person.page.evaluate("""([width, height]) => {
+        const canvas = Object.assign(document.createElement("canvas"), { width, height });
+        const context = canvas.getContext("2d");
+        const image = context.createImageData(width, height);
+        new Uint32Array(image.data.buffer).forEach((_, at, pixels) => (pixels[at] = 0xff000000 | ((at * 2654435761) & 0x7f7f7f)));
+        context.putImageData(image, 0, 0);
+        return canvas.toDataURL("image/jpeg", 0.9).split(",")[1];
+    }""", photo))
+    person.step = "Choosing pictures"
+    person.page.locator("input[type=file][multiple]").first.set_input_files([
+        *({"name": file["name"], "mimeType": file["type"], "buffer": base64.b64decode(file["content"])} for file in files),
+        {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": made},
+    ])
+    chips = person.page.locator("#message-input-container")
+    expect(chips.locator("img[src*='/files/']")).to_have_count(sum(file["picture"] for file in files) + 1, timeout=TIMEOUT)
+    person.page.wait_for_timeout(1000)
+    names = [file["name"] for file in files if chips.get_by_text(file["name"]).count()]
+    said = person.page.locator("[data-sonner-toast]").all_inner_texts()
+    person.write(message, typed=False)
+    return {"documents": names, "said": said, "photo": len(made)}
+
+
+def main() -> int:
+    order = json.load(sys.stdin)
+    with sync_playwright() as playwright:
+        page = open_browser(playwright, {"width": order.get("width", 1280), "height": 800}, locale=order.get("locale", "en-US"))
+        person = Person(page, order)
+        try:
+            seen = globals()[order["does"]](person, **order.get("with", {}))
+        except (Error, AssertionError) as error:
+            print(json.dumps(fail(person, error, {**order, "screenshot": SCREENSHOT})))
+            return 1
+        finally:
+            page.context.browser.close()
+    print(json.dumps(seen))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
