@@ -266,7 +266,7 @@ test("[SILENT] is silent however it is dressed, and swallows no report", async (
 });
 
 test("what the model is told of schedules is true, and of what it isn't told nothing is taken", async () => {
-    const schema = JSON.stringify(await python("from tools.cronjob_tools import CRONJOB_SCHEMA\nprint(json.dumps(CRONJOB_SCHEMA))"));
+    const schema = JSON.stringify(await python('from tools.registry import registry\nprint(json.dumps(registry.get_entry("cronjob").schema))'));
     expect(schema).toContain(zone);
     for (const gone of ["model_snapshot", '"model"', "/scripts", '"workdir"', "no_agent", "every 30 minutes)"]) expect(schema).not.toContain(gone);
     // Each schedule that it names as an example does what it says.
@@ -327,7 +327,7 @@ test("a script in its maker's sandbox decides whether the model is asked: nothin
     const { job_id } = await create(person, job(words("watch"), { prompt, script }));
     const run = async () => {
         await testbed.forgetCalls();
-        expect(await person.use("cronjob", { action: "run", job_id })).toMatchObject({ success: true, job: { last_status: "ok" } });
+        expect(await person.use("cronjob", { action: "run", job_id })).toMatchObject({ success: true, job: { failures_in_a_row: 0 } });
         return askedByRuns(prompt);
     };
     expect(JSON.stringify(await run())).toMatch(/It is 100 at CES?T/);
@@ -339,7 +339,7 @@ test("a script in its maker's sandbox decides whether the model is asked: nothin
     // What a run was woken for that didn't come to its end is told by the next.
     await person.run("echo 40 > /root/price");
     await edit(job_id, "FAIL 402 no credit");
-    expect(await person.use("cronjob", { action: "run", job_id })).toMatchObject({ job: { last_status: "error" } });
+    expect(await person.use("cronjob", { action: "run", job_id })).toMatchObject({ job: { failures_in_a_row: 1 } });
     await person.use("cronjob", { action: "update", job_id, prompt });
     expect(JSON.stringify(await run())).toContain("It is 40");
     expect(await run()).toEqual([]);
