@@ -19,6 +19,7 @@ const containers = {
 const longest = [
     "unit/lint",
     "unit/setup-command",
+    "containers/backup",
     "containers/upgrade",
     "containers/sandbox",
     "containers/page",
