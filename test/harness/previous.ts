@@ -17,19 +17,25 @@ function exchange(text: string, image: string, tag: string): string {
     return text.replace(pattern, tag);
 }
 
+/** Leaves out the steps that change Open WebUI itself, for they fit the pinned version alone; an upgrade is about its data. */
+function unchanged(dockerfile: string): string {
+    const steps = /^RUN .*(page\/build\.py|private\.seams).*\n/gm;
+    if (dockerfile.match(steps)?.length !== 2) throw new Error("the steps that change Open WebUI aren't the two that were here");
+    return dockerfile.replace(steps, "");
+}
+
 /** Builds both, on base images that are pulled or imitated as those of the pinned versions are. */
 export async function buildPrevious(): Promise<Record<ServiceName, ContainerSpec["image"]>> {
     const folder = await mkdtemp(join(tmpdir(), "private-hermes-previous-"));
     try {
         await cp(`${repository}openwebui`, folder, { recursive: true });
         const dockerfiles = [`${repository}test/harness/previous-hermes/Dockerfile`, join(folder, "Dockerfile")];
-        const pinned = await readFile(dockerfiles[1], "utf8");
+        const pinned = unchanged(await readFile(dockerfiles[1], "utf8"));
         await writeFile(dockerfiles[1], exchange(exchange(pinned, "tailscale", `v${previous.tailscale}`), "open-webui", `v${previous["open-webui"]}-slim`));
         await ensureBases(...dockerfiles);
         const images = { hermes: imageOfRun("previous-hermes"), "open-webui": imageOfRun("previous-open-webui") };
         await buildFrom(`${repository}test/harness/previous-hermes`, images.hermes, "test/harness/previous-hermes", { VERSION: previous["hermes-agent"] });
-        // uploads.py replaces a function that an Open WebUI before 0.12 doesn't have.
-        await buildFrom(folder, images["open-webui"], folder, { MODULES: "failures files" });
+        await buildFrom(folder, images["open-webui"], folder);
         return { hermes: { reference: images.hermes }, "open-webui": { reference: images["open-webui"] } };
     } finally {
         await rm(folder, { recursive: true });
