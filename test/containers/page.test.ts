@@ -84,9 +84,21 @@ describe("the controls", () => {
 describe("from day to day", () => {
     const { page, sentences } = JSON.parse(readFileSync("openwebui/page/texts.json", "utf8")) as Record<string, Record<string, Record<string, string>>>;
     const { offline, starting, unsent } = page;
-    const day = (does: string, more: { width?: number; locale?: string; with?: object; email?: string; password?: string } = {}) => {
+    type More = { width?: number; locale?: string; with?: object; email?: string; password?: string };
+    /** A new account, and its token; Open WebUI refuses a sixteenth sign-in of one within three minutes. */
+    const join = async (role = "user") => {
+        const account = { name: words("Kim"), email: `${words("kim").replace(" ", "-")}@example.com`, password: words("password") };
+        const { status, body } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: { ...account, role } });
+        expect(status).toBe(200);
+        return { ...account, ...(body as Session) };
+    };
+    const day = async (does: string, more: More = {}) => {
+        const { email, password } = more.email ? { email: more.email, password: more.password ?? "" } : await join();
+        return laptop.week({ url: testbed.url, does, ...more, email, password });
+    };
+    const asAdmin = () => {
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
-        return laptop.week({ url: testbed.url, email, password, does, ...more });
+        return { email, password };
     };
 
     test("a first load is light: the sign-in comes without the rest of the page", async () => {
@@ -132,9 +144,8 @@ describe("from day to day", () => {
     });
 
     test("a session that ends in one tab leads another to the sign-in, and nobody else finds the draft", async () => {
-        const other = { email: `${words("eve").replace(" ", "-")}@example.com`, password: words("password") };
-        await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: { name: "Eve", role: "user", ...other } });
-        expect(await day("turns", { with: { draft: words("A secret"), other } })).toEqual({ found: "" });
+        const { email, password } = await join();
+        expect(await day("turns", { with: { draft: words("A secret"), other: { email, password } } })).toEqual({ found: "" });
     });
 
     test("an answer that is gone on with goes on: the model has the half as its own words, and what comes is joined", async () => {
@@ -187,7 +198,7 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
     });
 
     test("a chat's title is its first sentence, to be read, and asks no model", async () => {
-        const { token } = await testbed.signIn();
+        const { token } = await join();
         const cases: [message: string, title: string][] = [
             ["**Hello Hermes!** Can you look at https://example.com/a/b?c=1 for me? There is more.", "Can you look at example.com for me?"],
             ["# To *buy*\n\n- [ ] [milk](https://shop.example/milk)", "To buy"],
@@ -198,8 +209,9 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
         ];
         for (const [message, title] of cases) {
             await testbed.forgetCalls();
-            await testbed.sendFromPage(token, message);
-            expect((await testbed.chats(token))[0].title).toBe(title);
+            const asked = await testbed.askFromPage(token, message);
+            await testbed.answered(token, asked);
+            expect((await testbed.chats(token)).find(({ id }) => id === asked.chatId)?.title).toBe(title);
             expect(await testbed.calls()).toHaveLength(1);
         }
     });
@@ -213,9 +225,7 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
 
     test("a failure stands once, for an admin with what to do, for others with whom to tell", async () => {
         const message = "FAIL 402 Insufficient credits";
-        const person = { email: `${words("kim").replace(" ", "-")}@example.com`, password: words("password") };
-        await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: { name: "Kim", role: "user", ...person } });
-        const [owners, others] = [await day("fails_to_answer", { with: { message } }), await day("fails_to_answer", { with: { message }, ...person })];
+        const [owners, others] = [await day("fails_to_answer", { with: { message }, ...asAdmin() }), await day("fails_to_answer", { with: { message } })];
         expect([owners, others]).toEqual([
             { answer: expect.stringMatching(/^⚠️ No answer from the model\. .*used up\. Add some at https:[^\n]*$/) as string, said: [] },
             { answer: expect.stringMatching(/^⚠️ No answer from the model\. .*used up\. It says: [^\n]*Tell the admin of this page\.$/) as string, said: [] },
@@ -224,7 +234,8 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
 
     test("what this deployment says by itself comes in the page's language, and Hermes knows it again", async () => {
         const [question, fails] = [words("Und jetzt?"), words("FAIL 402 no credit")];
-        const seen = await day("speaks", { locale: "de-DE", with: { works: 'CALL terminal {"command": "true"}', fails } });
+        const { email, password, token } = await join();
+        const seen = await day("speaks", { locale: "de-DE", email, password, with: { works: 'CALL terminal {"command": "true"}', fails } });
         expect(seen).toEqual({
             suggested: expect.arrayContaining([expect.stringMatching(/^Ein Diagramm zeichnen\s/) as string]) as string[],
             line: "Führt einen Befehl aus: true",
@@ -232,8 +243,7 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
                 /^⚠️ Keine Antwort vom Modell\. OpenRouter lehnt ab: Das Guthaben ist aufgebraucht\. Laden Sie auf: https/,
             ) as string,
         });
-        const { token } = await testbed.signIn();
-        const [{ id: chatId }] = await testbed.chats(token);
+        const chatId = (await testbed.chats(token)).find(({ title }) => title === fails)?.id ?? "";
         const { body } = await testbed.webui("GET", `/api/v1/chats/${chatId}`, { bearer: token });
         const answerId = (body as { chat: { history: { currentId: string } } }).chat.history.currentId;
         await testbed.forgetCalls();
@@ -256,9 +266,9 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
     });
 
     test("an admin sees that an account waits, and who waits is let in when it is approved", async () => {
-        const newcomer = { name: "Noa", email: `${words("noa").replace(" ", "-")}@example.com`, password: words("password") };
-        const { body } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: { ...newcomer, role: "pending" } });
-        const seen = (await day("waits", { with: { newcomer: { ...newcomer, id: (body as { id: string }).id } } })) as { pending: string; margin: number };
+        const { id, name, email, password } = await join("pending");
+        const newcomer = { id, name, email, password };
+        const seen = (await day("waits", { with: { newcomer }, ...asAdmin() })) as { pending: string; margin: number };
         expect(seen).toMatchObject({ mark: "Accounts that wait for approval: 1", leads: "/admin/users", after: 0 });
         expect(seen.pending).not.toContain(testbed.environment("open-webui").WEBUI_ADMIN_EMAIL);
         expect(seen.margin).toBeGreaterThan(8);
