@@ -1,11 +1,15 @@
-"""Keeps the admin an admin when the way in which people sign in changes: with a password, or by their login on the tailnet.
+"""Keeps the admin an admin when the way in which people sign in changes, and when the disk comes to another stack.
 
     python3 -I admin.py DATA_DIR
 
-Run before Open WebUI, as its user. With the way changes the address by which the admin is known. So at that start the account of the
+Run before Open WebUI, as its user. People sign in with a password, or by their login on the tailnet. With the way changes the address by
+which the admin is known. So at that start the account of the
 admin gets the address of the setting, and keeps its chats; back at passwords it gets the generated one, for an account that the tailnet
-has made has a password that nobody knows. Other starts change nothing. DATA_DIR/signed-in-by-tailnet has the admin's address as long as
-people are signed in by the tailnet.
+has made has a password that nobody knows. DATA_DIR/signed-in-by-tailnet has the admin's address as long as people are signed in by the
+tailnet.
+
+A stack that is made anew has another generated password than the one whose backup it starts with, which may be known to nobody any more:
+then, too, the admin gets the generated one. DATA_DIR/generated-password has the SHA-256 of the one of before. Other starts change nothing.
 
 Prints one sentence about what it did, or nothing. Ends with 1, and one sentence on why, where the admin would be locked out.
 
@@ -14,6 +18,8 @@ Environment, as Open WebUI takes it:
     WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD
 """
 
+import contextlib
+import hashlib
 import os
 import sqlite3
 import sys
@@ -73,9 +79,13 @@ def main(folder):
     email = os.environ["WEBUI_ADMIN_EMAIL"].lower()
     by_tailnet = bool(os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER"))
     former = mark.read_text().strip() if mark.exists() else None
-    if database.exists() and (by_tailnet or former):
+    password, generated = os.environ["WEBUI_ADMIN_PASSWORD"], folder / "generated-password"
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    known = generated.read_text().strip() if generated.exists() else ""
+    of_another_stack = known not in ("", digest)
+    if database.exists() and (by_tailnet or former or of_another_stack):
         try:
-            print(settle(database, former, email, os.environ["WEBUI_ADMIN_PASSWORD"], by_tailnet), end="")
+            print(settle(database, former, email, password, by_tailnet), end="")
         except Refused as refusal:
             print(refusal, end="")
             sys.exit(1)
@@ -83,6 +93,10 @@ def main(folder):
         mark.write_text(email)
     else:
         mark.unlink(missing_ok=True)
+    if known != digest:
+        # A full disk ends no start; the next one writes it.
+        with contextlib.suppress(OSError):
+            generated.write_text(digest)
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ os._exit(0)`;
         const { id } = await testbed.signIn();
         const ben = `INSERT INTO "user" (id, email, role, name, profile_image_url, last_active_at, updated_at, created_at) VALUES ('ben', 'ben@example.com', 'pending', 'Ben', '', 9, 9, 9)`;
         const bens = `INSERT INTO auth (id, email, password, active) VALUES ('ben', 'ben@example.com', '$2b$04$abcdefghijklmnopqrstuuqJwcaHxYm8MqzJmNrRIRqVbPSjOvrHy', 1)`;
-        const starts: [email: string, byTailnet: boolean, statements: string[]][] = [
+        const starts: [email: string, byTailnet: boolean, statements: string[], generated?: string][] = [
             ["admin@example.com", false, [ben, bens]],
             ["Alice@GitHub", true, []],
             ["alice@github", true, []],
@@ -208,11 +208,20 @@ os._exit(0)`;
             ["other@example.com", false, []],
             ["ben@example.com", true, []],
             ["ben@example.com", false, []],
+            ["ben@example.com", false, [], "of another stack"],
+            ["ben@example.com", false, [], "of another stack"],
+            ["ben@example.com", false, []],
             ["dora@example.com", true, [`UPDATE "user" SET role = 'user'`]],
         ];
         const source = await readFile(`${repository}test/harness/admin_cases.py`, "utf8");
         const run = ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "python3", "-c", source];
-        const found = JSON.parse(await outputOf(container, run, JSON.stringify(starts))) as Start[];
+        const found = JSON.parse(
+            await outputOf(
+                container,
+                run,
+                JSON.stringify(starts.map(([email, byTailnet, statements, generated = "generated"]) => [email, byTailnet, statements, generated])),
+            ),
+        ) as Start[];
         const pending = { "ben@example.com": ["ben", "pending"] };
         const start = (code: number, said: RegExp, accounts: object, opens: string[] = []) => ({
             code,
@@ -231,6 +240,9 @@ os._exit(0)`;
             start(0, /^The admin's account alice@github is owner@example\.com.*signs in with the generated password\.$/, asOwner, ["owner@example.com"]),
             start(0, /^$/, asOwner, ["owner@example.com"]),
             start(0, /^The account ben@example\.com is an admin from now on/, both, ["owner@example.com"]),
+            start(0, /^ben@example\.com signs in with the generated password\.$/, both, ["owner@example.com", "ben@example.com"]),
+            start(0, /^ben@example\.com signs in with the generated password\.$/, both, ["ben@example.com"]),
+            start(0, /^$/, both, ["ben@example.com"]),
             start(0, /^ben@example\.com signs in with the generated password\.$/, both, ["owner@example.com", "ben@example.com"]),
             start(1, /^No account on this disk is an admin: restore a snapshot/, { "ben@example.com": ["ben", "user"], "owner@example.com": [id, "user"] }, [
                 "owner@example.com",
