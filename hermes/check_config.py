@@ -7,13 +7,16 @@ runs whatever comes of the others, so that a new release tells all that it chang
 
 import functools
 import importlib.util
+import inspect
 import json
 import os
+import re
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+HAPROXY = Path("/etc/egress/haproxy.cfg")
 MODEL = "vendor/model-of-the-environment"
 VOICE_MODEL = "vendor/model-for-speech"
 SHUTDOWN_SECONDS = 60  # maxShutdownDelaySeconds of the service
@@ -64,6 +67,8 @@ HOSTILE_JOB = {
 
 failures = []
 checks = []
+# Addresses that the checks have had Hermes ask.
+asked_of = set()
 
 
 def check(function):
@@ -253,6 +258,7 @@ def questions():
     client.chat.completions.create(**question)
     client.with_options(**other).chat.completions.create(**question)
     asyncio.run(ask_async())
+    asked_of.update(url for url, *_ in sent)
     expect("questions to a model", set(sent), {("https://openrouter.ai/api/v1/chat/completions", "Bearer build-check", MODEL, None)})
     client.base_url = other["base_url"]
     try:
@@ -385,6 +391,7 @@ def web():
     finally:
         httpx.HTTPTransport.handle_request = handle
         os.environ["EXA_API_KEY"] = ""
+    asked_of.update(asked)
     expect("whom the web tools ask", asked, ["https://api.exa.ai/search", "https://api.exa.ai/contents"])
     expect("what the model is told of the web", "The web: " in build_environment_hints(), True)
 
@@ -410,8 +417,45 @@ def voice():
     finally:
         httpx.HTTPTransport.handle_request = handle
     question = {"model": VOICE_MODEL, "input_audio": {"format": "flac", "data": "ZkxhQw=="}}
+    asked_of.update(url for url, *_ in asked)
     expect("whom a recording is sent to", asked, [(voice.API, "Bearer build-check", question)])
     expect("what is left of a recording", os.path.exists(file.name), False)
+
+
+def let_through(host, acl):
+    """The words after one of a host's conditions in haproxy.cfg."""
+    [section] = re.findall(rf"^listen {re.escape(host)} .*?(?=^listen )", HAPROXY.read_text(), re.MULTILINE | re.DOTALL)
+    return {word for line in re.findall(rf"^  acl {acl} \S+ (.*)$", section, re.MULTILINE) for word in line.split() if word != "-i"}
+
+
+@check
+def way_out():
+    """Whether HAProxy lets through what the pinned clients ask for, and no more; those above have asked OpenRouter and Exa."""
+    from hermes_constants import OPENROUTER_MODELS_URL
+    from modal import app, client, environments, experimental, image, sandbox, secret
+    from modal._utils import task_command_router_client
+    from plugins.platforms.telegram import adapter
+    from telegram import Bot
+    from telegram.ext import _updater
+
+    for host in ("openrouter.ai", "api.exa.ai"):
+        expect(f"what may be asked of {host}", {f"https://{host}{path}" for path in let_through(host, "asks")}, {url for url in asked_of if host in url})
+    expect("what may be read at openrouter.ai", {f"https://openrouter.ai{path}" for path in let_through("openrouter.ai", "reads")}, {OPENROUTER_MODELS_URL})
+
+    # The methods of theirs that private_hermes/sandbox.py ends in.
+    one = sandbox._Sandbox
+    used = [client._Client.hello, app._App.lookup, environments._Environment.from_name, experimental.image_delete, task_command_router_client.fetch_command_router_access]
+    used += [image._Image._from_args, image._Image.from_id, image._image_await_build_result, secret._load_from_env_dict]
+    used += [one._new, one.from_id, one._get_task_id, one.poll, one.terminate, one.snapshot_filesystem]
+    called = {name for function in used for name in re.findall(r"\bstub\.(\w+)", inspect.getsource(function))}
+    expect("methods of Modal", let_through("api.modal.com", "asks"), called)
+
+    source = inspect.getsource(adapter) + inspect.getsource(_updater)
+    methods = {re.sub("_(.)", lambda letter: letter[1].upper(), name) for name in dir(Bot) if re.search(rf"\b(?!_){name}\b", source) and inspect.iscoroutinefunction(getattr(Bot, name))}
+    # What it calls on what a message brings, and what is newer than its client.
+    methods |= {"answerCallbackQuery", "getFile", *re.findall(r'do_api_request\(\s*"(\w+)"', source)}
+    # What the client does by itself, what stands in a comment, and what would lead the bot's messages elsewhere or change who it is.
+    expect("methods of Telegram", let_through("api.telegram.org", "asks"), methods - {"doApiRequest", "initialize", "shutdown", "close", "getForumTopicIconStickers", "setWebhook", "setMyShortDescription"})
 
 
 @check

@@ -28,7 +28,10 @@
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
 #   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored
 #   TELEGRAM_HOME_CHANNEL   -         chat id for messages that no chat asked for, e.g. of cron jobs
-#   HERMES_HOME, HERMES_MANAGED_DIR   set by the image: the disk, /opt/data, and the managed scope, /etc/hermes
+#   MODAL_SERVER_URL        -         http://HOST:PORT of a stand-in of Modal, in the tests; its sandboxes may be at private addresses
+#   SSL_CERT_FILE           Debian's  authorities by which the hosts outside are known
+#   HERMES_HOME, HERMES_MANAGED_DIR, HERMES_WAY   set by the image: the disk, /opt/data; the managed scope, /etc/hermes; the sockets
+#                                     between Hermes and HAProxy, /run/way
 # Disk: mounted at /opt/data, writable, with 64 MiB free. Must start as root; Hermes itself runs as uid and gid 10000.
 # SIGTERM ends it with 0 once running chats have finished. One that takes longer than agent.restart_drain_timeout (config.yaml)
 # is cut and everything is saved 5 s later, but its thread can hold the process until the platform kills it.
@@ -204,9 +207,50 @@ seal_disk() {
   chmod 0555 -- "${SEALED_FOLDERS[@]/#/$DATA/}"
 }
 
+# HAProxy alone has the way out, and the credentials (haproxy.cfg): this comes before Hermes, begins it again when it ends, and waits
+# until it is there. A signal that stops the container is for Hermes, which still needs it then.
+start_way_out() {
+  local tries
+  export EGRESS_CA_FILE=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} API_SERVER_PORT=${API_SERVER_PORT:-8642}
+  [[ -z ${MODAL_SERVER_URL:-} ]] || export MODAL_STAND_IN=${MODAL_SERVER_URL#http://}
+  cat "$EGRESS_CA_FILE" "$HERMES_WAY/hosts.crt" >"$HERMES_WAY/authorities.pem"
+  rm -f "$HERMES_WAY/out/routers"
+  (
+    trap '' INT
+    while :; do
+      PATH=$PATH:/usr/sbin setsid haproxy -db -f /etc/egress/haproxy.cfg &
+      echo $! >"$HERMES_WAY/haproxy.pid"
+      wait $! || true
+      echo "HAProxy, the way out, has ended; it starts again." >&2
+      sleep 1
+    done
+  ) &
+  way_out=$!
+  for ((tries = 0; tries < 200; tries++)); do
+    [[ ! -e $HERMES_WAY/out/routers ]] || return 0
+    sleep 0.05
+  done
+  echo "entrypoint: HAProxy, the way out, doesn't start; its reason stands above." >&2
+  exit 1
+}
+
+# What a slow reader hasn't had of its answer is in HAProxy then.
+stop_way_out() {
+  local pid
+  kill "$way_out" || true
+  pid=$(<"$HERMES_WAY/haproxy.pid")
+  kill -USR1 "$pid" || return 0
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+}
+
 start_hermes() {
-  exec setpriv --reuid="$HERMES_ID" --regid="$HERMES_ID" --clear-groups --no-new-privs \
-    -- hermes-gateway gateway run --external-supervisor
+  local code=0
+  export SSL_CERT_FILE=$HERMES_WAY/authorities.pem MODAL_SERVER_URL=http://api.modal.com:80
+  # Hermes gets the signal, too.
+  trap : INT
+  confined hermes-gateway gateway run --external-supervisor || code=$?
+  stop_way_out
+  exit "$code"
 }
 
 main() {
@@ -220,6 +264,7 @@ main() {
   check_disk
   refuse_if_problems
   seal_disk
+  start_way_out
   start_hermes
 }
 

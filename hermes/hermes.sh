@@ -1,5 +1,4 @@
 #!/bin/sh
 # The hermes command of this deployment (private_hermes/command.py), as Hermes' user: what root writes on the disk, nobody else reads.
 export HERMES_HOME=/opt/data HERMES_MANAGED_DIR=/etc/hermes HOME=/home/hermes
-[ "$(id -u)" != 0 ] || exec setpriv --reuid=10000 --regid=10000 --clear-groups --no-new-privs -- "$0" "$@"
-exec /opt/hermes/bin/python -I -m private_hermes.command "$@"
+exec confined /opt/hermes/bin/python -I -m private_hermes.command "$@"

@@ -4,19 +4,24 @@
 The name is one that Hermes recognises as a gateway process; the arguments are those of the hermes command.
 """
 
-import asyncio
-import gc
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 if os.geteuid() == 0:
     sys.exit("hermes-gateway isn't for root, whose files Hermes couldn't use. In a shell, call hermes.")
 
+from private_hermes import way_out
+
+way_out.lead()
+
+import asyncio
+import gc
+from concurrent.futures import ThreadPoolExecutor
+
 # Collecting while thousands of modules are imported is a fifth of the start, and finds nothing.
 gc.disable()
 
-from hermes_cli.main import main  # must come first: importing it sets up the process
+from hermes_cli.main import main  # must come before all else of Hermes: importing it sets up the process
 
 import private_hermes
 

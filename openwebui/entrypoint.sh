@@ -310,9 +310,9 @@ keep_admin() {
   [[ -z $said ]] || log "$said"
 }
 
-# A user of its own and an empty environment, for it reads foreign files with large libraries.
+# A user of its own, an empty environment and Unix sockets alone, for it reads foreign files with large libraries.
 start_extractor() {
-  setpriv --reuid="$EXTRACTOR_ID" --regid="$EXTRACTOR_ID" --clear-groups --no-new-privs \
+  confined "$EXTRACTOR_ID" \
     env -i PATH="$PATH" MALLOC_ARENA_MAX=1 python3 -I -S -W ignore /usr/local/lib/extractor/extractor.py /var/lib/extractor/socket &
   extractor_pid=$!
 }

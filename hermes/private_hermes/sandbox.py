@@ -42,6 +42,7 @@ import hermes_time
 import modal
 import modal.exception
 from hermes_constants import get_hermes_home
+from modal._utils.async_utils import synchronizer
 from modal.experimental import image_delete
 from modal.stream_type import StreamType
 from tools import terminal_tool
@@ -827,6 +828,8 @@ class PersonSandbox:
             if isinstance(error, modal.exception.AuthError):
                 # Modal takes the token, and the sandbox's own way in is refused.
                 raise SandboxError("The connection to the sandbox was refused. Try again.") from error
+            # The next command asks Modal anew where the sandbox takes commands: HAProxy knows that no more when it has ended (haproxy.cfg).
+            synchronizer._translate_in(sandbox)._command_router_client = None
             raise
 
 

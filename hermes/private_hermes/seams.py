@@ -240,6 +240,8 @@ RELIED_ON = {
         ("tools.file_operations:ShellFileOperations._atomic_write", 'tmp="$(mktemp -p "$d" ', "sandbox", "The same: its folder and its target are known there."),
         ("tools.code_execution_tool:_execute_remote", 'f"HERMES_RPC_DIR={', "sandbox", "The same."),
         ("modal.sandbox:_Sandbox._get_task_id", "c99b69921432", "sandbox", "Waits until a sandbox runs."),
+        ("modal.sandbox:_Sandbox._get_command_router_client", "self._command_router_client is None", "sandbox", "Asks where it takes commands, once."),
+        ("synchronicity.synchronizer:Synchronizer._translate_in", "fbe62ce7afc6", "sandbox", "Gives that object of modal._utils.async_utils for ours."),
     ],
     "disk": [
         ("hermes_state:SessionDB.append_message", "eb2e13f8c12e", "sent", "Notes what was sent."),

@@ -421,7 +421,7 @@ describe("a restart on the same disks", () => {
     });
 });
 
-test("Open WebUI puts no tools and at most 1 KB around a message", async () => {
+test("Open WebUI puts no tools and at most 1 KB around a message, and follows no redirect", async () => {
     // The model server in the place of Hermes, which would hide what it was sent.
     await testbed.redeploy("open-webui", { OPENAI_API_BASE_URL: "http://openrouter.ai:8642/v1" });
     const { token } = await testbed.signIn();
@@ -431,4 +431,9 @@ test("Open WebUI puts no tools and at most 1 KB around a message", async () => {
     const [{ bytes, tools }] = await testbed.calls();
     expect(tools).toEqual([]);
     expect(bytes - message.length).toBeLessThanOrEqual(1024);
+
+    // Nor does it carry the chat where an answer leads.
+    await testbed.forgetCalls();
+    expect(await testbed.sendFromPage(token, "FAIL 307 http://openrouter.ai:8642/v1/chat/completions")).toMatch(/agent doesn't run at the moment/);
+    expect(await testbed.calls()).toHaveLength(1);
 });

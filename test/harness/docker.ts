@@ -318,6 +318,10 @@ export interface ContainerSpec {
     nesting?: boolean;
     /** Whether it may make networks, and filter them. */
     networking?: boolean;
+    /** A container into whose processes it may look, memory included. */
+    observes?: Container;
+    /** A profile of Docker's for the system calls that it may do, in the place of the default one. */
+    seccomp?: object;
 }
 
 /**
@@ -345,6 +349,11 @@ class Peer extends GenericContainer {
         // Far less than a privileged container may do: no device, no kernel module, no clock.
         if (spec.nesting) this.withAddedCapabilities("SYS_ADMIN").withSecurityOpt("seccomp=unconfined", "apparmor=unconfined", "label=disable");
         if (spec.networking) this.withAddedCapabilities("SYS_ADMIN", "NET_ADMIN");
+        if (spec.observes) {
+            this.hostConfig.PidMode = `container:${spec.observes.getId()}`;
+            this.withAddedCapabilities("SYS_PTRACE");
+        }
+        if (spec.seccomp) this.withSecurityOpt(`seccomp=${JSON.stringify(spec.seccomp)}`);
         if (spec.tmpfs) this.withTmpFs(spec.tmpfs);
         if (spec.user) this.withUser(spec.user);
         this.withExtraHosts(Object.entries(spec.hosts ?? {}).map(([host, ipAddress]) => ({ host, ipAddress })));

@@ -23,7 +23,10 @@ const fakes = {
     mountpoint: "exit 0",
     df: "printf 'Avail\\n1000\\n'",
     chown: 'echo "chown $*" >> "$CALLS"',
-    setpriv: 'echo "setpriv $*" >> "$CALLS"; echo $$ > "$CALLS.pid"; cp "$HERMES_HOME/config.yaml" "$CALLS.config"; exit 7',
+    setsid: 'exec "$@"',
+    // Until it is told to end.
+    haproxy: 'echo "haproxy $*" >> "$CALLS"; touch "$HERMES_WAY/out/routers"; exec sleep 60',
+    confined: 'echo "confined $*" >> "$CALLS"; cp "$HERMES_HOME/config.yaml" "$CALLS.config"; exit 7',
 };
 
 let root: string;
@@ -33,6 +36,7 @@ beforeEach(() => {
     root = mkdtempSync(join(tmpdir(), "hermes-entrypoint-"));
     data = join(root, "data");
     plant("managed/config.yaml", "managed: true\n");
+    for (const file of ["way/hosts.crt", "way/out/routers", "authorities"]) plant(file, "");
     mkdirSync(data);
 });
 
@@ -59,18 +63,19 @@ function boot({ env = {}, commands = {} }: { env?: Record<string, string>; comma
         plant(`bin/${name}`, `#!/bin/sh\n${body}\n`);
         chmodSync(join(root, "bin", name), 0o755);
     }
-    const { pid, status, stdout, stderr } = spawnSync("bash", [entrypoint], {
+    const { status, stdout, stderr } = spawnSync("bash", [entrypoint], {
         encoding: "utf8",
         env: {
             PATH: `${join(root, "bin")}:/usr/bin:/bin`,
             HERMES_HOME: data,
             HERMES_MANAGED_DIR: join(root, "managed"),
+            HERMES_WAY: join(root, "way"),
+            SSL_CERT_FILE: join(root, "authorities"),
             CALLS: calls,
             ...env,
         },
     });
     return {
-        pid,
         status,
         output: stdout + stderr,
         refusals: stderr.split("\n").filter((line) => line !== ""),
@@ -225,13 +230,11 @@ describe("accepted", () => {
         expect(status).toBe(7);
     });
 
-    test("Hermes replaces the script, without root, groups or new privileges", () => {
-        const { pid, status, calls } = boot({ env: goodEnv });
+    test("Hermes starts confined, once HAProxy is there, which ends after it", () => {
+        const { status, calls } = boot({ env: goodEnv });
         expect(status).toBe(7);
-        expect(readFileSync(join(root, "calls.pid"), "utf8").trim()).toBe(String(pid));
-        const [options, command] = calls.at(-1)?.split(" -- ") ?? [];
-        expect(options.split(" ")).toEqual(expect.arrayContaining(["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "--no-new-privs"]));
-        expect(command).toBe("hermes-gateway gateway run --external-supervisor");
+        expect(calls.slice(-2)).toEqual(["haproxy -db -f /etc/egress/haproxy.cfg", "confined hermes-gateway gateway run --external-supervisor"]);
+        expect(() => process.kill(Number(readFileSync(join(root, "way/haproxy.pid"), "utf8")), 0)).toThrow("ESRCH");
     });
 });
 

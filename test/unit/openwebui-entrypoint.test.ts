@@ -117,6 +117,7 @@ class Box {
         // Neither root nor a mount is needed here.
         this.standIn("mountpoint", `[[ ! -e no-mount ]]`);
         this.standIn("chown", `echo "chown $*" >>events`);
+        this.standIn("confined", `echo "setpriv confined $*" >>events; shift; exec "$@"`);
         this.standIn("setpriv", `echo "setpriv $*" >>events; while [[ $1 == --* ]]; do shift; done; exec "$@"`);
         // Twenty milliseconds for each test. What is on the disk afterwards is a matter of the real one.
         this.standIn("head", `[[ $* == "-c 16M /dev/zero" ]]`);
@@ -581,7 +582,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
 
         test("the app, what reads documents and the stub run without root, as users of their own, and can't regain it", () => {
             expect(box.events("setpriv").map((event) => event.replace(/ env .*/, ""))).toEqual([
-                "setpriv --reuid=10002 --regid=10002 --clear-groups --no-new-privs",
+                "setpriv confined 10002",
                 expect.stringMatching(/^setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs python3 -I \S+\/admin\.py \S+\/data$/),
                 "setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs app serve",
                 "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs",

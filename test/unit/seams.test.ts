@@ -7,6 +7,7 @@ const read = (path: string) => readFileSync(path, "utf8");
 
 test("both images replace what isn't theirs in the same way", () => {
     expect(read("openwebui/replacing.py")).toBe(read("hermes/private_hermes/replacing.py"));
+    expect(read("openwebui/confined.py")).toBe(read("hermes/confined.py"));
 });
 
 test("each private name of Hermes that is used stands in the list", () => {

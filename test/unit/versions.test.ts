@@ -14,7 +14,14 @@ interface Rule {
 }
 
 interface Config {
-    customManagers: { managerFilePatterns: string[]; matchStrings: string[]; datasourceTemplate: string; depNameTemplate: string }[];
+    customManagers: {
+        managerFilePatterns: string[];
+        matchStrings: string[];
+        datasourceTemplate: string;
+        depNameTemplate: string;
+        versioningTemplate?: string;
+        registryUrlTemplate?: string;
+    }[];
     packageRules: Rule[];
     "pip-compile": { managerFilePatterns: string[] };
 }
@@ -97,6 +104,19 @@ test("a release of Hermes that isn't on PyPI is noticed", () => {
     // Upstream's tags are dates (github.com/NousResearch/hermes-agent/releases).
     expect(found?.groups?.currentValue).toMatch(/^v20\d\d\.\d+\.\d+$/);
     expect(manager?.datasourceTemplate).toBe("github-releases");
+});
+
+test("a new HAProxy in the image's Debian is noticed", () => {
+    const manager = config.customManagers.find(({ depNameTemplate }) => depNameTemplate === "haproxy");
+    const [file] = matching(manager?.managerFilePatterns ?? []);
+    const dockerfile = readFileSync(file, "utf8");
+    expect(new RegExp(manager?.matchStrings[0] ?? "").exec(dockerfile)?.groups?.currentValue).toMatch(/^\d+\.\d+\.\d+-\S+$/);
+    const [, suite] = /^FROM python:\S+-slim-(\w+)/m.exec(dockerfile) ?? [];
+    expect(manager).toMatchObject({
+        datasourceTemplate: "deb",
+        versioningTemplate: "deb",
+        registryUrlTemplate: expect.stringContaining(`suite=${suite}`) as string,
+    });
 });
 
 test("the lock has what is overridden in it", () => {

@@ -12,7 +12,8 @@
  *   SLOW <n>                    n words, one a second
  *   FAST <n>                    n words, one each 20 ms, as a model writes
  *                               asked to go on, the words behind those that it has said, and the last of those before them
- *   FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word
+ *   FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word, with 307 an
+ *                               answer that leads to the address in the place of the words
  *   BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
  *   THINK <n>                   n seconds with a comment line in each, then as below
  *   SILENT <n>                  a stream without a byte for n seconds, which then ends
@@ -219,6 +220,7 @@ export class OpenRouter implements Host {
         }
         const [, failure, reason] = /FAIL (\d+) ?(.*)/.exec(said) ?? [];
         if (failure && failure !== "200") {
+            if (failure.startsWith("3")) exchange.response.setHeader("location", reason);
             exchange.send(Number(failure), { error: { code: Number(failure), message: reason } });
             return;
         }
