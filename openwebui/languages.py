@@ -10,11 +10,19 @@ from pathlib import Path
 
 SENTENCES = json.loads(Path(__file__).with_name("texts.json").read_text())["sentences"]
 BETWEEN = re.compile(r"(?<=[.”]) (?=[A-Z])")
+# What a service says follows in quotation marks, as it is.
+SAYS = "It says:"
 
 
 def translated(text, language):
     """A text of one or more sentences in a language, given by its code; those that aren't known stay."""
-    return " ".join(SENTENCES.get(sentence, {}).get(language, sentence) for sentence in BETWEEN.split(text))
+
+    def one(sentence):
+        if sentence.startswith(f"{SAYS} "):
+            return one(SAYS) + sentence[len(SAYS) :]
+        return SENTENCES.get(sentence, {}).get(language, sentence)
+
+    return " ".join(one(sentence) for sentence in BETWEEN.split(text))
 
 
 def in_english(text, *known):

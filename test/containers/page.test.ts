@@ -240,7 +240,7 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
             suggested: expect.arrayContaining([expect.stringMatching(/^Ein Diagramm zeichnen\s/) as string]) as string[],
             line: "Führt einen Befehl aus: true",
             failure: expect.stringMatching(
-                /^⚠️ Keine Antwort vom Modell\. OpenRouter lehnt ab: Das Guthaben ist aufgebraucht\. Laden Sie auf: https/,
+                /^⚠️ Keine Antwort vom Modell\. OpenRouter lehnt ab: Das Guthaben ist aufgebraucht\. Die Antwort lautet: “no credit.*”\. Sagen Sie es dem Admin dieser Seite\.$/,
             ) as string,
         });
         const chatId = (await testbed.chats(token)).find(({ title }) => title === fails)?.id ?? "";
