@@ -167,10 +167,12 @@ export function afterUp(host: string): { connected: Promise<boolean>; device: Pr
                 if (!found)
                     return failure(
                         `this device sees no machine ${host}`,
-                        `is it under ${machines}? Then the policy has to grant this device tcp:${tailnetPort} of its tag; otherwise Open WebUI's log at Render says why, such as an older machine of that name`,
+                        `is it under ${machines}? Then the policy has to grant this device tcp:${tailnetPort} of its tag; otherwise Open WebUI's log at Render says why, such as an older machine of that name, which npm run tidy removes`,
                     );
                 if ("status" in found) return found;
-                return found.Online ? ok(`${host} is online`) : failure(`${host} is offline`, "Open WebUI's log at Render says why");
+                return found.Online
+                    ? ok(`${host} is online`)
+                    : failure(`${host} is offline`, "Open WebUI's log at Render says why; if it is the machine of a stack that is gone, npm run tidy removes it");
             },
         },
         {
