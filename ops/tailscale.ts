@@ -172,7 +172,10 @@ export function afterUp(host: string): { connected: Promise<boolean>; device: Pr
                 if ("status" in found) return found;
                 return found.Online
                     ? ok(`${host} is online`)
-                    : failure(`${host} is offline`, "Open WebUI's log at Render says why; if it is the machine of a stack that is gone, npm run tidy removes it");
+                    : failure(
+                          `${host} is offline`,
+                          "Open WebUI's log at Render says why; if it is the machine of a stack that is gone, npm run tidy removes it",
+                      );
             },
         },
         {

@@ -5,7 +5,8 @@
  * a large photo before it would make it smaller. Here a browser turns what it can show into a JPEG; the rest goes to what reads documents,
  * which makes pictures of a TIFF (pictures.py), or says what is wrong.
  *
- * build.py has the page call it for each file that is chosen, dropped or pasted.
+ * build.py has the page call it for each file that is chosen, dropped or pasted. What is sent before the page has got all of them waits: it
+ * would go without them.
  */
 (() => {
     /** Models take these. */
@@ -28,7 +29,7 @@
         }
     };
 
-    window.readablePicture = async (file) => {
+    const readable = async (file) => {
         if (!file.type.startsWith("image/") || file.type === "image/svg+xml" || PAGES_OWN.test(file.type) || PAGES_OWN.test(file.name)) return file;
         const picture = await decoded(file);
         if (!picture) return new File([file], file.name, { type: "application/octet-stream" });
@@ -45,4 +46,38 @@
         const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
         return blob ? new File([blob], file.name.replace(/(\.\w+)?$/, ".jpg"), { type: "image/jpeg" }) : file;
     };
+
+    /** In ms, until the page shows a file that it has got; from then on it waits for it by itself. */
+    const SHOWN = 1000;
+    let making = 0;
+    let held;
+
+    window.readablePicture = async (file) => {
+        making += 1;
+        try {
+            return await readable(file);
+        } finally {
+            setTimeout(() => {
+                making -= 1;
+                if (making || !held) return;
+                const send = held;
+                held = undefined;
+                send();
+            }, SHOWN);
+        }
+    };
+
+    const hold = (event) => {
+        if (!making) return;
+        const { target, key, code, keyCode, ctrlKey, metaKey } = event;
+        const button = event.type === "click" && target.closest("#send-message-button");
+        const enter = key === "Enter" && !event.shiftKey && !event.isComposing && target.closest("#chat-input");
+        if (!button && !enter) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        const again = { key, code, keyCode, ctrlKey, metaKey, bubbles: true, cancelable: true };
+        held = () => (button ? button.click() : target.dispatchEvent(new KeyboardEvent("keydown", again)));
+    };
+    document.addEventListener("click", hold, true);
+    document.addEventListener("keydown", hold, true);
 })();

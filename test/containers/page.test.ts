@@ -311,6 +311,15 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
         );
         expect(Math.max(...sizes.flat())).toBeLessThanOrEqual(1568);
     });
+
+    test("a photo that is sent in the moment in which it is chosen goes along", async () => {
+        const messages = [words("See"), words("See also")];
+        await day("hurry", { with: { messages, photo: [4000, 3000] } });
+        for (const message of messages) {
+            const [call] = await testbed.asked(message);
+            expect(JSON.stringify(call.messages.at(-1))).toContain('"data:image/');
+        }
+    });
 });
 
 test("Open WebUI has the pages that docs/page.md lists, and no others", async () => {

@@ -377,6 +377,32 @@ def pictures(person: Person, message: str, files: list[dict], photo: list[int]) 
     return {"documents": names, "said": said, "photo": len(made)}
 
 
+def hurry(person: Person, messages: list[str], photo: list[int]) -> None:
+    """Chooses a photo of so many pixels and sends it in the same moment, once by the button and once by the key."""
+    person.begin()
+    for message, by_key in zip(messages, (False, True)):
+        person.open_chat()
+        person.field.wait_for()
+        person.step = "Sending a photo at once"
+        person.field.click()
+        person.page.keyboard.insert_text(message)
+        person.page.evaluate("""async ([width, height, byKey]) => {
+            const canvas = Object.assign(document.createElement("canvas"), { width, height });
+            canvas.getContext("2d").fillRect(0, 0, width, height);
+            const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+            const files = new DataTransfer();
+            files.items.add(new File([blob], "photo.png", { type: "image/png" }));
+            const input = document.querySelector("input[type=file][multiple]");
+            input.files = files.files;
+            input.dispatchEvent(new Event("change", { bubbles: true }));
+            const key = { key: "Enter", code: "Enter", keyCode: 13, bubbles: true, cancelable: true };
+            if (byKey) document.querySelector("#chat-input").dispatchEvent(new KeyboardEvent("keydown", key));
+            else document.querySelector("#send-message-button").click();
+        }""", [*photo, by_key])
+        person.step = "Waiting for the answer"
+        person.page.locator(".copy-response-button").wait_for(timeout=TIMEOUT)
+
+
 def main() -> int:
     order = json.load(sys.stdin)
     with sync_playwright() as playwright:
