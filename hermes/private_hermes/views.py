@@ -5,6 +5,7 @@ model doesn't tell from memory, and the command `knowledge` shows it to the owne
 """
 
 import contextlib
+import re
 
 import hermes_time
 from cron import jobs
@@ -47,7 +48,9 @@ def last(job):
     if job.get("last_status") == "ok":
         went = "nothing to report" if job.get("last_silent") else "ok"
     else:
-        went = f"failed: {str(job.get('last_error') or 'no reason is known')[:SHORT]}"
+        # Hermes puts the name of the exception in front.
+        reason = re.sub(r"^\w*(?:Error|Exception): ", "", str(job.get("last_error") or "no reason is known"))
+        went = f"failed: {reason[:SHORT]}"
     lost = f"; its report could not be delivered: {job['last_delivery_error'][:SHORT]}" if job.get("last_delivery_error") else ""
     return f"{told(job['last_run_at'])}: {went}{lost}"
 

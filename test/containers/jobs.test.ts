@@ -106,7 +106,9 @@ test("who asks for their jobs is told from the tool what is next, how it went, w
     expect(await listed(maker)).toMatchObject([
         {
             next_run: expect.stringMatching(new RegExp(`^${moment}$`)) as string,
-            last_run: expect.stringMatching(new RegExp(`^${moment}: failed: .*402`)) as string,
+            last_run: expect.stringMatching(
+                new RegExp(`^${moment}: failed: ⚠️ \\*\\*No answer from the model\\.\\*\\* OpenRouter refuses: the credit is used up`),
+            ) as string,
             failures_in_a_row: 1,
             tokens_of_last_run: 0,
             tokens_today: 2402,
