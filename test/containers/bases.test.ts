@@ -10,7 +10,7 @@ test("a Dockerfile with digests is built on what bases/build.sh has made sure of
     onTestFinished(() => {
         rmSync(folder, { recursive: true });
     });
-    const [, name] = /^FROM ([^\s@]+)/m.exec(readFileSync(join(repository, contexts.hermes, "Dockerfile"), "utf8")) ?? [];
+    const [, name] = /^FROM (python:[^\s@]+)/m.exec(readFileSync(join(repository, contexts.hermes, "Dockerfile"), "utf8")) ?? [];
     const docker = await engine();
     const base = await docker.getImage(name).inspect();
     // A stand-in has none.
