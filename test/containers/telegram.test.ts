@@ -11,7 +11,7 @@ import { fare, recordings, say } from "../harness/voice.ts";
 
 const [owner, partner, bystander, stranger] = [1001, 1002, 1003, 6666];
 /** More who are allowed, each for one test. */
-const users = Array.from({ length: 35 }, (_, index) => 2001 + index);
+const users = Array.from({ length: 60 }, (_, index) => 2001 + index);
 let [nextUser] = users;
 const friends = -4242;
 const mention = "@private_hermes_bot";
