@@ -4,6 +4,7 @@ import { Config } from "@pulumi/pulumi/config.js";
 import { setAllConfig } from "@pulumi/pulumi/runtime/config.js";
 import { parse } from "yaml";
 import { type Complaint, inspectSettings, type SettingName, type Settings } from "../config.ts";
+import { getCli } from "./cli.ts";
 import { CommandFailed, runCommand } from "./command.ts";
 import { type Check, failure, type Finding, ok, unchecked } from "./report.ts";
 
@@ -86,6 +87,12 @@ export function unreadable(error: unknown): Finding {
     if (/\benvironment\b.*not found/i.test(message)) return failure(message, "run npm run setup, which makes the environment that the stack's file names");
     if (/log ?in|PULUMI_ACCESS_TOKEN|credentials/i.test(message)) return failure("the Pulumi CLI isn't logged in", "pulumi login");
     return failure(message, "run `pulumi config` to see all of it");
+}
+
+/** The same, for a command that can do nothing without the stack: a CLI that is missing is a failure, too. */
+export function withoutStack(error: unknown): Finding {
+    const finding = unreadable(error);
+    return finding.status === "unchecked" ? failure(finding.message, getCli) : finding;
 }
 
 /** The checks of the stack's form: whether it can be read, and a line for each wrong setting. */

@@ -1,6 +1,6 @@
 /** What this device's own Tailscale knows of the tailnet. */
 import { existsSync } from "node:fs";
-import { tailnetPort, tailnetTag } from "../config.ts";
+import { type SettingName, tailnetPort, tailnetTag } from "../config.ts";
 import { runCommand } from "./command.ts";
 import { ask, unexpected } from "../http.ts";
 import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
@@ -27,6 +27,9 @@ interface Tailnet {
     CertDomains: string[] | null;
     Peer: Record<string, Node> | null;
 }
+
+/** Where Tailscale lists the machines of a tailnet. */
+export const machines = "login.tailscale.com/admin/machines";
 
 /** The app of the Mac App Store puts no command on the PATH. */
 const macApp = "/Applications/Tailscale.app/Contents/MacOS/Tailscale";
@@ -68,15 +71,16 @@ export function beforeUp(stack: Stack): Check[] {
     const { tailnetDnsName: name } = stack.settings;
     const tailnet = readTailnet();
     const admin = "login.tailscale.com/admin/dns";
-    const machines = "login.tailscale.com/admin/machines";
+    /** What only a device on that tailnet can see; the settings are those that it takes besides the tailnet's name. */
+    const onIt = (settings: SettingName[], judge: (status: Tailnet) => Finding | Promise<Finding>) =>
+        whenRight(stack, ["tailnetDnsName", ...settings], async () => {
+            const status = await tailnet;
+            return status?.CurrentTailnet?.MagicDNSSuffix === name ? judge(status) : unchecked(`this device isn't on ${name}`);
+        });
     const adminLogin: Check = {
         name: "Admin's login",
         about: ["signIn", "webuiAdminEmail"],
-        run: whenRight(stack, ["tailnetDnsName", "signIn", "webuiAdminEmail"], async () => {
-            const status = await tailnet;
-            if (status?.CurrentTailnet?.MagicDNSSuffix !== name) return unchecked(`this device isn't on ${name}`);
-            return isAdmins(deviceOf(status), stack.settings.webuiAdminEmail);
-        }),
+        run: onIt(["signIn", "webuiAdminEmail"], (status) => isAdmins(deviceOf(status), stack.settings.webuiAdminEmail)),
     };
     return [
         {
@@ -94,13 +98,11 @@ export function beforeUp(stack: Stack): Check[] {
         {
             name: "Tailnet HTTPS",
             about: ["tailnetDnsName"],
-            run: whenRight(stack, ["tailnetDnsName"], async () => {
-                const status = await tailnet;
-                if (status?.CurrentTailnet?.MagicDNSSuffix !== name) return unchecked(`this device isn't on ${name}`);
-                return status.CertDomains?.length
+            run: onIt([], ({ CertDomains }) =>
+                CertDomains?.length
                     ? ok("certificates are enabled")
-                    : failure("certificates aren't enabled, and without them the page isn't published", `click Enable HTTPS at ${admin}`);
-            }),
+                    : failure("certificates aren't enabled, and without them the page isn't published", `click Enable HTTPS at ${admin}`),
+            ),
         },
         {
             name: "Tailscale auth key",
@@ -112,9 +114,7 @@ export function beforeUp(stack: Stack): Check[] {
         {
             name: "Machine name",
             about: ["webuiHostname"],
-            run: whenRight(stack, ["tailnetDnsName", "webuiHostname"], async () => {
-                const status = await tailnet;
-                if (status?.CurrentTailnet?.MagicDNSSuffix !== name) return unchecked(`this device isn't on ${name}`);
+            run: onIt(["webuiHostname"], async (status) => {
                 const host = `${stack.settings.webuiHostname}.${name}`;
                 const taken = Object.values(status.Peer ?? {}).some(({ DNSName }) => DNSName === `${host}.`);
                 if (!taken) return ok(`this device sees no machine ${host}`);
@@ -148,7 +148,6 @@ const isOn = (tailnet: Tailnet | undefined, host: string): tailnet is Tailnet =>
 /** The checks of the machine that publishes the page, by its full name; whether this device is on its tailnet, and whose it is there. */
 export function afterUp(host: string): { connected: Promise<boolean>; device: Promise<Device>; checks: Check[] } {
     const tailnet = readTailnet();
-    const machines = "login.tailscale.com/admin/machines";
     const machine = async () => {
         const status = await tailnet;
         if (!isOn(status, host)) return unchecked("this device isn't on its tailnet", "connect Tailscale here and run this again");

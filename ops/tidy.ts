@@ -12,14 +12,13 @@
 import { confirm } from "@clack/prompts";
 import { tailnetTag } from "../config.ts";
 import { ask, unexpected } from "../http.ts";
-import { getCli } from "./cli.ts";
 import { failure, type Finding, format, ok, runAll } from "./report.ts";
-import { readStack, type Stack, unreadable } from "./stack.ts";
+import { readStack, type Stack, withoutStack } from "./stack.ts";
+import { machines } from "./tailscale.ts";
 
 /** Tailscale's API (tailscale.com/api). */
 const api = "https://api.tailscale.com/api/v2";
 const keys = "login.tailscale.com/admin/settings/keys";
-const machines = "login.tailscale.com/admin/machines";
 
 interface Machine {
     nodeId: string;
@@ -64,8 +63,7 @@ export async function tidy(sure: (question: string) => Promise<boolean>): Promis
         try {
             stack = await readStack();
         } catch (error) {
-            const finding = unreadable(error);
-            return finding.status === "unchecked" ? failure(finding.message, getCli) : finding;
+            return withoutStack(error);
         }
         return remove(stack, key, sure);
     };

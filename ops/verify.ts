@@ -15,12 +15,11 @@
  *   RENDER_HOST          Render's API, as its Pulumi provider takes it (https://api.render.com/v1)
  */
 import * as backups from "./backups.ts";
-import { getCli } from "./cli.ts";
 import { options } from "./options.ts";
 import * as page from "./page.ts";
 import * as render from "./render.ts";
 import { failure, type Finding, report } from "./report.ts";
-import { type Outputs, readOutputs, readStack, type Stack, unreadable } from "./stack.ts";
+import { type Outputs, readOutputs, readStack, type Stack, withoutStack } from "./stack.ts";
 import * as tailscale from "./tailscale.ts";
 
 interface Options {
@@ -38,10 +37,7 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
     try {
         [stack, outputs] = await Promise.all([readStack(), readOutputs()]);
     } catch (error) {
-        return only(() => {
-            const finding = unreadable(error);
-            return finding.status === "unchecked" ? failure(finding.message, getCli) : finding;
-        });
+        return only(() => withoutStack(error));
     }
     const { hermesServiceId: hermes, openWebUiServiceId: openWebUi, hermesInternalUrl: hermesUrl, openWebUiTailnetUrl: url } = outputs;
     const { openWebUiAdminEmail: email, openWebUiAdminPassword } = outputs;
