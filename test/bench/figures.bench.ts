@@ -6,8 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
 import { Bucket } from "../harness/bucket.ts";
 import { imageSize, logOf, output, repository, start } from "../harness/docker.ts";
-import { Laptop } from "../harness/laptop.ts";
-import { peaks } from "../harness/memory.ts";
+import { peaks, startOnPlans } from "../harness/memory.ts";
 import { sizeOfJpeg } from "../harness/picture.ts";
 import { Person } from "../harness/person.ts";
 import { backupSettings, serviceNames } from "../harness/settings.ts";
@@ -120,11 +119,7 @@ async function sandboxesOfTenChats(): Promise<number> {
 
 test("memory under chats over the tailnet, each service on its plan", async () => {
     for (const name of serviceNames) await testbed.services[name]?.stop({ timeout: 60_000 });
-    const [hermes, openWebUi, laptop] = await Promise.all([
-        testbed.startAndWait("hermes", testbed.onPlan("hermes")),
-        testbed.startAndWait("open-webui", testbed.onPlan("open-webui")),
-        Laptop.join(testbed),
-    ]);
+    const [hermes, openWebUi, laptop] = await startOnPlans(testbed);
     const { token } = await testbed.signIn();
     const tokens = await testbed.addAccounts(token, 40);
     const working = peaks([hermes], Promise.all(Array.from({ length: 8 }, () => new Person(testbed).run("sleep 15; head -c 3000000 /dev/zero | tr '\\0' a"))));
@@ -159,11 +154,7 @@ test("backups: memory beside 40 chats, and the time that a restore takes", async
     await testbed.configure(settings);
     const bucket = await Bucket.open(testbed, settings);
     for (const name of serviceNames) await testbed.services[name]?.stop({ timeout: 60_000 });
-    const [hermes, openWebUi, laptop] = await Promise.all([
-        testbed.startAndWait("hermes", testbed.onPlan("hermes")),
-        testbed.startAndWait("open-webui", testbed.onPlan("open-webui")),
-        Laptop.join(testbed),
-    ]);
+    const [hermes, openWebUi, laptop] = await startOnPlans(testbed);
     const { token } = await testbed.signIn();
     const tokens = await testbed.addAccounts(token, 40);
     const both = [hermes, openWebUi];

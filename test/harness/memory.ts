@@ -1,6 +1,7 @@
 /** How much memory a container needs, as the kernel counts it against its limit. */
 import type { StartedTestContainer } from "testcontainers";
 import { handleOf, output } from "./docker.ts";
+import { Laptop } from "./laptop.ts";
 import { serviceNames } from "./settings.ts";
 import type { Testbed } from "./testbed.ts";
 
@@ -38,6 +39,14 @@ export async function kills(container: StartedTestContainer): Promise<number> {
     if (!count) throw new Error("the kernel doesn't tell how many processes it has killed");
     return Number(count);
 }
+
+/** Starts both services with the memory and CPU of their plans, and a laptop that joins them. */
+export const startOnPlans = (testbed: Testbed) =>
+    Promise.all([
+        testbed.startAndWait("hermes", testbed.onPlan("hermes")),
+        testbed.startAndWait("open-webui", testbed.onPlan("open-webui")),
+        Laptop.join(testbed),
+    ]);
 
 /** What a service needed, in MB, and what its plan has. */
 export interface Need {

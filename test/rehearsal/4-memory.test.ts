@@ -1,8 +1,8 @@
 /** Both services on the memory and CPU of the plans that the program declares, with no swap to help. */
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Laptop } from "../harness/laptop.ts";
-import { needs as needsOf, told } from "../harness/memory.ts";
+import type { Laptop } from "../harness/laptop.ts";
+import { needs as needsOf, startOnPlans, told } from "../harness/memory.ts";
 import { Person } from "../harness/person.ts";
 import { Testbed } from "../harness/testbed.ts";
 import { median } from "../harness/median.ts";
@@ -18,11 +18,7 @@ let tokens: string[];
 beforeAll(async () => {
     testbed = await Testbed.create();
     console.log("Starting Hermes and Open WebUI with the memory and CPU of their plans");
-    [hermes, openWebUi, laptop] = await Promise.all([
-        testbed.startAndWait("hermes", testbed.onPlan("hermes")),
-        testbed.startAndWait("open-webui", testbed.onPlan("open-webui")),
-        Laptop.join(testbed),
-    ]);
+    [hermes, openWebUi, laptop] = await startOnPlans(testbed);
     ({ token } = await testbed.signIn());
     tokens = await testbed.addAccounts(token, 40);
     await testbed.ask("Are you awake?"); // the first chat after a start takes some seconds more

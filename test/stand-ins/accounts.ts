@@ -17,10 +17,10 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
-import type { Exa } from "./internet/exa.ts";
-import type { OpenRouter } from "./internet/openrouter.ts";
+import { Exa } from "./internet/exa.ts";
+import { OpenRouter } from "./internet/openrouter.ts";
 import { attempt, Exchange, type Host } from "./internet/serving.ts";
-import type { Telegram } from "./internet/telegram.ts";
+import { Telegram } from "./internet/telegram.ts";
 
 /** What the services know. Tests change it. */
 export interface World {
@@ -46,6 +46,20 @@ export interface World {
     /** Status with which a host answers, whatever it is asked; 0 for one that can't be reached. */
     failing: Record<string, number>;
 }
+
+/** A world without any account, but for what is given. */
+export const worldWith = (given: Partial<World> = {}): World => ({
+    github: {},
+    registry: { tokens: {}, opaque: false, whole: false },
+    basic: [],
+    openRouter: new OpenRouter(),
+    modal: {},
+    exa: new Exa({}),
+    telegram: new Telegram({}),
+    dns: {},
+    failing: {},
+    ...given,
+});
 
 interface Reply {
     status: number;

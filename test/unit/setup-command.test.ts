@@ -5,10 +5,8 @@ import { delimiter, join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Commands } from "../harness/commands.ts";
 import { idle } from "../harness/render-services.ts";
-import { Accounts, type World } from "../stand-ins/accounts.ts";
-import { Exa } from "../stand-ins/internet/exa.ts";
+import { Accounts, type World, worldWith } from "../stand-ins/accounts.ts";
 import { OpenRouter } from "../stand-ins/internet/openrouter.ts";
-import { Telegram } from "../stand-ins/internet/telegram.ts";
 import { ctrlC, enter, Terminal } from "../harness/terminal.ts";
 import { requiredSettings, secretSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -69,20 +67,14 @@ function start(command = scripts.setup): Terminal {
 beforeEach(async () => {
     settings = requiredSettings();
     secrets = secretSettings.flatMap((key) => settings[key] || []);
-    world = {
+    world = worldWith({
         github: { [settings.ghcrToken]: { login: "octo-cat", scopes: "write:packages" } },
-        registry: { tokens: {}, opaque: false, whole: false },
-        basic: [],
         openRouter: new OpenRouter({
             keys: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, is_free_tier: false } },
             models: [{ id: "openai/gpt-5.5" }],
         }),
         modal: { [settings.modalTokenId]: settings.modalTokenSecret },
-        exa: new Exa({}),
-        telegram: new Telegram({}),
-        dns: {},
-        failing: {},
-    };
+    });
     accounts = await Accounts.start(world);
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     commands = new Commands();

@@ -4,10 +4,7 @@ import { tidy } from "../../ops/tidy.ts";
 import { Commands } from "../harness/commands.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
 import { requiredSettings } from "../harness/settings.ts";
-import { Accounts, type World } from "../stand-ins/accounts.ts";
-import { Exa } from "../stand-ins/internet/exa.ts";
-import { OpenRouter } from "../stand-ins/internet/openrouter.ts";
-import { Telegram } from "../stand-ins/internet/telegram.ts";
+import { Accounts, type World, worldWith } from "../stand-ins/accounts.ts";
 
 vi.mock(import("../../ops/command.ts"), async (original) => {
     const actual = await original();
@@ -34,18 +31,7 @@ const left = () => tailscale.devices.map(({ nodeId }) => nodeId);
 
 beforeEach(async () => {
     tailscale = { key, devices: [...others, leftover] };
-    accounts = await Accounts.start({
-        github: {},
-        registry: { tokens: {}, opaque: false, whole: false },
-        basic: [],
-        openRouter: new OpenRouter(),
-        modal: {},
-        exa: new Exa({}),
-        telegram: new Telegram({}),
-        tailscale,
-        dns: {},
-        failing: {},
-    });
+    accounts = await Accounts.start(worldWith({ tailscale }));
     commands = new Commands();
     vi.stubEnv("PATH", commands.folder);
     vi.stubEnv("TAILSCALE_API_KEY", key);

@@ -10,10 +10,7 @@ import { verify } from "../../ops/verify.ts";
 import { Commands } from "../harness/commands.ts";
 import { completion, makeCertificate, OpenWebUi } from "../stand-ins/open-webui.ts";
 import { deployServices, idle } from "../harness/render-services.ts";
-import { Accounts } from "../stand-ins/accounts.ts";
-import { Exa } from "../stand-ins/internet/exa.ts";
-import { OpenRouter } from "../stand-ins/internet/openrouter.ts";
-import { Telegram } from "../stand-ins/internet/telegram.ts";
+import { Accounts, worldWith } from "../stand-ins/accounts.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
 import { requiredSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -89,17 +86,7 @@ beforeEach(async () => {
     commands = new Commands();
     vi.stubEnv("PATH", commands.folder);
     vi.stubEnv("PULUMI_HOME", commands.folder);
-    accounts = await Accounts.start({
-        github: {},
-        registry: { tokens: {}, opaque: false, whole: false },
-        basic: [],
-        openRouter: new OpenRouter(),
-        modal: {},
-        exa: new Exa({}),
-        telegram: new Telegram({}),
-        dns: {},
-        failing: {},
-    });
+    accounts = await Accounts.start(worldWith());
     render = await RenderApi.start(settings.renderApiKey, settings.renderOwnerId, idle);
     vi.stubEnv("RENDER_HOST", render.url);
     ({ hermes, "open-webui": openWebUi } = await deployServices(render, "dev"));
