@@ -61,15 +61,15 @@ async function manifestOf(host: string, name: string, digest: string, basic: { u
  * new token while no image changes, and Render takes any: the next restart would be the first to fail.
  */
 export function pullTokenFor(images: Record<string, pulumi.Output<string>>, settings: Settings): pulumi.Output<string> {
-    const { imageBase, ghcrUser, ghcrPullToken, ghcrToken } = settings;
-    if (pulumi.runtime.isDryRun()) return pulumi.secret(ghcrPullToken);
-    const setting = ghcrPullToken === ghcrToken ? "ghcrToken" : "ghcrPullToken";
+    const { imageBase, registryUser, registryPullToken, registryToken } = settings;
+    if (pulumi.runtime.isDryRun()) return pulumi.secret(registryPullToken);
+    const setting = registryPullToken === registryToken ? "registryToken" : "registryPullToken";
     const [host, ...path] = imageBase.split("/");
     const tried = pulumi.all(images).apply(async (digests) => {
         await refuse(setting, async () => {
             for (const [image, digest] of Object.entries(digests)) {
                 const name = [...path, image].join("/");
-                const { status } = await manifestOf(host, name, digest, { user: ghcrUser, password: ghcrPullToken });
+                const { status } = await manifestOf(host, name, digest, { user: registryUser, password: registryPullToken });
                 if (status === 401 || status === 403) {
                     return `${setting} doesn't open ${host}/${name}, so Render couldn't pull it: set one that may, Render keeps the one that it has.`;
                 }
@@ -79,7 +79,7 @@ export function pullTokenFor(images: Record<string, pulumi.Output<string>>, sett
             }
             return undefined;
         });
-        return ghcrPullToken;
+        return registryPullToken;
     });
     return pulumi.secret(tried);
 }

@@ -50,7 +50,7 @@ const matches = (pattern: RegExp, complaint: string) => (value: string) => (patt
 const oneOf = (allowed: string[]) => matches(new RegExp(`^(${allowed.join("|")})$`), `isn't one of ${allowed.join(", ")}`);
 
 /** A fine-grained token is refused because GitHub Packages takes classic ones only (docs.github.com, "About permissions for GitHub Packages"). */
-const registryToken = (value: string) => {
+const packagesToken = (value: string) => {
     const kind = kindOf(value);
     return kind && kind[0] !== "ghp_" ? `is ${kind[1]}` : undefined;
 };
@@ -178,20 +178,20 @@ function zone(value: string): string | undefined {
 }
 
 const rules = {
-    ghcrUser: {
+    registryUser: {
         hint: "give the user name alone, as it stands in your profile's URL",
         wrong: matches(/^[A-Za-z0-9._+-]+$/, "isn't a user name"), // GitLab's deploy tokens have gitlab+deploy-token-1
     },
-    ghcrToken: {
+    registryToken: {
         secret: true,
         hint: "make a classic token at github.com/settings/tokens/new?scopes=write:packages, with no other scope",
-        wrong: registryToken,
+        wrong: packagesToken,
     },
-    ghcrPullToken: {
+    registryPullToken: {
         secret: true,
         optional: true,
         hint: "make a classic token at github.com/settings/tokens/new?scopes=read:packages, with no other scope",
-        wrong: registryToken,
+        wrong: packagesToken,
     },
     renderApiKey: {
         secret: true,
@@ -249,7 +249,7 @@ const rules = {
     webuiPlan: { hint: planHint, wrong: plan },
     hermesDiskGb: diskGb,
     webuiDiskGb: diskGb,
-    uploadLimitMb: { hint: "give the size in MB; neither service was measured with more than 10 (docs/figures.md)", wrong: wholeNumber(1, 10) },
+    fileLimitMb: { hint: "give the size in MB; neither service was measured with more than 10 (docs/figures.md)", wrong: wholeNumber(1, 10) },
     sandboxCpu: { hint: "write what is requested, and so paid for, and the limit, in cores, such as 0.25-2", wrong: range(0.125, 16) },
     sandboxMemoryMb: { hint: "write what is requested, and so paid for, and the limit, in MiB, such as 512-4096", wrong: range(128, 65_536) },
     sandboxIdleMinutes: { hint: "Modal ends a sandbox by itself after 15", wrong: wholeNumber(1, 12) },
@@ -374,6 +374,26 @@ const strangers = ({ name }: Config) =>
         .map((fullKey) => fullKey.slice(name.length + 1))
         .filter((key) => !(key in rules));
 
+/** What settings were called before. */
+const formerNames: Record<string, SettingName | undefined> = {
+    ghcrUser: "registryUser",
+    ghcrToken: "registryToken",
+    ghcrPullToken: "registryPullToken",
+    uploadLimitMb: "fileLimitMb",
+};
+
+/** A value under a former name. It goes through a pipe, so that a secret is on no command line. */
+function renamed(config: Config, key: string, now: SettingName): Complaint {
+    const { secret }: Rule = rules[now];
+    const move = `\`pulumi config get ${key} | pulumi config set ${secret ? "--secret " : ""}${now}\``;
+    const remove = `\`pulumi config rm ${key}\``;
+    if (config.get(now) === undefined) return { key: now, sentence: `${key} is called ${now} now: run ${move}, then ${remove}; in ESC rename it there.` };
+    return {
+        key,
+        sentence: `${key} is called ${now} now, which has a value of its own: run ${move} if the old one is right, then ${remove}, or take it out of ESC.`,
+    };
+}
+
 function stranger(key: string, known: SettingName[]): string {
     const nearest = closestMatch(key, known, { maxDistance: Math.ceil(key.length / 3) });
     return `${key} isn't a setting: ${nearest ? `set ${nearest}, and ` : ""}take it out with \`pulumi config rm ${key}\`, or of ESC.`;
@@ -391,11 +411,18 @@ export interface Complaint {
  */
 export function inspectSettings(config: Config) {
     const keys = Object.keys(rules) as SettingName[];
-    const complaints: Complaint[] = keys.flatMap((key) => {
-        const sentence = complaint(config, key, rules[key]);
+    const moved: Complaint[] = [];
+    const unknown: Complaint[] = [];
+    for (const key of strangers(config)) {
+        const now = formerNames[key];
+        if (now) moved.push(renamed(config, key, now));
+        else unknown.push({ key, sentence: stranger(key, keys) });
+    }
+    const wrong = keys.flatMap((key) => {
+        const sentence = moved.some((each) => each.key === key) ? undefined : complaint(config, key, rules[key]);
         return sentence === undefined ? [] : [{ key, sentence }];
     });
-    for (const key of strangers(config)) complaints.push({ key, sentence: stranger(key, keys) });
+    const complaints: Complaint[] = [...moved, ...wrong, ...unknown];
     const botToken = config.get("telegramBotToken");
     const allowedUsers = config.get("telegramAllowedUsers");
     if (botToken !== undefined && allowedUsers === undefined) {
@@ -435,7 +462,7 @@ export function inspectSettings(config: Config) {
     const settings = {
         ...values,
         // A push token can read, too; a second, read-only one is for those who want Render to hold less.
-        ghcrPullToken: config.get("ghcrPullToken") ?? values.ghcrToken,
+        registryPullToken: config.get("registryPullToken") ?? values.registryToken,
         // Open WebUI stores it so.
         webuiAdminEmail: values.webuiAdminEmail.toLowerCase(),
         hermesDiskGb: Number(values.hermesDiskGb),
@@ -448,7 +475,7 @@ export function inspectSettings(config: Config) {
          * What the images' names begin with. A registry's host alone is followed by the user, as at GHCR; one with a path
          * already names the repository. Image paths are lower-case even where the user's name isn't.
          */
-        imageBase: values.imageRegistry.includes("/") ? values.imageRegistry : `${values.imageRegistry}/${values.ghcrUser.toLowerCase()}`,
+        imageBase: values.imageRegistry.includes("/") ? values.imageRegistry : `${values.imageRegistry}/${values.registryUser.toLowerCase()}`,
         hasBackups: missingForBackups.length === 0,
         telegram: botToken && allowedUsers ? { botToken, allowedUsers } : undefined,
     };

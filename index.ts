@@ -45,7 +45,7 @@ const image = (name: string) => ({
     platforms: [docker.Platform.Linux_amd64], // All that Render runs, also when the laptop is an ARM one.
     tags: [`${settings.imageBase}/${name}:latest`],
     push: true,
-    registries: [{ address: settings.imageRegistry.split("/")[0], username: settings.ghcrUser, password: pulumi.secret(settings.ghcrToken) }],
+    registries: [{ address: settings.imageRegistry.split("/")[0], username: settings.registryUser, password: pulumi.secret(settings.registryToken) }],
 });
 // Run with another DOCKER_HOST, docker-build replaces an image: it pushes the same digest once more, and would then
 // delete it as the old one's, although Render pulls it at every start.
@@ -58,11 +58,11 @@ const registryCredential = new render.RegistryCredential(
     {
         name: `private-hermes-${stack}`,
         registry: settings.renderRegistry,
-        username: settings.ghcrUser,
+        username: settings.registryUser,
         // Tried first, for Render takes any in the place of one that works.
         authToken: pullTokenFor({ [hermesName]: hermesImage.digest, [openWebUiName]: openWebUiImage.digest }, settings),
     },
-    // A ghcrToken that can't push fails there, and that only when an image changes: docker-build doesn't look at it otherwise.
+    // A registryToken that can't push fails there, and that only when an image changes: docker-build doesn't look at it otherwise.
     { provider, dependsOn: [hermesImage, openWebUiImage] },
 );
 
@@ -123,7 +123,7 @@ const hermes = new render.PrivateService(
             SANDBOX_BACKGROUND_MINUTES: settings.sandboxBackgroundMinutes,
             SANDBOX_NETWORK: settings.sandboxNetwork,
             SANDBOX_PACKAGES: settings.sandboxPackages,
-            FILE_LIMIT_MB: settings.uploadLimitMb,
+            FILE_LIMIT_MB: settings.fileLimitMb,
             SESSION_DAYS: settings.sessionDays,
             JOB_MINUTES: settings.jobMinutes,
             JOBS_PER_PERSON: settings.jobsPerPerson,
@@ -161,7 +161,7 @@ const openWebUi = new render.PrivateService(
             OPENAI_API_KEY: sharedKey,
             DEFAULT_MODELS: modelId,
             AGENT_NAME: settings.agentName,
-            AUDIO_STT_MODEL: settings.voiceModel, // The agent asks it, and this only whether there is one.
+            VOICE: String(settings.voiceModel !== "none"), // The agent asks the model.
             // The tailnet.
             TS_AUTHKEY: pulumi.secret(settings.tailscaleAuthKey),
             TS_HOSTNAME: settings.webuiHostname,
@@ -174,7 +174,7 @@ const openWebUi = new render.PrivateService(
             WEBUI_ADMIN_PASSWORD: adminPassword,
             ...(settings.signIn === "tailscale" && { WEBUI_AUTH_TRUSTED_EMAIL_HEADER: "Tailscale-User-Login" }),
             ENABLE_SIGNUP: settings.webuiSignup,
-            RAG_FILE_MAX_SIZE: settings.uploadLimitMb, // In MB.
+            RAG_FILE_MAX_SIZE: settings.fileLimitMb, // In MB.
             ...backupEnvironment("open-webui", stack, settings),
         }),
     },

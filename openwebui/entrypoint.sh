@@ -23,12 +23,12 @@
 #     WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD, WEBUI_ADMIN_NAME
 #                               the admin account that the first boot creates (admin.py has more)
 #   Optional: PORT               what the platform waits for (default 8080)
+#     VOICE                     false (default): the page has neither microphone nor voice mode.
+#                               true: it has both, and the agent turns speech into text.
 #   and for the app whatever else it understands, such as
 #     WEBUI_AUTH_TRUSTED_EMAIL_HEADER
 #                               none (default): people sign in with a password.
 #                               Tailscale-User-Login: by their login on the tailnet.
-#     AUDIO_STT_MODEL           none (default): the page has neither microphone nor voice mode.
-#                               Anything else: it has both, and the agent turns speech into text.
 #   For the tailnet, none of it visible to the app:
 #     TS_HOSTNAME               required: machine name, the first label of WEBUI_URL's host
 #     TS_AUTHKEY                auth key (tskey-auth-...), which carries the node's tag; with
@@ -289,7 +289,7 @@ start_app() {
   for name in "${!TS_@}"; do unset "$name"; done
   DEFAULT_PROMPT_SUGGESTIONS=$(<"$SUGGESTIONS")
   export DEFAULT_PROMPT_SUGGESTIONS
-  [[ ${AUDIO_STT_MODEL:-none} == none ]] ||
+  [[ ${VOICE:-false} == false ]] ||
     export AUDIO_STT_ENGINE=openai USER_PERMISSIONS_CHAT_STT=true USER_PERMISSIONS_CHAT_CALL=true
   chown "root:$APP_ID" "$DATA_DIR"
   chmod 1770 "$DATA_DIR"

@@ -7,7 +7,7 @@ import { type Stack, whenRight } from "./stack.ts";
 /** `rights` is undefined where the registry takes the token but doesn't say what it may do. */
 type Verdict = { valid: false } | { valid: true; owner?: string; rights?: { pull: boolean; push: boolean; more: string[] } };
 
-type Login = Pick<Settings, "imageRegistry" | "imageBase" | "ghcrUser">;
+type Login = Pick<Settings, "imageRegistry" | "imageBase" | "registryUser">;
 
 /**
  * GitHub names the scopes of a classic token with every answer of its API (docs.github.com, "Scopes for OAuth apps");
@@ -48,10 +48,10 @@ function accessOf({ body }: Answer): Access[] | undefined {
 }
 
 /** The way that Docker logs in (distribution.github.io, "Token Authentication Specification"). */
-async function distribution({ imageRegistry, imageBase, ghcrUser }: Login, repository: string, token: string): Promise<Verdict> {
+async function distribution({ imageRegistry, imageBase, registryUser }: Login, repository: string, token: string): Promise<Verdict> {
     const [host] = imageRegistry.split("/");
     const root = registryApi(host);
-    const basic = { user: ghcrUser, password: token };
+    const basic = { user: registryUser, password: token };
     const { status, headers } = await ask(root);
     const header = headers.get("www-authenticate") ?? "";
     if (status !== 401 || !/^(Bearer|Basic)\b/i.test(header)) throw unexpected(root, { status });
@@ -96,40 +96,40 @@ const pullHint = "make a classic token at github.com/settings/tokens/new?scopes=
 const at = (registry: string, hint: string, right: string) => (registry === "ghcr.io" ? hint : `give it the right to ${right} at ${registry.split("/")[0]}`);
 
 async function push({ name, settings }: Stack): Promise<Finding> {
-    const { imageRegistry: registry, ghcrUser: user } = settings;
-    const verdict = await askRegistry(settings, `hermes-${name}`, settings.ghcrToken);
-    if (!verdict.valid) return failure(`${registry} doesn't take ghcrToken`, at(registry, pushHint, "push"));
-    if (!verdict.rights) return unchecked(`${registry} takes ghcrToken but doesn't say whether it may push`);
-    if (!verdict.rights.push) return failure("ghcrToken may not push", at(registry, pushHint, "push"));
+    const { imageRegistry: registry, registryUser: user } = settings;
+    const verdict = await askRegistry(settings, `hermes-${name}`, settings.registryToken);
+    if (!verdict.valid) return failure(`${registry} doesn't take registryToken`, at(registry, pushHint, "push"));
+    if (!verdict.rights) return unchecked(`${registry} takes registryToken but doesn't say whether it may push`);
+    if (!verdict.rights.push) return failure("registryToken may not push", at(registry, pushHint, "push"));
     const { owner = user } = verdict;
     if (owner.toLowerCase() !== user.toLowerCase()) {
         return warning(
-            `ghcrToken belongs to ${owner} and the images go to ${user}`,
-            `set ghcrUser to ${owner}, unless ${user} is an organization that lets ${owner} push`,
+            `registryToken belongs to ${owner} and the images go to ${user}`,
+            `set registryUser to ${owner}, unless ${user} is an organization that lets ${owner} push`,
         );
     }
     const more = verdict.rights.more.filter((right) => right !== "push" && right !== "write:packages");
-    if (more.length > 0) return warning(`ghcrToken may do more than push (${more.join(", ")})`, at(registry, pushHint, "push only"));
-    return ok(`ghcrToken may push to ${settings.imageBase}, and nothing more`);
+    if (more.length > 0) return warning(`registryToken may do more than push (${more.join(", ")})`, at(registry, pushHint, "push only"));
+    return ok(`registryToken may push to ${settings.imageBase}, and nothing more`);
 }
 
 async function pull({ name, settings }: Stack): Promise<Finding> {
-    const { imageRegistry: registry, ghcrPullToken, ghcrToken } = settings;
+    const { imageRegistry: registry, registryPullToken, registryToken } = settings;
     const hint = at(registry, pullHint, "pull only");
-    if (ghcrPullToken === ghcrToken) return warning("ghcrPullToken isn't set, so Render gets ghcrToken, which can push", hint);
-    const verdict = await askRegistry(settings, `hermes-${name}`, ghcrPullToken);
-    if (!verdict.valid) return failure(`${registry} doesn't take ghcrPullToken`, hint);
-    if (!verdict.rights) return unchecked(`${registry} takes ghcrPullToken but doesn't say what it may do`);
+    if (registryPullToken === registryToken) return warning("registryPullToken isn't set, so Render gets registryToken, which can push", hint);
+    const verdict = await askRegistry(settings, `hermes-${name}`, registryPullToken);
+    if (!verdict.valid) return failure(`${registry} doesn't take registryPullToken`, hint);
+    if (!verdict.rights) return unchecked(`${registry} takes registryPullToken but doesn't say what it may do`);
     const { pull: mayPull, more } = verdict.rights;
-    if (!mayPull) return failure("ghcrPullToken may not pull", hint);
-    return more.length > 0 ? warning(`ghcrPullToken may do more than pull (${more.join(", ")})`, hint) : ok("ghcrPullToken may pull, and nothing more");
+    if (!mayPull) return failure("registryPullToken may not pull", hint);
+    return more.length > 0 ? warning(`registryPullToken may do more than pull (${more.join(", ")})`, hint) : ok("registryPullToken may pull, and nothing more");
 }
 
 /** What can be asked before anything is pushed or pulled. */
 export function beforeUp(stack: Stack): Check[] {
-    const registry: SettingName[] = ["ghcrUser", "imageRegistry"];
+    const registry: SettingName[] = ["registryUser", "imageRegistry"];
     return [
-        { name: "Registry, push", about: ["ghcrUser", "ghcrToken"], run: whenRight(stack, [...registry, "ghcrToken"], () => push(stack)) },
-        { name: "Registry, pull", about: ["ghcrPullToken"], run: whenRight(stack, [...registry, "ghcrToken", "ghcrPullToken"], () => pull(stack)) },
+        { name: "Registry, push", about: ["registryUser", "registryToken"], run: whenRight(stack, [...registry, "registryToken"], () => push(stack)) },
+        { name: "Registry, pull", about: ["registryPullToken"], run: whenRight(stack, [...registry, "registryToken", "registryPullToken"], () => pull(stack)) },
     ];
 }

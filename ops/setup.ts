@@ -52,7 +52,7 @@ const aboutBackups =
 
 /** Settings that a service can judge only together. */
 const together: SettingName[][] = [
-    ["imageRegistry", "ghcrUser", "ghcrToken"],
+    ["imageRegistry", "registryUser", "registryToken"],
     ["renderApiKey", "renderOwnerId"],
     ["modalTokenId", "modalTokenSecret"],
     backups,

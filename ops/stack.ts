@@ -32,7 +32,7 @@ export const pulumiCli = (...args: string[]) => runCommand("pulumi", [...args, "
 export interface Stored {
     /** Name of the stack, as `index.ts` writes it into the names at Render. */
     name: string;
-    /** Value by full key, such as private-hermes:ghcrUser; defaults are not among them. */
+    /** Value by full key, such as private-hermes:registryUser; defaults are not among them. */
     values: Record<string, string>;
     /** Full keys of the values that are secret. */
     secretKeys: string[];

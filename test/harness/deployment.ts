@@ -74,9 +74,9 @@ export class Deployment {
 
     /** Makes the Pulumi stack with the settings of a testbed; nothing is deployed yet. */
     static async create(testbed: Testbed): Promise<Deployment> {
-        const { ghcrUser, ghcrToken, renderApiKey, renderOwnerId } = testbed.settings;
+        const { registryUser, registryToken, renderApiKey, renderOwnerId } = testbed.settings;
         const registry = await Registry.ensure();
-        await registry.admit({ [ghcrUser]: ghcrToken });
+        await registry.admit({ [registryUser]: registryToken });
         const pulumi = await Pulumi.create();
         const render = await RenderApi.start(renderApiKey, renderOwnerId, runtime(testbed, registry));
         // After the installation, which has to reach more than the registry.

@@ -24,7 +24,7 @@ export const declaredSettings = Object.fromEntries(Object.entries(project.config
 /** Secret settings: the ones that Pulumi.yaml declares so, and the optional ones that it can't declare. */
 export const secretSettings = [
     ...Object.keys(declaredSettings).filter((key) => declaredSettings[key].secret),
-    "ghcrPullToken",
+    "registryPullToken",
     "backupKeyId",
     "backupKey",
     "backupPassword",
@@ -37,8 +37,8 @@ const random = (bytes = 20) => randomBytes(bytes).toString("hex");
 
 /** A valid value for each required setting. The credentials are new ones at every call, valid in form only. */
 export const requiredSettings = (): Record<string, string> => ({
-    ghcrUser: "Octo-Cat",
-    ghcrToken: `ghp_${random()}`,
+    registryUser: "Octo-Cat",
+    registryToken: `ghp_${random()}`,
     renderApiKey: `rnd_${random()}`,
     renderOwnerId: "tea-c1a2b3c4d5e6f7g8h9i0",
     openrouterApiKey: `sk-or-v1-${random(32)}`,

@@ -188,7 +188,7 @@ describe("The engine, from nothing", () => {
 
     test("the images were built and pushed by the engine, and pulled by digest with the registry credential", async ({ annotate }) => {
         const { registry, render } = deployment;
-        const { ghcrUser: username, ghcrToken: authToken } = testbed.settings;
+        const { registryUser: username, registryToken: authToken } = testbed.settings;
         const pushed = await registry.contents();
         for (const name of serviceNames) {
             const { imagePath, credentialId = "" } = deployment.service(name);
@@ -284,8 +284,9 @@ describe("A change", () => {
     test.for<[what: string, settings: Record<string, string>, variables: Partial<Record<ServiceName, Record<string, string>>>]>([
         ["exaApiKey and sandboxPackages", { exaApiKey, sandboxPackages: "pandas" }, { hermes: { EXA_API_KEY: exaApiKey, SANDBOX_PACKAGES: "pandas" } }],
         ["agentName", { agentName: "Ada" }, { "open-webui": { AGENT_NAME: "Ada" } }],
-        ["uploadLimitMb", { uploadLimitMb: "5" }, { hermes: { FILE_LIMIT_MB: "5" }, "open-webui": { RAG_FILE_MAX_SIZE: "5" } }],
-        ["voiceModel", { voiceModel: "some/ears" }, { hermes: { VOICE_MODEL: "some/ears" }, "open-webui": { AUDIO_STT_MODEL: "some/ears" } }],
+        ["fileLimitMb", { fileLimitMb: "5" }, { hermes: { FILE_LIMIT_MB: "5" }, "open-webui": { RAG_FILE_MAX_SIZE: "5" } }],
+        ["voiceModel", { voiceModel: "some/ears" }, { hermes: { VOICE_MODEL: "some/ears" }, "open-webui": { VOICE: "true" } }],
+        ["voiceModel", { voiceModel: "none" }, { hermes: { VOICE_MODEL: "none" }, "open-webui": { VOICE: "false" } }],
     ])("of %s updates the services that use it, in place, and no other; no value of it is in the state", async ([, settings, variables]) => {
         const names = serviceNames.filter((name) => variables[name]);
         await deployment.set(settings);
@@ -462,7 +463,7 @@ describe("Trouble with what stands: one more `up` repairs it, and both disks are
         expect(await chat("Again?")).toBe("Echo: Again?");
     });
 
-    test.for(["ghcrToken", "ghcrPullToken"])(
+    test.for(["registryToken", "registryPullToken"])(
         "a %s that the registry doesn't take never reaches Render, though no image has changed",
         async (setting, { annotate }) => {
             await deployment.set({ [setting]: "guessed-by-nobody" });
@@ -470,18 +471,18 @@ describe("Trouble with what stands: one more `up` repairs it, and both disks are
             await annotate(reason(said));
             expect(reason(said)).toContain(`${setting} doesn't open ${Registry.host}/`);
             expect(deployment.writes()).toEqual([]);
-            await deployment.set({ [setting]: testbed.settings.ghcrToken });
+            await deployment.set({ [setting]: testbed.settings.registryToken });
             await deployment.up();
         },
     );
 
     test("a wrong password of the registry", async ({ annotate }) => {
         await deployment.pulumi.edit("hermes/entrypoint.sh", (text) => `${text}\n# changed\n`);
-        await deployment.set({ ghcrToken: "guessed-by-nobody" });
+        await deployment.set({ registryToken: "guessed-by-nobody" });
         const { output: said } = await deployment.failingUp();
         await annotate(reason(said));
         expect(deployment.writes()).toEqual([]);
-        await deployment.set({ ghcrToken: testbed.settings.ghcrToken });
+        await deployment.set({ registryToken: testbed.settings.registryToken });
         await deployment.up();
         expect(await output(testbed.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed\n");
     });
@@ -494,7 +495,7 @@ describe("Trouble with what stands: one more `up` repairs it, and both disks are
         expect(deployment.writes()).toEqual([]);
         await deployment.up();
         expect(await output(testbed.running("hermes"), "tail", "-n", "1", "/usr/local/bin/hermes-entrypoint")).toBe("# changed again\n");
-        const { ghcrUser: username, ghcrToken: authToken } = testbed.settings;
+        const { registryUser: username, registryToken: authToken } = testbed.settings;
         for (const name of serviceNames) expect(await deployment.registry.has(deployment.service(name).imagePath, { username, authToken }), name).toBe(true);
     });
 

@@ -50,15 +50,15 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["tailscaleAuthKey", `tskey-client-${"a1".repeat(20)}`, /is a Tailscale OAuth client secret/],
         ["modalTokenId", otherCredentials.modalTokenSecret, /is a Modal token secret/],
         ["modalTokenSecret", otherCredentials.modalTokenId, /is a Modal token id/],
-        ["renderApiKey", otherCredentials.ghcrToken, /is a classic GitHub token/],
-        ["ghcrToken", otherCredentials.renderApiKey, /is a Render API key/],
-        ["ghcrToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: make a classic token/],
-        ["ghcrPullToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: .*read:packages/],
+        ["renderApiKey", otherCredentials.registryToken, /is a classic GitHub token/],
+        ["registryToken", otherCredentials.renderApiKey, /is a Render API key/],
+        ["registryToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: make a classic token/],
+        ["registryPullToken", `github_pat_${"a1".repeat(20)}`, /is a fine-grained GitHub token: .*read:packages/],
         ["backupEveryMinutes", "1", /from 5 to 1440/],
         ["exaApiKey", otherCredentials.openrouterApiKey, /is an OpenRouter API key: .*dashboard\.exa\.ai/],
         ["exaApiKey", "0a1b2c3d-4e5f", /is cut off/],
-        ["sandboxSecrets", otherCredentials.ghcrToken, /isn't NAME=value in its entry 1: write NAME=value/],
-        ["sandboxSecrets", `GITHUB_TOKEN=${otherCredentials.ghcrToken},`, /isn't NAME=value in its entry 2/],
+        ["sandboxSecrets", otherCredentials.registryToken, /isn't NAME=value in its entry 1: write NAME=value/],
+        ["sandboxSecrets", `GITHUB_TOKEN=${otherCredentials.registryToken},`, /isn't NAME=value in its entry 2/],
         ["sandboxSecrets", "A=0a1b2c3d,anna:B=0a1b2c3d", /isn't NAME=value in its entry 2: .*everybody:/],
         ["sandboxSecrets", "github_token=0a1b2c3d", /isn't NAME=value in its entry 1: .*capitals/],
         ["sandboxSecrets", "GITHUB_TOKEN=", /isn't NAME=value/],
@@ -74,9 +74,9 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["sandboxSecrets", "GITHUB_TOKEN=your-github-token", /has a placeholder as the value of its entry 1/],
         ["sandboxSecrets", "A=0a1b2c3d, B=0a1b2c3d", /has white space in it/],
         ["exaApiKey", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", /is a placeholder/],
-        ["ghcrUser", "octo/cat", /user name alone/],
-        ["ghcrUser", "octo@example.com", /user name alone/],
-        ["ghcrUser", "@octo", /user name alone/],
+        ["registryUser", "octo/cat", /user name alone/],
+        ["registryUser", "octo@example.com", /user name alone/],
+        ["registryUser", "@octo", /user name alone/],
         ["tailnetDnsName", "-.ts.net", /mistyped/],
         ["agentName", "Hermes ", /white space.*one word/],
         ["agentName", "Hermes!", /name that the page can show: use one word/],
@@ -103,14 +103,14 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["protectData", "backup", /no bucket for one: set backupRepository/],
         ["renderApiKey", "rnd_xxxxx", /is a placeholder/],
         ["renderOwnerId", "tea-xxxxx", /"tea-xxxxx" is a placeholder/],
-        ["ghcrUser", "<github-user>", /"<github-user>" is a placeholder/],
-        ["ghcrUser", "your-github-username", /is a placeholder/],
+        ["registryUser", "<github-user>", /"<github-user>" is a placeholder/],
+        ["registryUser", "your-github-username", /is a placeholder/],
         ["modalTokenId", "ak-...", /is a placeholder/],
         ["modalTokenId", "ak-…", /is a placeholder/],
         ["webuiHostname", "change-me", /is a placeholder/],
         ["tailnetDnsName", "your-tailnet.ts.net", /is a placeholder/],
         ["webuiAdminEmail", "your-email@example.com", /is a placeholder/],
-        ["ghcrUser", "please_change_me", /is a placeholder/],
+        ["registryUser", "please_change_me", /is a placeholder/],
         ["webuiHostname", "placeholder", /is a placeholder/],
         ["webuiHostname", "replace-me", /is a placeholder/],
         ["keyRotation", "", /is empty/],
@@ -133,8 +133,8 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["sandboxPackages", "apt:git,pandas;reboot", /"pandas;reboot" in it, which isn't a package: .*apt:git/],
         ["sandboxPackages", "apt:-o,pandas", /"apt:-o"/],
         ["sandboxPackages", "--index-url=https://example.org,pandas", /isn't a package/],
-        ["uploadLimitMb", "0", /from 1 to 10/],
-        ["uploadLimitMb", "11", /from 1 to 10: .*figures/],
+        ["fileLimitMb", "0", /from 1 to 10/],
+        ["fileLimitMb", "11", /from 1 to 10: .*figures/],
         ["timezone", "Europe/Zürich", /isn't the name of a time zone: .*Europe\/Zurich/],
         ["timezone", "Europe/Atlantis", /isn't the name of a time zone/],
         ["timezone", "+02:00", /isn't the name of a time zone/],
@@ -161,7 +161,7 @@ describe("a bad value is refused with a sentence that names it", () => {
 
     test("names that only look like placeholders are fine, and so is the user of a deploy token", async () => {
         const fine = {
-            ghcrUser: "exchangemedia",
+            registryUser: "exchangemedia",
             webuiAdminEmail: "bob@exchangemedia.com",
             signIn: "tailscale",
             webuiHostname: "your-agent",
@@ -169,7 +169,7 @@ describe("a bad value is refused with a sentence that names it", () => {
             hermesPlan: "0.5c-512mb",
             imageRegistry: "registry.gitlab.com/family/agent",
         };
-        for (const [setting, value] of [...Object.entries(fine), ["ghcrUser", "gitlab+deploy-token-1"], ["webuiAdminEmail", "alice@github"]]) {
+        for (const [setting, value] of [...Object.entries(fine), ["registryUser", "gitlab+deploy-token-1"], ["webuiAdminEmail", "alice@github"]]) {
             expect(Object.keys(await complaints({ webuiAdminEmail: "alice@example.org", [setting]: value, protectData: "TRUE" })), value).toEqual([
                 "protectData",
             ]);
@@ -188,9 +188,9 @@ describe("a bad value is refused with a sentence that names it", () => {
     test.for(secretSettings)("%s is refused in plain text", async (setting) => {
         const settings = {
             ...backupSettings(),
-            ghcrPullToken: requiredSettings().ghcrToken,
+            registryPullToken: requiredSettings().registryToken,
             exaApiKey: randomUUID(),
-            sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken},everybody:WEATHER_KEY=a=b`,
+            sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().registryToken},everybody:WEATHER_KEY=a=b`,
             telegramBotToken: `123456789:${"A".repeat(35)}`,
             telegramAllowedUsers: "42",
         };
@@ -267,7 +267,7 @@ test("the defaults are the documented ones", () => {
         webuiPlan: "starter",
         hermesDiskGb: 5,
         webuiDiskGb: 5,
-        uploadLimitMb: 10,
+        fileLimitMb: 10,
         sandboxCpu: "0.25-2",
         sandboxMemoryMb: "512-4096",
         sandboxIdleMinutes: 4,
@@ -295,10 +295,10 @@ test("whatever no key may contain is refused by name, in each secret setting", a
     const whole: Record<string, string> = {
         ...requiredSettings(),
         ...backupSettings(),
-        ghcrPullToken: requiredSettings().ghcrToken,
+        registryPullToken: requiredSettings().registryToken,
         exaApiKey: randomUUID(),
-        sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken}`,
-        telegramBotToken: `123456789:${requiredSettings().ghcrToken.slice(4)}`,
+        sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().registryToken}`,
+        telegramBotToken: `123456789:${requiredSettings().registryToken.slice(4)}`,
     };
     // Zero-width ones, a Cyrillic letter, a no-break hyphen, control and tag characters, a curly quote, half of a pair.
     for (const character of ["\u200b", "\u2060", "\u00ad", "\u0430", "\u2011", "\u0007", "\u{e0061}", "\u201d", "\ud83d"]) {
@@ -312,7 +312,7 @@ test("whatever no key may contain is refused by name, in each secret setting", a
             Object.fromEntries(secretSettings.map((key) => [key, expect.stringContaining(`${key} has U+${code} as its character 13, which no key has: `)])),
         );
     }
-    expect((await complaints({ ghcrToken: `"${whole.ghcrToken}"` })).ghcrToken).toMatch(/stands in quotation marks/);
+    expect((await complaints({ registryToken: `"${whole.registryToken}"` })).registryToken).toMatch(/stands in quotation marks/);
 });
 
 test.for<[key: string, says: RegExp]>([
@@ -322,6 +322,20 @@ test.for<[key: string, says: RegExp]>([
     ["something", /something isn't a setting: take it out /],
 ])("a key that no setting has is named, with the nearest that exists: %s", async ([key, says]) => {
     expect(Object.values(await complaints({ [key]: "anything" }))).toEqual([expect.stringMatching(says)]);
+});
+
+test("settings under a former name: how they are called now, and what moves them, once for each", async () => {
+    const { registryUser, registryToken } = requiredSettings();
+    const old = { ghcrUser: registryUser, ghcrToken: registryToken, ghcrPullToken: registryToken, uploadLimitMb: "5" };
+    const said = await complaints({ registryUser: undefined, registryToken: undefined, ...old });
+    const move = (before: string, now: string) => `pulumi config get ${before} | pulumi config set ${now}\``;
+    expect(Object.values(said)).toEqual([
+        expect.stringContaining(`ghcrUser is called registryUser now: run \`${move("ghcrUser", "registryUser")}, then \`pulumi config rm ghcrUser\``),
+        expect.stringContaining(`ghcrToken is called registryToken now: run \`${move("ghcrToken", "--secret registryToken")}`),
+        expect.stringContaining(`ghcrPullToken is called registryPullToken now: run \`${move("ghcrPullToken", "--secret registryPullToken")}`),
+        // The default is a value, too.
+        expect.stringContaining(`uploadLimitMb is called fileLimitMb now, which has a value of its own: run \`${move("uploadLimitMb", "fileLimitMb")} if`),
+    ]);
 });
 
 test("keys of other namespaces are left alone", () => {
@@ -336,12 +350,12 @@ test("all mistakes are told at once, and no secret's value with them", async () 
     const bad = {
         tailnetDnsName: "https://x.ts.net",
         renderRegion: "Oregon",
-        openrouterApiKey: `sk-proj-${settings.ghcrToken}`,
+        openrouterApiKey: `sk-proj-${settings.registryToken}`,
         tailscaleAuthKey: `${settings.tailscaleAuthKey}\n`,
         modalTokenId: settings.modalTokenSecret,
         modalTokenSecret: settings.modalTokenId,
-        ghcrToken: settings.renderApiKey,
-        telegramBotToken: `bot${settings.ghcrToken}`,
+        registryToken: settings.renderApiKey,
+        telegramBotToken: `bot${settings.registryToken}`,
     };
     const said = await complaints(bad);
     expect(Object.keys(said).sort()).toEqual([...Object.keys(bad), "telegramAllowedUsers"].sort());

@@ -47,7 +47,7 @@ const day = 24 * 60 * 60 * 1000;
 const exaKey = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 const botToken = `123456789:${"Ab1-".repeat(9)}`;
 
-let settings: Record<string, string> & { ghcrPullToken: string };
+let settings: Record<string, string> & { registryPullToken: string };
 let commands: Commands;
 let world: World;
 let accounts: Accounts;
@@ -69,15 +69,15 @@ function rememberBuilder(driver: string) {
 }
 
 beforeEach(async () => {
-    settings = { ...requiredSettings(), ghcrPullToken: `ghp_${"0a1b".repeat(8)}` };
+    settings = { ...requiredSettings(), registryPullToken: `ghp_${"0a1b".repeat(8)}` };
     commands = new Commands();
     world = {
         github: {
-            [settings.ghcrToken]: { login: "octo-cat", scopes: "write:packages" },
-            [settings.ghcrPullToken]: { login: "octo-cat", scopes: "read:packages" },
+            [settings.registryToken]: { login: "octo-cat", scopes: "write:packages" },
+            [settings.registryPullToken]: { login: "octo-cat", scopes: "read:packages" },
         },
-        registry: { tokens: { [settings.ghcrToken]: ["pull", "push"], [settings.ghcrPullToken]: ["pull"] }, opaque: false, whole: false },
-        basic: [settings.ghcrToken],
+        registry: { tokens: { [settings.registryToken]: ["pull", "push"], [settings.registryPullToken]: ["pull"] }, opaque: false, whole: false },
+        basic: [settings.registryToken],
         openRouter: new OpenRouter({
             keys: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, limit_reset: "monthly", is_free_tier: false } },
             models: [
@@ -124,7 +124,7 @@ async function output(json: boolean): Promise<{ code: number; printed: string }>
     const printed = log.mock.calls.map(([line]) => line as string).join("\n");
     log.mockRestore();
     for (const secret of [botToken, exaKey]) expect(printed).not.toContain(secret);
-    const secrets = ["ghcrToken", "ghcrPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map(
+    const secrets = ["registryToken", "registryPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map(
         (key) => settings[key],
     );
     for (const secret of secrets.filter((value) => value !== "")) expect(printed).not.toContain(secret);
@@ -413,6 +413,18 @@ describe("the stack", () => {
         expect(line("Stack").status).toBe("unchecked");
     });
 
+    test("a stack from before settings were renamed is told what each is called now, and shows no secret", async () => {
+        const { registryUser: ghcrUser, registryToken: ghcrToken } = settings;
+        stack({ settings: { ...settings, registryUser: undefined, registryToken: undefined, ghcrUser, ghcrToken }, plainText: [] });
+        const { lines, line } = await run();
+        expect(lines.filter(({ check }) => check === "Settings").map(({ status, message, fix }) => `${status} ${message}: ${fix ?? ""}`)).toEqual([
+            expect.stringMatching(/^failure ghcrUser is called registryUser now: run `pulumi config get ghcrUser \| pulumi config set registryUser`/),
+            expect.stringMatching(/^failure ghcrToken is called registryToken now: run .* set --secret registryToken`, then `pulumi config rm ghcrToken`/),
+        ]);
+        expect(line("Registry, push")).toMatchObject({ status: "unchecked", message: "registryUser and registryToken have to be put right first" });
+        expect(JSON.stringify(lines)).not.toContain(ghcrToken);
+    });
+
     test("each wrong setting has a line of its own, and only what hangs on it is left undone", async () => {
         settings.renderApiKey = settings.modalTokenId;
         settings.tailscaleAuthKey = `tskey-api-${"a1".repeat(20)}`;
@@ -436,10 +448,10 @@ describe("the stack", () => {
     });
 
     test("a secret in plain text isn't printed either", async () => {
-        const plainText = ["ghcrToken", "modalTokenSecret"];
+        const plainText = ["registryToken", "modalTokenSecret"];
         commands.install("pulumi", {
             ...pulumiSays({ settings, plainText }),
-            "stack export --non-interactive": { error: `error: bad token ${settings.ghcrToken} or ${settings.modalTokenSecret}` },
+            "stack export --non-interactive": { error: `error: bad token ${settings.registryToken} or ${settings.modalTokenSecret}` },
         });
         const { lines, line } = await run();
         expect(line("Service names").message).toMatch(/bad token \[secret\] or \[secret\]/);
@@ -556,12 +568,12 @@ describe("credentials", () => {
             },
             "Registry, push",
             "failure",
-            /ghcr\.io doesn't take ghcrToken.*write:packages/,
+            /ghcr\.io doesn't take registryToken.*write:packages/,
         ],
         [
             "a push token that may only read",
             () => {
-                world.github[settings.ghcrToken].scopes = "read:packages, repo";
+                world.github[settings.registryToken].scopes = "read:packages, repo";
             },
             "Registry, push",
             "failure",
@@ -570,7 +582,7 @@ describe("credentials", () => {
         [
             "somebody else's push token",
             () => {
-                world.github[settings.ghcrToken].login = "hubot";
+                world.github[settings.registryToken].login = "hubot";
             },
             "Registry, push",
             "warning",
@@ -579,7 +591,7 @@ describe("credentials", () => {
         [
             "no pull token",
             () => {
-                stack({ settings: { ...settings, ghcrPullToken: undefined } });
+                stack({ settings: { ...settings, registryPullToken: undefined } });
             },
             "Registry, pull",
             "warning",
@@ -588,16 +600,16 @@ describe("credentials", () => {
         [
             "a pull token that GitHub doesn't know",
             () => {
-                world.github[settings.ghcrPullToken] = undefined as never;
+                world.github[settings.registryPullToken] = undefined as never;
             },
             "Registry, pull",
             "failure",
-            /doesn't take ghcrPullToken/,
+            /doesn't take registryPullToken/,
         ],
         [
             "a pull token that may not pull",
             () => {
-                world.github[settings.ghcrPullToken].scopes = "repo";
+                world.github[settings.registryPullToken].scopes = "repo";
             },
             "Registry, pull",
             "failure",
@@ -606,7 +618,7 @@ describe("credentials", () => {
         [
             "a pull token that may push",
             () => {
-                world.github[settings.ghcrPullToken].scopes = "write:packages";
+                world.github[settings.registryPullToken].scopes = "write:packages";
             },
             "Registry, pull",
             "warning",
@@ -615,7 +627,7 @@ describe("credentials", () => {
         [
             "a pull token that may delete, too",
             () => {
-                world.github[settings.ghcrPullToken].scopes = "read:packages, delete:packages";
+                world.github[settings.registryPullToken].scopes = "read:packages, delete:packages";
             },
             "Registry, pull",
             "warning",
@@ -625,7 +637,7 @@ describe("credentials", () => {
         [
             "a push token that may do more",
             () => {
-                world.github[settings.ghcrToken].scopes = "write:packages, read:packages, repo, gist";
+                world.github[settings.registryToken].scopes = "write:packages, read:packages, repo, gist";
             },
             "Registry, push",
             "warning",
@@ -634,7 +646,7 @@ describe("credentials", () => {
         [
             "a push token that may read, too",
             () => {
-                world.github[settings.ghcrToken].scopes = "write:packages, read:packages";
+                world.github[settings.registryToken].scopes = "write:packages, read:packages";
             },
             "Registry, push",
             "ok",
@@ -644,7 +656,7 @@ describe("credentials", () => {
             "a registry that grants everything",
             () => {
                 set({ imageRegistry: "docker.io" });
-                world.registry.tokens[settings.ghcrToken] = ["*"];
+                world.registry.tokens[settings.registryToken] = ["*"];
                 world.registry.star = true;
             },
             "Registry, push",
@@ -696,13 +708,13 @@ describe("credentials", () => {
             },
             "Registry, push",
             "failure",
-            /docker\.io doesn't take ghcrToken/,
+            /docker\.io doesn't take registryToken/,
         ],
         [
             "Docker Hub, a token that can't push",
             () => {
                 set({ imageRegistry: "docker.io" });
-                world.registry.tokens[settings.ghcrToken] = ["pull"];
+                world.registry.tokens[settings.registryToken] = ["pull"];
             },
             "Registry, push",
             "failure",
@@ -712,7 +724,7 @@ describe("credentials", () => {
             "Docker Hub, a pull token that may push",
             () => {
                 set({ imageRegistry: "docker.io" });
-                world.registry.tokens[settings.ghcrPullToken] = ["pull", "push"];
+                world.registry.tokens[settings.registryPullToken] = ["pull", "push"];
             },
             "Registry, pull",
             "warning",
@@ -722,7 +734,7 @@ describe("credentials", () => {
             "Docker Hub, a pull token without rights",
             () => {
                 set({ imageRegistry: "docker.io" });
-                world.registry.tokens[settings.ghcrPullToken] = [];
+                world.registry.tokens[settings.registryPullToken] = [];
             },
             "Registry, pull",
             "failure",
@@ -733,7 +745,7 @@ describe("credentials", () => {
             () => {
                 set({ imageRegistry: "registry.gitlab.com/family/agent" });
                 world.registry.whole = true;
-                world.registry.tokens[settings.ghcrToken] = ["pull"];
+                world.registry.tokens[settings.registryToken] = ["pull"];
             },
             "Registry, push",
             "failure",
@@ -744,7 +756,7 @@ describe("credentials", () => {
             () => {
                 set({ imageRegistry: "registry.gitlab.com/family/agent" });
                 Object.assign(world.registry, { whole: true, opaque: true });
-                world.registry.tokens[settings.ghcrToken] = ["pull"];
+                world.registry.tokens[settings.registryToken] = ["pull"];
             },
             "Registry, push",
             "failure",
@@ -765,11 +777,11 @@ describe("credentials", () => {
             () => {
                 set({ imageRegistry: "registry.gitlab.com/family/agent" });
                 world.registry.whole = true;
-                world.registry.tokens[settings.ghcrPullToken] = [];
+                world.registry.tokens[settings.registryPullToken] = [];
             },
             "Registry, pull",
             "failure",
-            /doesn't take ghcrPullToken/,
+            /doesn't take registryPullToken/,
         ],
         [
             "a registry whose tokens say nothing",
@@ -788,7 +800,7 @@ describe("credentials", () => {
             },
             "Registry, push",
             "unchecked",
-            /takes ghcrToken but doesn't say/,
+            /takes registryToken but doesn't say/,
         ],
         [
             "a registry without tokens, wrong password",
@@ -798,7 +810,7 @@ describe("credentials", () => {
             },
             "Registry, push",
             "failure",
-            /doesn't take ghcrToken/,
+            /doesn't take registryToken/,
         ],
 
         [
@@ -1326,7 +1338,7 @@ describe("which CLI", () => {
 
 test("a secret that contains another one is hidden whole", async () => {
     withoutProcesses();
-    settings.renderApiKey = `rnd_${settings.ghcrToken}`;
+    settings.renderApiKey = `rnd_${settings.registryToken}`;
     commands.install("pulumi", { ...pulumiSays({ settings }), "stack export --non-interactive": { error: `error: bad token ${settings.renderApiKey}.` } });
     expect((await run()).line("Service names").message).toMatch(/bad token \[secret\]$/);
 });

@@ -87,9 +87,9 @@ describe("what the stack consists of", () => {
     });
 
     test("the registry credential names the registry, the user and the token", async () => {
-        const { ghcrToken } = requiredSettings();
-        const [{ inputs }] = ofType(await evaluate({ ghcrToken }), credential);
-        expect(plain(inputs)).toEqual({ name: "private-hermes-test", registry: "GITHUB", username: "Octo-Cat", authToken: ghcrToken });
+        const { registryToken } = requiredSettings();
+        const [{ inputs }] = ofType(await evaluate({ registryToken }), credential);
+        expect(plain(inputs)).toEqual({ name: "private-hermes-test", registry: "GITHUB", username: "Octo-Cat", authToken: registryToken });
     });
 
     test("Render gets a token after it has pushed both images with it", () => {
@@ -98,12 +98,12 @@ describe("what the stack consists of", () => {
     });
 
     test("Render gets the read-only token where there is one, and it pushes nothing", async () => {
-        const { ghcrToken } = requiredSettings();
-        const ghcrPullToken = requiredSettings().ghcrToken;
-        const program = await evaluate({ ghcrToken, ghcrPullToken });
-        expect(plain(ofType(program, credential)[0].inputs.authToken)).toBe(ghcrPullToken);
+        const { registryToken } = requiredSettings();
+        const registryPullToken = requiredSettings().registryToken;
+        const program = await evaluate({ registryToken, registryPullToken });
+        expect(plain(ofType(program, credential)[0].inputs.authToken)).toBe(registryPullToken);
         for (const { inputs } of ofType(program, image)) {
-            expect(plain(inputs.registries)).toMatchObject([{ password: ghcrToken }]);
+            expect(plain(inputs.registries)).toMatchObject([{ password: registryToken }]);
         }
     });
 
@@ -150,7 +150,7 @@ describe("the images", () => {
     });
 
     test("their paths are in lower case, whatever the user and the stack are called", async () => {
-        const program = await evaluate({ ghcrUser: "Octo-Cat" }, { stack: "Prod" });
+        const program = await evaluate({ registryUser: "Octo-Cat" }, { stack: "Prod" });
         const paths = ofType(program, image).flatMap(({ inputs }) => plain(inputs.tags) as string[]);
         expect(paths).toEqual(["ghcr.io/octo-cat/hermes-prod:latest", "ghcr.io/octo-cat/open-webui-prod:latest"]);
     });
@@ -351,7 +351,7 @@ describe("the environments", () => {
             OPENAI_API_BASE_URL: "http://hermes-test-x7k2:8642/v1",
             DEFAULT_MODELS: environment(program, "hermes").API_SERVER_MODEL_NAME,
             AGENT_NAME: "Hermes",
-            AUDIO_STT_MODEL: "openai/whisper-large-v3-turbo",
+            VOICE: "true",
             TS_AUTHKEY: settings.tailscaleAuthKey,
             TS_HOSTNAME: "open-webui",
             WEBUI_URL: "https://open-webui.tail1234.ts.net",
@@ -368,7 +368,7 @@ describe("the environments", () => {
             modelDefault: "anthropic/claude-opus-5",
             voiceModel: "none",
             timezone: "Europe/Zurich",
-            uploadLimitMb: "1",
+            fileLimitMb: "1",
             webuiHostname: "chat",
             tailnetDnsName: "cat-crocodile.ts.net",
             webuiSignup: "true",
@@ -386,6 +386,7 @@ describe("the environments", () => {
             WEBUI_URL: "https://chat.cat-crocodile.ts.net",
             CORS_ALLOW_ORIGIN: "https://chat.cat-crocodile.ts.net",
             ENABLE_SIGNUP: "true",
+            VOICE: "false",
             RAG_FILE_MAX_SIZE: "1",
             WEBUI_ADMIN_EMAIL: "owner@github",
             WEBUI_AUTH_TRUSTED_EMAIL_HEADER: "Tailscale-User-Login",
@@ -394,13 +395,13 @@ describe("the environments", () => {
 });
 
 describe("a credential is tried before it is used", () => {
-    const { ghcrToken, renderApiKey } = requiredSettings();
+    const { registryToken, renderApiKey } = requiredSettings();
     const basic = (password: string) => `Basic ${Buffer.from(`Octo-Cat:${password}`).toString("base64")}`;
     /** A registry as GHCR is one: it sends everybody to its token endpoint, which takes this token alone. */
     const registry = (url: string, authorization: string) => {
         if (new URL(url).host !== "ghcr.io") return Response.json({});
         if (url.startsWith("https://ghcr.io/token?"))
-            return authorization === basic(ghcrToken) ? Response.json({ token: "pass" }) : new Response("", { status: 403 });
+            return authorization === basic(registryToken) ? Response.json({ token: "pass" }) : new Response("", { status: 403 });
         if (authorization === "Bearer pass") return Response.json({});
         return new Response("", {
             status: 401,
@@ -410,11 +411,11 @@ describe("a credential is tried before it is used", () => {
     const atRender = (program: Program) => plain(ofType(program, credential)[0]?.inputs.authToken);
 
     test("a token that the registry takes reaches Render", async () => {
-        expect(atRender(await evaluate({ ghcrToken }, { answer: registry }))).toBe(ghcrToken);
+        expect(atRender(await evaluate({ registryToken }, { answer: registry }))).toBe(registryToken);
     });
 
-    test.for(["ghcrToken", "ghcrPullToken"])("a %s that it doesn't take never does, though no image changed, and is named", async (setting) => {
-        const { failure, ...program } = await tryProgram({ ghcrToken, [setting]: requiredSettings().ghcrToken }, { answer: registry });
+    test.for(["registryToken", "registryPullToken"])("a %s that it doesn't take never does, though no image changed, and is named", async (setting) => {
+        const { failure, ...program } = await tryProgram({ registryToken, [setting]: requiredSettings().registryToken }, { answer: registry });
         expect((failure as Error).message).toMatch(new RegExp(`^${setting} doesn't open ghcr\\.io/octo-cat/hermes-test`));
         expect(atRender(program)).toBeUndefined();
     });
@@ -434,7 +435,7 @@ describe("a credential is tried before it is used", () => {
         const answer = () => Promise.reject(new TypeError("fetch failed", { cause: { code: "ENOTFOUND" } }));
         expect(await warnings({}, { answer })).toEqual([
             expect.stringMatching(/^renderApiKey couldn't be tried, .*ENOTFOUND/),
-            expect.stringMatching(/^ghcrToken couldn't be tried, .*ENOTFOUND/),
+            expect.stringMatching(/^registryToken couldn't be tried, .*ENOTFOUND/),
         ]);
         expect(await warnings({}, { answer, preview: true })).toEqual([]);
     });
@@ -443,10 +444,10 @@ describe("a credential is tried before it is used", () => {
 describe("secrets", () => {
     const withOptionalOnes = () => ({
         ...backupSettings(),
-        ghcrPullToken: requiredSettings().ghcrToken,
-        exaApiKey: requiredSettings().ghcrToken.slice(4),
-        sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().ghcrToken}`,
-        telegramBotToken: `123456789:${requiredSettings().ghcrToken.slice(4)}`,
+        registryPullToken: requiredSettings().registryToken,
+        exaApiKey: requiredSettings().registryToken.slice(4),
+        sandboxSecrets: `GITHUB_TOKEN=${requiredSettings().registryToken}`,
+        telegramBotToken: `123456789:${requiredSettings().registryToken.slice(4)}`,
         telegramAllowedUsers: "42",
     });
 

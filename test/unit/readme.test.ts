@@ -44,7 +44,7 @@ test("the credentials table names every required setting", () => {
     const named = rows("docs/credentials.md", "# Which credentials does it need?").flatMap(([settings]) =>
         [...settings.matchAll(/`(\w+)`/g)].map(([, key]) => key),
     );
-    expect(named.sort()).toEqual([...required, "backupKey", "backupKeyId", "backupPassword", "backupRepository", "exaApiKey", "ghcrPullToken"].sort());
+    expect(named.sort()).toEqual([...required, "backupKey", "backupKeyId", "backupPassword", "backupRepository", "exaApiKey", "registryPullToken"].sort());
 });
 
 test("the settings table is what Pulumi.yaml says of every other setting", () => {

@@ -68,7 +68,7 @@ beforeEach(async () => {
     settings = requiredSettings();
     secrets = secretSettings.flatMap((key) => settings[key] || []);
     world = worldWith({
-        github: { [settings.ghcrToken]: { login: "octo-cat", scopes: "write:packages" } },
+        github: { [settings.registryToken]: { login: "octo-cat", scopes: "write:packages" } },
         openRouter: new OpenRouter({
             keys: { [settings.openrouterApiKey]: { limit: 50, limit_remaining: 20, is_free_tier: false } },
             models: [{ id: "openai/gpt-5.5" }],
@@ -117,32 +117,32 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             const first = start(npm);
             await first.answer("Name of the new stack", "");
             await first.answer("imageRegistry (Enter keeps ghcr.io)", "");
-            await first.answer("ghcrUser", "octo cat");
-            await first.sees("ghcrUser has white space in it");
-            first.type("\x7f".repeat(8) + settings.ghcrUser + enter);
+            await first.answer("registryUser", "octo cat");
+            await first.sees("registryUser has white space in it");
+            first.type("\x7f".repeat(8) + settings.registryUser + enter);
             await first.sees("write:packages"); // where to make it, and with which scope
-            await first.answer("◆  ghcrToken", ""); // what is typed before the question is lost
-            await first.sees("ghcrToken is not set");
+            await first.answer("◆  registryToken", ""); // what is typed before the question is lost
+            await first.sees("registryToken is not set");
             first.type(`github_pat_${"1A".repeat(20)}${enter}`);
-            await first.sees("ghcrToken is a fine-grained GitHub token");
+            await first.sees("registryToken is a fine-grained GitHub token");
             first.type(refused + enter);
-            await first.sees("✗ Registry, push: ghcr.io doesn't take ghcrToken");
+            await first.sees("✗ Registry, push: ghcr.io doesn't take registryToken");
             // Asked again at once, and only for what was refused; nothing of it is stored yet.
             expect(state().environments).toEqual({ "octo/private-hermes/dev": {} });
-            await first.answer("◆  ghcrToken (Enter keeps the present one)", settings.ghcrToken);
-            await first.sees("✓ Registry, push: ghcrToken may push");
-            await first.sees("Stored ghcrUser and ghcrToken.");
+            await first.answer("◆  registryToken (Enter keeps the present one)", settings.registryToken);
+            await first.sees("✓ Registry, push: registryToken may push");
+            await first.sees("Stored registryUser and registryToken.");
             await first.answer("renderApiKey", settings.renderApiKey);
             await first.sees("◆  renderOwnerId");
             first.type(ctrlC);
             expect(await first.ended()).toBe(130);
             expect(first.shown).toContain("What was stored is kept");
             expectSecrecy();
-            expect(Object.keys(state().environments["octo/private-hermes/dev"])).toEqual(["private-hermes:ghcrUser", "private-hermes:ghcrToken"]);
+            expect(Object.keys(state().environments["octo/private-hermes/dev"])).toEqual(["private-hermes:registryUser", "private-hermes:registryToken"]);
             expect(readFileSync(path("Pulumi.dev.yaml"), "utf8")).toBe(readFileSync("Pulumi.dev.yaml", "utf8"));
 
             const second = start(npm);
-            await second.sees("There already: ghcrUser, ghcrToken.");
+            await second.sees("There already: registryUser, registryToken.");
             // What is right is left alone: the next question is the one that was open.
             await second.answer("renderApiKey", settings.renderApiKey);
             await second.answer("renderOwnerId", settings.renderOwnerId);

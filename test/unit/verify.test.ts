@@ -117,7 +117,7 @@ async function output(json: boolean, modal: boolean): Promise<{ code: number; pr
     const code = await verify({ json, modal, poll: { every: 0.01, within: 0.05 } });
     const printed = log.mock.calls.map(([line]) => line as string).join("\n");
     log.mockRestore();
-    const secrets = ["ghcrToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map((key) => settings[key]);
+    const secrets = ["registryToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map((key) => settings[key]);
     for (const secret of [...secrets, adminPassword]) expect(printed).not.toContain(secret);
     return { code, printed };
 }
