@@ -442,7 +442,7 @@ def way_out():
         expect(f"what may be asked of {host}", {f"https://{host}{path}" for path in let_through(host, "asks")}, {url for url in asked_of if host in url})
     expect("what may be read at openrouter.ai", {f"https://openrouter.ai{path}" for path in let_through("openrouter.ai", "reads")}, {OPENROUTER_MODELS_URL})
 
-    # The methods of theirs that private_hermes/sandbox.py ends in.
+    # The methods of theirs that private_hermes/sandbox/ ends in.
     one = sandbox._Sandbox
     used = [client._Client.hello, app._App.lookup, environments._Environment.from_name, experimental.image_delete, task_command_router_client.fetch_command_router_access]
     used += [image._Image._from_args, image._Image.from_id, image._image_await_build_result, secret._load_from_env_dict]

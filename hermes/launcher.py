@@ -50,6 +50,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     finally:
-        from private_hermes.sandbox import wait_until_rested
+        from private_hermes.sandbox.everybody import wait_until_rested
 
         wait_until_rested()

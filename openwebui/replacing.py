@@ -24,7 +24,7 @@ def replaces(place):
     """
 
     def mark(function):
-        functions[place, function.__module__.rpartition(".")[2]] = function
+        functions[place, function.__module__.removeprefix(f"{__package__}.")] = function
         return function
 
     return mark
@@ -85,7 +85,7 @@ def changed(rows):
     """
     problems = []
     for place, known, modules, *_ in rows:
-        files = " and ".join(f"{name}.py" for name in modules.split())
+        files = " and ".join(f"{name.replace('.', '/')}.py" for name in modules.split())
         try:
             text = source(place)
         except (ImportError, AttributeError, LookupError):

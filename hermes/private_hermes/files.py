@@ -29,7 +29,9 @@ from . import replaces
 from .people import asks, person_of_task
 from .progress import Changed
 from .registering import context
-from .sandbox import HOME, SandboxError, sandbox_of
+from .sandbox.everybody import sandbox_of
+from .sandbox.limits import HOME
+from .sandbox.modal_client import SandboxError
 
 # Bytes of one file, the same as of an upload. What a file of this size costs is in docs/figures.md.
 LIMIT = int(os.environ.get("FILE_LIMIT_MB", "10")) << 20

@@ -27,10 +27,11 @@ from aiohttp import web
 from gateway.platforms import api_server
 from hermes_constants import get_hermes_home
 
-from . import sandbox
 from .files import LIMIT
 from .people import person_of_request
-from .sandbox import CALL, HOME, PIECE, Ended
+from .sandbox.limits import CALL, HOME, PIECE
+from .sandbox.modal_client import Ended
+from .sandbox.person import first
 
 # In the sandbox: where they lie, and the ids of those that were put there.
 FOLDER, LIST = f"{HOME}/uploads", f"{HOME}/.uploads"
@@ -274,4 +275,4 @@ async def taken(request):
 ROUTES = [("POST", "/v1/uploads", offered), ("PUT", "/v1/uploads/{id}", taken)]
 
 # Before a command of the person.
-sandbox.first.append((missing, hand_over))
+first.append((missing, hand_over))

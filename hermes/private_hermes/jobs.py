@@ -33,7 +33,8 @@ from . import replaces
 from .people import admins, person_of_job, person_of_task
 from .places import refusal
 from .registering import change_tool
-from .sandbox import SandboxError, sandbox_of
+from .sandbox.environment import ChatEnvironment
+from .sandbox.modal_client import SandboxError
 
 # The person who asks for jobs; None is whoever has a shell of the service, and sees all.
 asker = contextvars.ContextVar("asker", default=None)
@@ -258,9 +259,9 @@ def read_script(original, script):
 def run_script(original, script):
     """What the script of the job that runs has to tell the model, as Hermes takes it: without a word the model isn't asked."""
     job = running.get()
-    sandbox = sandbox_of(person_of_job(job))
+    environment = ChatEnvironment(f"{person_of_job(job)}/")
     try:
-        code, output = sandbox.run_alone(script)
+        code, output = environment.run_alone(script)
     except SandboxError as error:
         raise ScriptFailed(f"{FAILED} It didn't run. {error}") from error
     # As Hermes does with what the terminal prints.
@@ -273,7 +274,7 @@ def run_script(original, script):
     if not untold:
         return True, ""
     change(job["id"], untold=untold)
-    return True, "\n".join(filter(None, [sandbox.take_note(), untold]))
+    return True, "\n".join(filter(None, [environment.sandbox.take_note(), untold]))
 
 
 @replaces("cron.scheduler:_summarize_cron_failure_for_delivery")

@@ -14,7 +14,7 @@ import threading
 
 from . import replaces
 
-# By the names of threads (gateway/run.py, sandbox.py, upkeep.py): what stops without them.
+# By the names of threads (gateway/run.py, sandbox/everybody.py, upkeep.py): what stops without them.
 THREADS = {
     "cron-scheduler": "scheduled jobs",
     "gateway-housekeeping": "Hermes' own upkeep",

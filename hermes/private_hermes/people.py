@@ -1,4 +1,4 @@
-"""Tells whose chat or job it is, so that each person has a sandbox (sandbox.py) and sessions of their own.
+"""Tells whose chat or job it is, so that each person has a sandbox (sandbox/) and sessions of their own.
 
 A chat of the page belongs to the account that Open WebUI names in a header, which nobody else can send, as only it has the key; a
 chat elsewhere to its user; a job to who made it. Hermes 0.19.0 has one sandbox for all (`_resolve_container_task_id` in

@@ -13,7 +13,7 @@ says of the place where answers are shown (`platform_hints`). Here such a prompt
 import os
 
 from . import replaces
-from .sandbox import network, packages
+from .sandbox.settings import network, packages
 from .web import key
 
 

@@ -4,7 +4,7 @@ A disk that comes back (backup.py) is as it was then; the world isn't. What wait
 was to run once may have run. Nobody here can know: so the chat, or whoever the job reports to, is told, and nothing is done again.
 
 `.restored` on the disk says when the backup was made, in seconds since 1970. It goes once that is noted with each message and job.
-Saves of sandboxes need nothing: Modal keeps those that the list names, and says which it doesn't have (sandbox.py).
+Saves of sandboxes need nothing: Modal keeps those that the list names, and says which it doesn't have (sandbox/).
 """
 
 import json

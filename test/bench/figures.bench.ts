@@ -63,7 +63,7 @@ test("a message in the UI", async () => {
 /** Runs commands in a process of its own in the gateway's container; prints seconds and the peak of its memory in MB, as JSON. */
 const commands = (environment: string) => `
 import json, os, resource, time
-import private_hermes.sandbox, tools.environments.modal
+import private_hermes.sandbox.environment, tools.environments.modal
 def execute(command):
     return environment.execute(command, timeout=60, bounded_capture=True)
 began = time.monotonic()
@@ -78,7 +78,7 @@ print(json.dumps({"first": first, "further": further, "peak": resource.getrusage
 os._exit(0)
 `;
 const environments = [
-    { name: "this project's sandbox", code: "environment = private_hermes.sandbox.ChatEnvironment('person-bench/chat')" },
+    { name: "this project's sandbox", code: "environment = private_hermes.sandbox.environment.ChatEnvironment('person-bench/chat')" },
     { name: "Hermes' own environment", code: "environment = tools.environments.modal.ModalEnvironment('python:3.13-slim', timeout=120)" },
 ];
 

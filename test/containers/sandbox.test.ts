@@ -28,8 +28,11 @@ async function alone(program: string): Promise<string> {
     const whole = [
         "import io, logging, os, threading, time",
         "logging.disable()",
-        "from private_hermes import sandbox",
-        "from private_hermes.sandbox import ChatEnvironment, SandboxError",
+        "from private_hermes.sandbox import everybody, limits",
+        "from private_hermes.sandbox.environment import ChatEnvironment",
+        "from private_hermes.sandbox.everybody import sandbox_of",
+        "from private_hermes.sandbox.modal_client import SandboxError, client",
+        "from private_hermes.sandbox.records import records",
         "here, there = [ChatEnvironment(f'person-{os.getpid()}/{chat}') for chat in ('here', 'there')]",
         "mine = here.sandbox",
         "def run(command, chat=here, **more): return chat.execute(command, bounded_capture=True, **more)['output'].strip()",
@@ -38,7 +41,7 @@ async function alone(program: string): Promise<string> {
         "    for thread in threads: thread.start()",
         "    for thread in threads: thread.join()",
         ...lines,
-        "for left in sandbox.sandboxes.values(): left.rest(at_once=True)",
+        "for left in everybody.sandboxes.values(): left.rest(at_once=True)",
     ].join("\n");
     // On a disk in memory, which may be filled.
     const environment = "HERMES_HOME=$home HERMES_TIMEZONE=Asia/Tokyo TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim";
@@ -280,7 +283,7 @@ describe("nothing is lost", () => {
     test("a sandbox that nears the longest life that Modal gives is exchanged, with its files and what was exported", async () => {
         // In a process of its own, for which a second is nearly a day.
         const said = await alone(`
-            sandbox.EXCHANGE = 1
+            limits.EXCHANGE = 1
             run('echo kept > /root/mine; export ANIMAL=cat')
             first = mine.id
             time.sleep(1.5)
@@ -347,7 +350,7 @@ describe("nothing is lost", () => {
             mine._failed = 1; mine.rest()
             ends = lambda: plugins.invoke_hook('transform_llm_output', platform='cron', response_text='Report', session_id=mine.person)
             print(ends(), ends())
-            sandbox.client.run(mine._sandbox.terminate.aio())
+            client.run(mine._sandbox.terminate.aio())
             print(run('cat /root/mine'))`);
         expect(said).toMatch(
             /^fine\n\[The files of this sandbox can't be saved now\. None of the sandbox's files is saved yet\.[^\n]*“odd”[^\n]*\]\ntold\nonce\n\["Report\\n\\n\[The files of this[^\n]*"\] \[\]\n\[The sandbox had ended\. This is a new one, with no files/,
@@ -360,20 +363,20 @@ describe("nothing is lost", () => {
             # As if that had been 45 s ago.
             mine._created = mine._saved = mine._tried = time.time() - 45
             mine.keep()
-            for _ in range(50): time.sleep(0 if sandbox.records.of(mine.person)['saved'] else 0.1)
-            print(len(sandbox.records.of(mine.person)['saved']))`);
+            for _ in range(50): time.sleep(0 if records.of(mine.person)['saved'] else 0.1)
+            print(len(records.of(mine.person)['saved']))`);
         expect(said).toBe("1");
         await testbed.modal.play({ slow: { SandboxSnapshotFs: 4 } });
         const stopped = await alone(`
             run('true')
-            running = lambda: bool(sandbox.records.of(mine.person)['running'])
-            sandbox.rest_all()
+            running = lambda: bool(records.of(mine.person)['running'])
+            everybody.rest_all()
             print(running(), run('echo lost'))
-            sandbox.STOP_WITHIN = 1
-            sandbox.wait_until_rested()
+            limits.STOP_WITHIN = 1
+            everybody.wait_until_rested()
             print(running())
-            sandbox.STOP_WITHIN = 60
-            sandbox.wait_until_rested()
+            limits.STOP_WITHIN = 60
+            everybody.wait_until_rested()
             print(running())`);
         expect(stopped).toBe("True The agent is about to restart. Try again in a minute.\nTrue\nFalse");
     });
@@ -385,7 +388,7 @@ describe("nothing is lost", () => {
             run('echo one > /root/mine'); mine._save(mine._sandbox)
             run('echo two > /root/mine')
             print(give('/root/mine', 'MEDIA'))
-            sandbox.client.run(mine._sandbox.terminate.aio())
+            client.run(mine._sandbox.terminate.aio())
             print(give('/root/mine', 'MEDIA'))`);
         expect(said).toMatch(/^\['MEDIA:[^\n]*\n\['\[mine: The sandbox had ended\. This is a new one, with the files as they were at \d\d:\d\d;/);
     });
@@ -401,7 +404,6 @@ describe("nothing is lost", () => {
         await testbed.modal.stopApp();
         const before = await testbed.modal.saved();
         const said = await alone(`
-            from private_hermes.sandbox import sandbox_of
             run('echo kept > /root/mine')
             def fill():
                 try:
@@ -416,7 +418,7 @@ describe("nothing is lost", () => {
             mine.rest()
             print(mine.id, run('cat /root/mine'))
             mine.rest()
-            for image in sandbox.records.of(mine.person)['saved']: mine._delete(image)`);
+            for image in records.of(mine.person)['saved']: mine._delete(image)`);
         const disk = "The service hermes can't write to its disk \\(No space left on device\\)\\. Its owner makes room, or raises hermesDiskGb\\.";
         expect(said).toMatch(new RegExp(`^\\[The files of this sandbox can't be saved now[^\\n]*${disk}\\]\\nkept\\n${disk}\\n${disk}\\nNone kept$`));
         expect(await testbed.modal.saved()).toEqual(before);
@@ -426,7 +428,7 @@ describe("nothing is lost", () => {
     test("a sandbox that starts too slowly is ended, whether or not anybody waits", async () => {
         await testbed.modal.stopApp();
         await testbed.modal.play({ slow: { SandboxGetTaskId: 3 } });
-        const said = await alone("sandbox.START = 1\nprint(run('true')); print(run('true')); time.sleep(8)");
+        const said = await alone("limits.START = 1\nprint(run('true')); print(run('true')); time.sleep(8)");
         expect(said).toMatch(/^(Modal, where code runs, can't be reached now\.[^\n]*\n?){2}$/);
         expect(await testbed.modal.running()).toEqual([]);
     });
@@ -504,7 +506,6 @@ describe("two things at once", () => {
 
     test("a file that doesn't come holds up nobody else's", async () => {
         const said = await alone(`
-            from private_hermes.sandbox import sandbox_of
             run('echo here > /root/mine')
             other = sandbox_of('person-other')
             other.wait_until_ready = lambda: None

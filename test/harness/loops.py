@@ -13,7 +13,8 @@ import private_hermes
 from cron import scheduler
 from cron.scheduler_provider import InProcessCronScheduler
 from gateway.run import GatewayRunner
-from private_hermes import handover, inbox, loops, runs, sandbox, summaries, upkeep
+from private_hermes import handover, inbox, loops, runs, summaries, upkeep
+from private_hermes.sandbox import everybody
 
 sent = []
 os.kill = lambda pid, number: sent.append(number)
@@ -145,11 +146,11 @@ for fault in FAULTS:
     expect(f"the upkeep after {fault!r}", (len(calls), sent), (8, []))
 
     calls, clock = [], Round(3)
-    sandbox.time = SimpleNamespace(sleep=clock.sleep)
-    sandbox.records.all = failing(fault, calls)
-    sandbox.sandboxes = {"somebody": SimpleNamespace(person="somebody", keep=failing(fault, calls))}
+    everybody.time = SimpleNamespace(sleep=clock.sleep)
+    everybody.records.all = failing(fault, calls)
+    everybody.sandboxes = {"somebody": SimpleNamespace(person="somebody", keep=failing(fault, calls))}
     try:
-        sandbox.keep_all()
+        everybody.keep_all()
     except SystemExit:
         pass
     expect(f"the saver after {fault!r}", (len(calls), sent), (8, []))

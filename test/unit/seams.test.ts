@@ -12,7 +12,7 @@ test("both images replace what isn't theirs in the same way", () => {
 
 test("each private name of Hermes that is used stands in the list", () => {
     const list = "hermes/private_hermes/seams.py";
-    const sources = projectFiles("hermes/private_hermes/*.py")
+    const sources = projectFiles("hermes/private_hermes/**/*.py")
         .filter((path) => path !== list)
         .map(read);
     const names = (pattern: RegExp) => sources.flatMap((source) => [...source.matchAll(pattern)].map(([, name]) => name));
