@@ -1,4 +1,4 @@
-"""Two adjustments to this image's Python, loaded at start-up through runtime_hooks.pth.
+"""Two adjustments to this image's Python, loaded at start-up through python_start.pth.
 
 SQLite: versions before 3.51.3 can corrupt a database in WAL mode (https://sqlite.org/wal.html#walresetbug) and
 bookworm ships 3.40.1. pysqlite3 carries its own newer SQLite and takes the place of the standard module.
