@@ -4,6 +4,7 @@ Hermes 0.19.0 takes all who talk to it for one person (tools/cronjob_tools.py): 
 runs in its maker's sandbox. Here each works with their own; the command `hermes` in a shell of the service sees all.
 
 It counts the hours of a schedule by the offset from UTC of the moment, so that seven isn't seven on the day after the clocks change.
+And it compares moments by the clock on the wall: in the hour that comes twice in autumn, an hourly job would run each minute.
 
 `[SILENT]`, which a job answers when there is nothing to report, it takes for that at the begin or end of any report, and for text
 within any markup.
@@ -154,30 +155,47 @@ def moment(when):
     return hermes_time.now().fromtimestamp(when.timestamp(), hermes_time.get_timezone()).strftime("%A, %d %B %Y, %H:%M")
 
 
+def passing(moment):
+    """A moment with its offset, and without its zone: within one zone Python compares and adds up what the clock on the wall shows."""
+    return moment.astimezone(timezone(moment.utcoffset()))
+
+
 def next_on_the_wall(expression, base):
-    """When a cron expression is due next by the clock on the wall, after a moment of the zone.
+    """When a cron expression is due next by the clock on the wall of the zone, after a moment of it.
 
     An hour that the clocks leave out is the one after it, and of one that they have twice it is the first; what runs in every hour
     runs in each that passes.
     """
+    here = hermes_time.get_timezone() or timezone.utc
     if expression.split()[1] == "*":
-        passing = croniter(expression, base.astimezone(timezone(base.utcoffset())))
-        return passing.get_next(datetime).astimezone(base.tzinfo)
+        return croniter(expression, passing(base)).get_next(datetime).astimezone(here)
     wall = croniter(expression, base.replace(tzinfo=None))
     while True:
-        due = wall.get_next(datetime).replace(tzinfo=base.tzinfo)
-        due = datetime.fromtimestamp(due.timestamp(), base.tzinfo)
+        due = wall.get_next(datetime).replace(tzinfo=here)
+        due = datetime.fromtimestamp(due.timestamp(), here)
         if due.timestamp() > base.timestamp():
             return due
 
 
+@replaces("cron.jobs:_ensure_aware")
+def ensure_aware(original, dt):
+    return passing(original(dt))
+
+
+@replaces("cron.jobs:_timezone_offset_mismatch")
+def offset_mismatch(original, stored, current):
+    # Hermes counts a job anew whose time has another offset than now. When the clocks change that is no other zone.
+    return stored.tzinfo is not None and stored.utcoffset() != stored.astimezone(current.tzinfo).utcoffset()
+
+
 @replaces("cron.jobs:compute_next_run")
 def compute_next_run(original, schedule, last_run_at=None):
-    expression = schedule.get("expr") if isinstance(schedule, dict) and schedule.get("kind") == "cron" else None
-    if not expression:
+    kind = schedule.get("kind") if isinstance(schedule, dict) else None
+    if kind == "interval":
+        return original(schedule, last_run_at or hermes_time.now().isoformat())
+    if kind != "cron" or not schedule.get("expr"):
         return original(schedule, last_run_at)
-    base = datetime.fromisoformat(last_run_at) if last_run_at else hermes_time.now()
-    return next_on_the_wall(expression, jobs._ensure_aware(base)).isoformat()
+    return next_on_the_wall(schedule["expr"], when(last_run_at or hermes_time.now().isoformat())).isoformat()
 
 
 @replaces("cron.jobs:parse_schedule")
@@ -187,7 +205,10 @@ def parse_schedule(original, schedule):
     if len(parts) == 5:
         parts[4] = re.sub("|".join(WEEKDAYS), lambda name: WEEKDAYS[name[0].lower()], parts[4], flags=re.IGNORECASE)
         schedule = " ".join(parts)
-    return original(schedule)
+    parsed = original(schedule)
+    if parsed["display"].startswith("once in"):
+        parsed["run_at"] = jobs.compute_next_run({"kind": "interval", "minutes": jobs.parse_duration(schedule)})
+    return parsed
 
 
 @replaces("tools.cronjob_tools:cronjob")

@@ -1,4 +1,4 @@
-"""Shows the owner what the agent remembers, its skills and its jobs, pauses a job, and removes one for good: the command `knowledge` (knowledge.sh).
+"""Shows the owner what the agent remembers, its skills and its jobs, pauses a job or lets it run again, and removes one for good: the command `knowledge` (knowledge.sh).
 
 Whoever planted something there could make the agent lie about it. So the owner doesn't ask the agent: the command reads the disk, in
 the shell that Render gives to the owner of the account alone, and nothing listens for it.
@@ -20,7 +20,7 @@ import sqlite3
 import sys
 import textwrap
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Callable
 
@@ -32,12 +32,14 @@ from tools import skill_manager_tool, skill_usage
 from tools.memory_tool import ENTRY_DELIMITER, MemoryStore
 
 from . import replaces
-from .views import view
+from .jobs import change, compute_next_run
+from .views import told, view
 
 USAGE = """\
 knowledge             lists what the agent remembers, its skills and its jobs
 knowledge show ID     shows all of one
 knowledge pause ID    pauses a job
+knowledge resume ID   lets a paused job run again, from its next time on
 knowledge remove ID   removes one for good
 """
 MEMORY = {"user": "memory of the user", "memory": "memory, own notes"}
@@ -68,8 +70,8 @@ class Entry:
     key: str
     # Whether chats have it in their prompt.
     in_prompts: bool = True
-    # Of a job alone.
-    pause: Callable[[], object] | None = None
+    # What else may be done, by its name; each gives what to say of it. Of a job alone.
+    more: dict[str, Callable[[], str]] = field(default_factory=dict)
 
     @property
     def id(self):
@@ -182,12 +184,26 @@ def scheduled():
         title = f"job {job.get('name')}, {job.get('schedule_display')}"
         extras = {name: job[name] for name in ("script", "skills", "deliver") if job.get(name)}
         text = "\n".join([str(job.get("prompt") or ""), *(f"{name}: {value}" for name, value in extras.items())])
-        yield Entry(title, text, origins, lambda job=job: jobs.remove_job(job["id"]), f"{job.get('id')}\0{text}", False, lambda job=job: pause(job))
+        more = {"pause": lambda job=job: pause(job), "resume": lambda job=job: resume(job)}
+        yield Entry(title, text, origins, lambda job=job: jobs.remove_job(job["id"]), f"{job.get('id')}\0{text}", False, more)
 
 
 def pause(job):
     jobs.pause_job(job["id"], PAUSED)
-    return f"Paused. This lets it run again: hermes cron resume {job['id']}"
+    return "Paused. knowledge resume with the same id lets it run again."
+
+
+def resume(job):
+    """Raises ValueError for a job that was to run once, at a time that is over."""
+    if job.get("enabled", True) and job.get("state") != "paused":
+        return f"It isn't paused. Its next run: {view(job)['next_run']}"
+    # Nothing is replaced in this process.
+    due = compute_next_run(jobs.compute_next_run, job["schedule"])
+    if not due:
+        raise ValueError("It was to run once, and that time is over. Remove it, and ask for it anew.")
+    jobs.resume_job(job["id"])
+    change(job["id"], next_run_at=due)
+    return f"It runs again. Its next run: {told(due)}"
 
 
 def known():
@@ -247,14 +263,14 @@ def main(arguments):
             for entry in entries:
                 show_entry(entry, SHORT)
             print(USAGE if entries else "The agent remembers nothing, and has neither skills nor jobs.")
-        case ["show" | "pause" | "remove" as action, id]:
+        case ["show" | "pause" | "resume" | "remove" as action, id]:
             chosen = next((entry for entry in entries if entry.id == id), None)
             if not chosen:
                 raise ValueError(f"Nothing has the id {id}; knowledge without more lists what there is.")
-            if action == "pause":
-                if not chosen.pause:
+            if action in ("pause", "resume"):
+                if action not in chosen.more:
                     raise ValueError(f"{id} is no job: only jobs are paused.")
-                print(chosen.pause())
+                print(chosen.more[action]())
                 return
             if action == "remove":
                 remove(chosen)

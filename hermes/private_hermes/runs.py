@@ -97,6 +97,19 @@ def left_to_next(job):
 
 @replaces("cron.scheduler:run_job")
 def run_job(original, job, **more):
+    before, result = tokens_of(job), None
+    try:
+        result = run(original, job, **more)
+        return result
+    finally:
+        success, output, answer, _ = result or (False, "", "", None)
+        # Old sessions may be deleted meanwhile.
+        cost = max(tokens_of(job) - before, 0)
+        change(job["id"], last_tokens=cost, last_silent=success and answer.strip() == SILENT, last_spent=output == SPENT)
+
+
+def run(original, job, **more):
+    """A run as Hermes gives it, or what stands for it: whether it succeeded, what is kept of it, the report, the error."""
     if job.get("restored"):
         told = RESTORED.format(due=moment(due_at(job)), at=job["restored"])
         return True, told, told, None
@@ -118,10 +131,7 @@ def run_job(original, job, **more):
         notes.append(f"The one for {moment(when(job['missed']))} was missed: Hermes didn't run then.")
     again = ["An earlier try was cut off by a restart: look at what it has done before you do it again."] if tries else []
     said = "".join(f"{note}\n" for note in [*notes, *again])
-    before = tokens_of(job)
     success, output, answer, error = original({**job, "prompt": f"{said}{job.get('prompt') or ''}"}, **more)
-    # Old sessions may be deleted meanwhile.
-    change(job["id"], last_tokens=max(tokens_of(job) - before, 0), last_silent=success and answer.strip() == SILENT)
     if success and notes and answer.strip() != SILENT:
         answer = f"{' '.join(notes)}\n\n{answer}"
     return success, output, answer, error

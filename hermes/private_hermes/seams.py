@@ -73,7 +73,9 @@ REPLACED = {
     "jobs": [
         ("cron.jobs:load_jobs", "84933ab9e6e8", "choices", "A job has no model of its own."),
         ("cron.jobs:compute_next_run", "f2e3b8730b3d", "jobs", "Seven is seven on the day after the clocks change, too."),
-        ("cron.jobs:parse_schedule", "3ea8ae09ef8e", "jobs", "Names of weekdays."),
+        ("cron.jobs:_ensure_aware", "b415d1470fea", "jobs", "Moments are told apart in the hour that comes twice."),
+        ("cron.jobs:_timezone_offset_mismatch", "30beb76364bc", "jobs", "What was missed while the clocks changed isn't left out."),
+        ("cron.jobs:parse_schedule", "3ea8ae09ef8e", "jobs", "Names of weekdays; half an hour is that when the clocks change, too."),
         ("tools.cronjob_tools:parse_schedule", "3ea8ae09ef8e", "jobs", "The same, where it was imported to."),
         ("tools.cronjob_tools:cronjob", "f086f3bd2d5d", "jobs", "Each works with their own jobs, within limits."),
         ("tools.cronjob_tools:_format_job", "8912161418b6", "views", "How a job stands, and what it costs."),
@@ -205,7 +207,6 @@ RELIED_ON = {
         ("cron.jobs:pause_job", "4588e7f70ef0", "runs reports", "With a reason."),
         ("cron.jobs:advance_next_run", "88c7207f9ca1", "runs", "The run after this one."),
         ("cron.jobs:trigger_job", "a725174cf443", "command", "Due at once."),
-        ("cron.jobs:_ensure_aware", "b415d1470fea", "jobs runs", "A moment with its zone."),
         ("cron.scheduler:SILENT_MARKER", "ab55075e9297", "jobs", "[SILENT]."),
         ("cron.scheduler:_parse_wake_gate", "663db244a38c", "jobs", "Whether a script's output wakes the model."),
         ("agent.redact:redact_sensitive_text", "def4adc456a2", "jobs", "Masks tokens in a script's output."),
@@ -259,5 +260,6 @@ RELIED_ON = {
         ("tools.skill_manager_tool:_validate_delete_target", "9389708a0fb8", "knowledge", "Whether a skill may be removed."),
         ("tools.skill_usage:forget", "fbffc3127c6d", "knowledge", "Forgets it."),
         ("cron.jobs:remove_job", "28208e374ca0", "knowledge", "Removes a job."),
+        ("cron.jobs:resume_job", "9136c1ea66e1", "knowledge", "Lets one run again."),
     ],
 }

@@ -46,7 +46,7 @@ def last(job):
     if not job.get("last_run_at"):
         return "has not run yet"
     if job.get("last_status") == "ok":
-        went = "nothing to report" if job.get("last_silent") else "ok"
+        went = "left out, the tokens of that day were used up" if job.get("last_spent") else "nothing to report" if job.get("last_silent") else "ok"
     else:
         # Hermes puts the name of the exception in front.
         reason = re.sub(r"^\w*(?:Error|Exception): ", "", str(job.get("last_error") or "no reason is known"))

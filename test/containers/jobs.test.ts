@@ -1,7 +1,9 @@
 /** Jobs: whose they are, when they run, what they report, what the model is told of them. */
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { output } from "../harness/docker.ts";
+import { readFile } from "node:fs/promises";
+import type { StartedTestContainer } from "testcontainers";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { addressOf, buildImage, output, repository, start } from "../harness/docker.ts";
 import { Person } from "../harness/person.ts";
 import { Telegram } from "../harness/telegram.ts";
 import { Testbed, words } from "../harness/testbed.ts";
@@ -122,12 +124,29 @@ test("who asks for their jobs is told from the tool what is next, how it went, w
     for (const shown of [/next run: \w+day/, /last run: [^]*failed/, /failures in a row: 1/, /tokens this month: 2402/, /reports to: the page/]) {
         expect(found[0]).toMatch(shown);
     }
-    expect(await knowledge("pause", found[0].slice(0, 10))).toContain(`hermes cron resume ${job_id}`);
+    const id = found[0].slice(0, 10);
+    expect(await knowledge("resume", id)).toMatch(new RegExp(`^It isn't paused. Its next run: ${moment}\n$`));
+    expect(await knowledge("pause", id)).toContain("knowledge resume");
     // Paused ones are listed, too.
     expect(await listed(maker)).toMatchObject([{ job_id, state: "paused", next_run: "paused, does not run: by the owner" }]);
     expect(await listed(other)).toMatchObject([{ name: others, state: "scheduled", tokens_this_month: 0 }]);
-    await output(hermes(), "hermes", "cron", "resume", job_id);
+    expect(await knowledge("resume", id)).toMatch(new RegExp(`^It runs again. Its next run: ${moment}\n$`));
     expect(await listed(maker)).toMatchObject([{ state: "scheduled", next_run: expect.stringMatching(new RegExp(`^${moment}$`)) as string }]);
+    // The owner's, too, doesn't bring back what is over.
+    await python(`
+from cron.jobs import create_job, pause_job
+from private_hermes import runs
+from hermes_state import SessionDB
+SessionDB().close()
+once = create_job(prompt="Look.", schedule="2h", name="over")
+pause_job(once["id"])
+runs.change(once["id"], schedule={**once["schedule"], "run_at": "2026-01-01T07:00:00+01:00"})
+print(json.dumps(once["id"]))`);
+    const inTest = { user: "10000:10000", env: { HERMES_HOME: "/tmp/home-of-a-test" } };
+    const of = (action: string) => ["/opt/hermes/bin/python", "-m", "private_hermes.knowledge", ...action.split(" ")];
+    const [over] = /[0-9a-f]{10}(?= {2}job over)/.exec((await hermes().exec(of(""), inTest)).output) ?? [];
+    const refused = await hermes().exec(of(`resume ${over}`), inTest);
+    expect(refused).toMatchObject({ exitCode: 1, output: expect.stringContaining("that time is over. Remove it, and ask for it anew") as string });
 });
 
 test("a run with nothing to report is told as that", async () => {
@@ -250,6 +269,52 @@ print(json.dumps(due))`);
     expect(await program("0 * * * *", "2027-10-31T02:00:09+02:00")).toEqual(["2027-10-31T02:00:00+01", "2027-10-31T03:00:00+01", "2027-10-31T04:00:00+01"]);
 });
 
+test("on the days when the clocks change nothing runs twice and nothing is left out, in the hour that comes twice, too", async () => {
+    /** When each job has run on such a day, by the scheduler's own looks, a minute apart, from midnight on. */
+    const runsOf = (day: string, created: string, away = [created, created]) =>
+        played(
+            "daily",
+            `
+import hermes_time
+from cron import jobs as stored, executions
+from datetime import datetime as moment
+clock = moment.fromisoformat("${created}").timestamp()
+def now(): return moment.fromtimestamp(clock, hermes_time.get_timezone())
+hermes_time.now = stored._hermes_now = scheduler._hermes_now = executions._hermes_now = now
+save_jobs([])
+for name, schedule in (("hourly", "0 * * * *"), ("half", "*/30 2 * * *"), ("daily", "30 2 * * *"), ("seven", "0 7 * * *"), ("every", "every 60m"), ("once", "150m")):
+    create_job(prompt=name, schedule=schedule, name=name, deliver="telegram:1001")
+answer("[SILENT]")
+ran = {}
+acts.append(lambda job: ran.setdefault(job["name"], []).append(now().isoformat()[11:19] + now().isoformat()[19:22]))
+end, leaves, returns = (moment.fromisoformat(text).timestamp() for text in ["${day}T07:30:00+01:00", *${JSON.stringify(away)}])
+while clock < end:
+    clock += 60
+    if not leaves <= clock < returns: scheduler.tick(verbose=False)
+print(json.dumps(ran))`,
+        );
+    const hours = (from: number, to: number, offset: string) => Array.from({ length: to - from + 1 }, (_, index) => `0${from + index}:00:00${offset}`);
+    expect(await runsOf("2027-10-31", "2027-10-30T23:59:00+02:00")).toEqual({
+        hourly: [...hours(0, 2, "+02"), ...hours(2, 7, "+01")],
+        every: [...["00:59:00+02", "01:59:00+02", "02:59:00+02", "02:59:00+01"], ...["03:59:00+01", "04:59:00+01", "05:59:00+01", "06:59:00+01"]],
+        half: ["02:00:00+02", "02:30:00+02"],
+        daily: ["02:30:00+02"],
+        once: ["02:29:00+02"],
+        seven: ["07:00:00+01"],
+    });
+    // Hermes is away while the clocks change.
+    expect(await runsOf("2027-10-31", "2027-10-30T23:59:00+02:00", ["2027-10-31T02:10:00+02:00", "2027-10-31T02:05:00+01:00"])).toMatchObject({
+        hourly: [...hours(0, 2, "+02"), "02:05:00+01", ...hours(3, 7, "+01")],
+        daily: ["02:05:00+01"],
+    });
+    expect(await runsOf("2027-03-28", "2027-03-27T23:59:00+01:00")).toMatchObject({
+        hourly: [...hours(0, 1, "+01"), ...hours(3, 8, "+02")],
+        daily: ["03:30:00+02"],
+        once: ["03:29:00+02"],
+        seven: ["07:00:00+02"],
+    });
+});
+
 test("[SILENT] is silent however it is dressed, and swallows no report", async () => {
     const silent = [
         ...["[SILENT]", "**[SILENT]**", "`[SILENT]`", '"[SILENT]"', "> [SILENT]", "Silent.", String.raw`\[SILENT\]`, "[silent]", "NO_REPLY", "- _[SILENT]_"],
@@ -332,8 +397,11 @@ test("a script in its maker's sandbox decides whether the model is asked: nothin
         expect(await person.use("cronjob", { action: "run", job_id })).toMatchObject({ success: true, job: { failures_in_a_row: 0 } });
         return askedByRuns(prompt);
     };
+    const cost = async () => (await listed(person))[0].tokens_of_last_run;
     expect(JSON.stringify(await run())).toMatch(/It is 100 at CES?T/);
+    expect(await cost()).toBe(2);
     expect(await run()).toEqual([]);
+    expect(await cost()).toBe(0);
     await person.run("echo 60 > /root/price");
     const [changed, ...more] = await run();
     expect(more).toEqual([]);
@@ -362,6 +430,7 @@ test("a script that fails is told, without asking the model, and pauses its job 
     }
     expect(states).toEqual(["scheduled", "scheduled", "paused"]);
     expect(await askedByRuns(prompt)).toEqual([]);
+    expect(await listed(person)).toMatchObject([{ tokens_of_last_run: 0, last_run: expect.stringContaining("exit code 3") as string }]);
     const told = await reports(name);
     expect(told.slice(0, 2)).toEqual(Array<string>(2).fill(`Scheduled job “${name}”: Its script has failed. It ended with exit code 3. half\nHTTP 402 oops`));
     expect(told[2]).toMatch(/exit code 3[^]*3 times in a row and is paused/);
@@ -545,15 +614,23 @@ answer("News.")
 def spend(tokens, cached):
     db._execute_write(lambda connection: connection.execute("UPDATE sessions SET input_tokens = ?, cache_read_tokens = ? WHERE id = ?", (tokens, cached, id)))
     scheduler.run_one_job(get_job(job["id"]))
-for tokens, cached in ((100_000, 700_000), (170_000, 100_000), (170_000, 100_000)): spend(tokens, cached)
+acts.append(lambda job: db._execute_write(lambda connection: connection.execute("UPDATE sessions SET output_tokens = 7 WHERE id = ?", (id,))))
+costs = []
+for tokens, cached in ((100_000, 700_000), (170_000, 100_000), (170_000, 100_000)):
+    spend(tokens, cached)
+    costs.append(get_job(job["id"])["last_tokens"])
+from private_hermes import views
 class Agent: platform, max_iterations = "cron", 60
 runs.left.set(5)
 runs.run_conversation(lambda: None, agent := Agent())
-print(json.dumps({"told": [text for _, text in told], "asked": len(asked), "agent": [agent.max_iterations, agent.token_limit]}))`,
+print(json.dumps({"told": [text for _, text in told], "asked": len(asked), "costs": costs, "last": views.last(get_job(job["id"])), "agent": [agent.max_iterations, agent.token_limit]}))`,
     );
     expect(result).toEqual({
         told: ["News.", "This job has used up its 180,000 tokens of today (the setting jobTokens). It goes on tomorrow."],
         asked: 1,
+        // What is left out costs nothing, and isn't told as a run.
+        costs: [7, 0, 0],
+        last: expect.stringMatching(/: left out, the tokens of that day were used up$/) as string,
         agent: [30, 5],
     });
 });
@@ -565,4 +642,93 @@ from private_hermes import people
 people.note_owner("a")
 print(json.dumps([person for person in ${JSON.stringify(people)} if people.is_owner(person)]))`);
     expect(owners).toEqual(["person-owner", `person-telegram-${owner}`, "person-webui-a"]);
+});
+
+describe("a reviewer of pull requests", () => {
+    let forge: StartedTestContainer;
+    let address: string;
+
+    /** Runs git in the repository's work tree at the forge. */
+    const atForge = (script: string) => output(forge, "sh", "-euc", `cd /srv/work; ${script}`);
+    /** Opens a pull request that adds a line to the shop. */
+    const openPull = (number: number, line: string) =>
+        atForge(
+            `git checkout -qb pull-${number} main; echo '${line}' >>shop.py; git commit -qam 'Change ${number}'; git push -q origin HEAD:refs/pull/${number}/head`,
+        );
+
+    beforeAll(async () => {
+        await buildImage("forge");
+        forge = await start({ image: "forge", network: testbed.network, environment: { FORGE_TOKEN: token }, ready: /the forge is ready/ });
+        address = `http://${await addressOf(forge, testbed.network)}`; // a sandbox knows no names of the test's network
+        await output(forge, "sh", "-euc", "mkdir -p /srv/shop /srv/work; git init -qb main --bare /srv/shop/prices.git; git init -qb main /srv/work");
+        await atForge(`git config user.name Anna; git config user.email anna@example.com; git remote add origin /srv/shop/prices.git
+            echo 'No code has \`print(\` in it.' >AGENTS.md; echo 'price = 100' >shop.py
+            git add .; git commit -qm 'Begin'; git push -q origin main`);
+    });
+
+    /**
+     * The model's part: reads AGENTS.md and each new pull request, which it prints for the model, then says whether that adds what AGENTS.md or the
+     * arguments forbid.
+     */
+    const reviewer = () => `import json, os, pathlib, re, subprocess, sys, urllib.request
+def git(*words): return subprocess.run(["git", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+os.chdir("/root")
+if not pathlib.Path("prices").exists(): git("clone", "-q", "${address}/shop/prices.git")
+os.chdir("prices")
+git("fetch", "-q", "origin", "+refs/pull/*/head:refs/pull/*")
+asked = urllib.request.Request("${address}/repos/shop/prices/pulls", headers={"Authorization": "Bearer " + os.environ["GITHUB_TOKEN"]})
+done = pathlib.Path("/root/reviewed")
+rules = pathlib.Path("AGENTS.md").read_text()
+for pull in json.load(urllib.request.urlopen(asked)):
+    if done.exists() and pull["head"]["sha"] in done.read_text(): continue
+    added = git("diff", "main..." + pull["head"]["sha"])
+    print(rules + added)
+    broken = [rule for rule in [*re.findall("\`(.*?)\`", rules), *sys.argv[1:]] if rule in added]
+    print(f"Pull request {pull['number']}, {pull['title']}: " + (f"no, it has {broken}" if broken else "yes"))
+    done.open("a").write(pull["head"]["sha"] + chr(10))`;
+
+    test("clones with the owner's token, reviews against AGENTS.md, keeps a pattern as a skill, and the next review goes by it", async () => {
+        const [owner, other] = [new Person(testbed), new Person(testbed)];
+        const { API_SERVER_KEY: bearer } = testbed.environment("hermes");
+        await testbed.hermes("GET", `/v1/reports?owner=${owner.id}`, { bearer });
+        const encoded = Buffer.from(reviewer()).toString("base64");
+        // As the page on sandboxes says it, for this forge.
+        const told = /^git config .*credential.*$/m.exec(await readFile(`${repository}docs/sandbox.md`, "utf8"))?.[0] ?? "";
+        const asTold = told.replace("https://github.com", address);
+        expect(asTold).toContain(address);
+        for (const person of [owner, other]) {
+            expect(await person.run(`echo ${encoded} | base64 -d >/root/review.py; ${asTold}`)).toMatchObject({ output: "", exit_code: 0 });
+        }
+        const review = (...patterns: string[]) =>
+            `CALL terminal ${JSON.stringify({ command: ["python3 /root/review.py", ...patterns.map((pattern) => `'${pattern}'`)].join(" ") })}`;
+        expect((await other.run("GIT_TERMINAL_PROMPT=0 python3 /root/review.py")).output).toMatch(/could not read Username|Authentication failed/);
+
+        await openPull(1, "try: print(price)\nexcept: pass");
+        const [name, skill] = [words("reviewer"), `review-${randomUUID().slice(0, 8)}`];
+        const { job_id } = await create(owner, job(name, { prompt: words("Review") }));
+        const pattern = `A bare except hides faults. So call it like this: ANSWER ${review("except:")}`;
+        const content = `---\nname: ${skill}\ndescription: How pull requests of the shop are reviewed\n---\n\n${pattern}\n`;
+        await edit(
+            job_id,
+            `Review, and keep each pattern as a skill. ${review()} THEN CALL skill_manage ${JSON.stringify({ action: "create", name: skill, content })}`,
+        );
+        await testbed.forgetCalls();
+        expect(await owner.use("cronjob", { action: "run", job_id })).toMatchObject({ job: { failures_in_a_row: 0 } });
+        const first = await askedByRuns("Pull request 1");
+        expect(JSON.stringify(first[0].messages)).toMatch(/No code has `print\(`[^]*\+try: print\(price\)/);
+        expect((await reports(name)).join()).toContain("Pull request 1, Change 1: no, it has ['print(']");
+        expect(await output(hermes(), "knowledge")).toMatch(new RegExp(`skill ${skill}\\n +from: [^]*?a job, session\\s+cron_${job_id}`));
+
+        await openPull(2, "try: pay()\nexcept: pass");
+        await owner.use("cronjob", { action: "update", job_id, skills: [skill], prompt: "Review what is new." });
+        await owner.use("cronjob", { action: "run", job_id });
+        expect(JSON.stringify((await requestOfRun("Review what is new.")).messages)).toContain("A bare except hides faults.");
+        // AGENTS.md knows nothing of it.
+        expect((await reports(name)).at(-1)).toMatch(/Pull request 2, Change 2: no, it has \['except:'\]$/);
+        expect((await reports(name)).at(-1)).not.toContain("Pull request 1");
+
+        // The token is in the environment, and not in what the sandbox keeps or the model was asked.
+        expect((await owner.run('grep -rqF -- "$GITHUB_TOKEN" /root; echo $?')).output).toBe("1");
+        expect(JSON.stringify(await testbed.calls())).not.toContain(token);
+    });
 });

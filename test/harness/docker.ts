@@ -39,6 +39,7 @@ export const contexts = {
 const laterContexts = {
     bucket: "test/stand-ins/bucket",
     builder: "test/stand-ins/builder",
+    forge: "test/stand-ins/forge",
     registry: "test/stand-ins/registry",
     clock: "test/stand-ins/clock",
 };

@@ -114,3 +114,13 @@ test("every section that something else refers to exists", () => {
     expect(named.length).toBeGreaterThan(4);
     expect(named.filter(([page, section]) => !(page in pages) || !headings(page).includes(section))).toEqual([]);
 });
+
+test("every test that a page names as a proof is one", () => {
+    const named = Object.values(pages).flatMap((text) => [...text.matchAll(/`([\w-]+\.test\.ts)` ("[^"]+"(?:, "[^"]+")*)/g)]);
+    const tests = projectFiles("test/**/*.test.ts").map((path) => ({ path, text: readFileSync(path, "utf8") }));
+    const names = named.flatMap(([, file, quoted]) => [...quoted.matchAll(/"([^"]+)"/g)].map(([, name]) => ({ file, name })));
+    expect(names.length).toBeGreaterThan(20);
+    const exists = ({ file, name }: { file: string; name: string }) =>
+        tests.some(({ path, text }) => path.endsWith(`/${file}`) && text.includes(`test("${name}`));
+    expect(names.filter((one) => !exists(one))).toEqual([]);
+});

@@ -23,7 +23,7 @@ Failures that it plays: each gRPC status on each call, a sandbox that ends (kill
 gone, slow or fails, an image that can't be built, a start that takes long, an app that was stopped, expired tokens of the router, a
 token pair that isn't one, latency. A sandbox ends with its first process.
 
-What it does not imitate: the scheduler, cold starts and image builds (their commands are recorded and not run: every image is the same), prices, budgets and quotas other
+What it does not imitate: the scheduler, cold starts and image builds (their commands are recorded and not run: every image is the same, with git), prices, budgets and quotas other
 than by a fault, gVisor, several workers, volumes, tunnels, domains. Memory is limited for each process and not for all together,
 and the CPU to whole cores. It is no jail for hostile code. A snapshot's layers stay when a snapshot below is deleted, as docs of Modal promise nothing else. Whether
 the real ones end an output when the process ends or when its last child does is unknown: here it is the latter.
