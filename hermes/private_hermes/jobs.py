@@ -18,7 +18,6 @@ Before it stores or runs a job, it looks for words in it that sound like an atta
 
 import contextvars
 import copy
-import json
 import os
 import re
 from datetime import datetime, timedelta, timezone
@@ -31,7 +30,7 @@ from tools import cronjob_tools
 from tools.registry import registry, tool_error
 
 from . import replaces
-from .people import admins, person_of_job, person_of_task
+from .people import person_of_job, person_of_task
 from .places import refusal
 from .registering import change_tool
 from .sandbox.environment import ChatEnvironment
@@ -228,15 +227,11 @@ def cronjob(original, action, job_id=None, *, task_id=None, context_from=None, *
             return tool_error(f"A script has at most {SCRIPT} characters. Put the rest into a file in the sandbox, and run that.", success=False)
         if action == "create" and asker.get() and len(own_jobs()) >= PER_PERSON:
             return tool_error(f"There are {PER_PERSON} jobs of this person, as many as the setting jobsPerPerson allows. Remove one first.", success=False)
-        by_admin = asker.get() in admins
         if asker.get() and more.get("deliver"):
             origin = (resolve(job_id) or {}).get("origin") if job_id else cronjob_tools._origin_from_env()
-            if problem := refusal(more["deliver"], origin, by_admin):
+            if problem := refusal(more["deliver"], origin):
                 return tool_error(problem, success=False)
-        answer = original(action, job_id, context_from=context_from, **more)
-        if asker.get() and action in ("create", "update") and (changed := json.loads(answer)).get("success"):
-            change(changed["job"]["job_id"], by_admin=by_admin)
-        return answer
+        return original(action, job_id, context_from=context_from, **more)
     except (ValueError, jobs.AmbiguousJobReference) as error:
         return tool_error(str(error), success=False)
     finally:
@@ -345,7 +340,7 @@ PARAMETERS = {
         "e.g. '0 7 * * *' (each day at 7:00), '0 7 * * mon-fri'. Once: '30m' (30 minutes from now), '2026-06-01T09:00:00' ({zone}). Nothing else is understood."
     ),
     "deliver": (
-        "Leave it out: the report comes to the person, where the job is made. 'telegram': for the page's admin, on Telegram besides. "
+        "Leave it out: the report comes to the person, where the job is made. 'telegram': for the owner in the page, on Telegram besides. "
         "'origin' on update: again where it was made alone."
     ),
     "script": (

@@ -21,13 +21,11 @@ from hermes_constants import get_hermes_home
 from . import replaces
 
 # Headers of Open WebUI with ENABLE_FORWARD_USER_INFO_HEADERS (open_webui/utils/headers.py).
-USER, ROLE, CHAT = "X-OpenWebUI-User-Id", "X-OpenWebUI-User-Role", "X-OpenWebUI-Chat-Id"
+USER, CHAT = "X-OpenWebUI-User-Id", "X-OpenWebUI-Chat-Id"
 # Who isn't named: a request without these headers, a job that was written by hand.
 OWNER = "person-owner"
 
 asks = contextvars.ContextVar("asks", default=(OWNER, ""))
-# Those of the page's accounts that have asked as its admins.
-admins = set()
 made_job = contextvars.ContextVar("made_job", default=None)
 
 
@@ -94,9 +92,7 @@ def chat_of_task(task_id):
 
 def begin_chat(request):
     """Notes whose chat it is for all that runs for the request."""
-    person = person_of_request(request)
-    (admins.add if request.headers.get(ROLE) == "admin" else admins.discard)(person)
-    asks.set((person, request.headers.get(CHAT, "")))
+    asks.set((person_of_request(request), request.headers.get(CHAT, "")))
 
 
 @replaces("gateway.platforms.api_server:_derive_chat_session_id")

@@ -1,15 +1,15 @@
 """Says where a job reports: to nobody else than who made it.
 
 Hermes 0.19.0 sends a report to whatever place a job names (`_resolve_delivery_targets` in cron/scheduler.py), and to the first user
-of Telegram if it names Telegram alone. Here that is for the page's admin, who is the first user. Other accounts of the page have
-nobody on Telegram, and who writes on Telegram has the chat that the job was made in, and their own. What is made in a shell of the
-service goes wherever it says.
+of Telegram if it names Telegram alone. Here that is for the owner, who is the page's first admin and the first user there. Other
+accounts of the page have nobody on Telegram, and who writes on Telegram has the chat that the job was made in, and their own. What is
+made in a shell of the service goes wherever it says.
 """
 
 from cron import scheduler
 
 from . import replaces
-from .people import OWNER, person_of_job
+from .people import OWNER, is_owner, person_of_job
 
 # What of a job's `deliver` means the page.
 PAGE = {"origin", "local", "api_server"}
@@ -28,12 +28,12 @@ def account_of(job):
 
 
 def targets_of(job):
-    """Where Hermes sends a job's report, as Hermes has it, without what isn't its maker's. `by_admin` says that this is the page's admin."""
+    """Where Hermes sends a job's report, as Hermes has it, without what isn't its maker's."""
     person, origin = person_of_job(job), job.get("origin") or {}
     if person == OWNER:
         return resolve(job)
     own = {(origin.get("platform"), str(origin.get(id))) for id in ("chat_id", "user_id")}
-    if job.get("by_admin"):
+    if is_owner(person):
         own |= {(target["platform"], target["chat_id"]) for target in resolve({"deliver": FIRST})}
     return [target for target in resolve(job) if (target["platform"].lower(), str(target["chat_id"])) in own]
 
@@ -44,10 +44,10 @@ def besides(job):
     return ",".join(part.strip() for part in parts if part.strip() not in PAGE)
 
 
-def refusal(deliver, origin, by_admin):
+def refusal(deliver, origin):
     """Why a job that is made in a chat can't report there, as a sentence, or None."""
     for part in besides({"deliver": deliver}).split(","):
-        if not part or targets_of({"deliver": part, "origin": origin, "by_admin": by_admin}):
+        if not part or targets_of({"deliver": part, "origin": origin}):
             continue
         if not resolve({"deliver": FIRST}):
             return f"A job can't report to {part}: this deployment has no Telegram (the setting telegramBotToken)."
@@ -56,7 +56,7 @@ def refusal(deliver, origin, by_admin):
 
 
 ON_TELEGRAM = (
-    "From the page, only the admin's jobs report on Telegram, too (deliver: telegram, to the first user there). Any other account leaves "
+    "From the page, only the jobs of its first admin report on Telegram, too (deliver: telegram, to the first user there). Any other account leaves "
     "deliver out, and the report comes into a chat of the page. Who may write to the bot can make the job there."
 )
 ELSEWHERE = "Leave deliver out, and it reports into this chat; for a group, make it in that group."

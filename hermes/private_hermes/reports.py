@@ -31,7 +31,7 @@ from .places import account_of, besides, targets_of
 MAX_WAITING = 1000
 WAITS = f"The page hasn't fetched the last {MAX_WAITING} reports. Look whether the service open-webui runs."
 FILE = re.compile(rf"MEDIA:({re.escape(str(OUTBOX))}/[0-9a-f]+/\S+)")
-NOT_BESIDES = "(This comes in the page alone: on Telegram report only jobs of the page's admin. If that is you, tell me to have this job report there, too.)"
+NOT_BESIDES = "(This comes in the page alone: on Telegram report only jobs of the page's first admin. If that is you, tell me to have this job report there, too.)"
 GONE = "the account that it reports to is gone from the page"
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def deliver(original, job, content, adapters=None, loop=None):
         return original(job, content, adapters, loop)
     problems, more = [], {**job, "deliver": besides(job)}
     if more["deliver"] and not targets_of(more):
-        # Made before only the admin's did.
+        # Made before only the owner's did.
         content = f"{content}\n\n{NOT_BESIDES}"
     try:
         keep(account, job, content)

@@ -56,6 +56,14 @@ async function reports(name: string): Promise<string[]> {
     return all.filter((report) => report.name === name).map(({ parts }) => parts.join(""));
 }
 
+/** The owner in the page, as Open WebUI says it: its first admin. */
+async function theOwner(): Promise<Person> {
+    const person = new Person(testbed);
+    const { API_SERVER_KEY: bearer } = testbed.environment("hermes");
+    expect((await testbed.hermes("GET", `/v1/reports?owner=${person.id}`, { bearer })).status).toBe(200);
+    return person;
+}
+
 /** The request of a run, by its words; the chat that makes the job has them, too, and the tool for jobs. */
 async function requestOfRun(prompt: string) {
     const found = (await testbed.asked(prompt)).find(({ tools }) => !tools.includes("cronjob"));
@@ -170,9 +178,9 @@ print(json.dumps({"told": told, "last": view["last_run"], "cost": view["tokens_o
     expect(result).toEqual({ told: [], last: expect.stringMatching(/: nothing to report$/) as string, cost: 1000, place: "Telegram, chat 1001" });
 });
 
-test("a job reports to nobody else than its maker: on Telegram from the page for the admin alone, and there to no other user", async () => {
+test("a job reports to nobody else than its maker: on Telegram from the page for the owner alone, and there to no other user", async () => {
     await telegram.write(owner, "/whoami"); // a bot can't write first
-    const [user, admin] = [new Person(testbed), new Person(testbed, randomUUID(), randomUUID(), "admin")];
+    const [user, admin] = [new Person(testbed), await theOwner()];
     const alone = words("For me alone");
     for (const deliver of ["telegram", "all", `telegram:${owner}`, `origin,telegram:${anna}`]) {
         expect((await user.use("cronjob", job(words("tells"), { deliver }))).error, deliver).toMatch(/nobody else than who makes it.*admin/);
@@ -192,7 +200,7 @@ test("a job reports to nobody else than its maker: on Telegram from the page for
     await user.use("cronjob", { action: "run", job_id: old.job_id });
     expect((await telegram.texts(owner)).join()).not.toContain("Not for others");
     const kept = await output(hermes(), "sh", "-c", "cat /opt/data/page-reports/*/report.json");
-    expect(kept).toMatch(/Not for others[^}]*report only jobs of the page's admin/);
+    expect(kept).toMatch(/Not for others[^}]*report only jobs of the page's first admin/);
     // On Telegram: the other's chat is not to be had, one's own is.
     await telegram.write(anna, `CALL cronjob ${JSON.stringify(job(words("spies"), { deliver: `telegram:${owner}` }))}`);
     await expect.poll(async () => (await telegram.texts(anna)).join(), { timeout: 30_000 }).toMatch(/nobody else than who makes it/);
@@ -205,7 +213,7 @@ test("a chat on Telegram knows what a job has sent there: the maker's, and the f
         `CALL cronjob ${JSON.stringify(job(name, { prompt: news }))} THEN CALL cronjob ${JSON.stringify({ action: "run", job_id: name })}`,
     );
     await expect.poll(async () => (await said(anna)).filter((text) => text.includes(name)).join(), { timeout: 30_000 }).toMatch(/execution_success/);
-    const admin = new Person(testbed, randomUUID(), randomUUID(), "admin");
+    const admin = await theOwner();
     const { job_id } = await create(admin, job(words("besides"), { prompt: page, deliver: "telegram" }));
     await admin.use("cronjob", { action: "run", job_id });
     for (const [user, report, others] of [
@@ -688,9 +696,7 @@ for pull in json.load(urllib.request.urlopen(asked)):
     done.open("a").write(pull["head"]["sha"] + chr(10))`;
 
     test("clones with the owner's token, reviews against AGENTS.md, keeps a pattern as a skill, and the next review goes by it", async () => {
-        const [owner, other] = [new Person(testbed), new Person(testbed)];
-        const { API_SERVER_KEY: bearer } = testbed.environment("hermes");
-        await testbed.hermes("GET", `/v1/reports?owner=${owner.id}`, { bearer });
+        const [other, owner] = [new Person(testbed), await theOwner()];
         const encoded = Buffer.from(reviewer()).toString("base64");
         // As the page on sandboxes says it, for this forge.
         const told = /^git config .*credential.*$/m.exec(await readFile(`${repository}docs/sandbox.md`, "utf8"))?.[0] ?? "";

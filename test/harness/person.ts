@@ -18,22 +18,20 @@ export class Person {
     private readonly testbed: Testbed;
     readonly id: string;
     readonly chat: string;
-    private readonly role: string;
 
-    constructor(testbed: Testbed, id: string = randomUUID(), chat: string = randomUUID(), role = "user") {
+    constructor(testbed: Testbed, id: string = randomUUID(), chat: string = randomUUID()) {
         this.testbed = testbed;
         this.id = id;
         this.chat = chat;
-        this.role = role;
     }
 
     /** The same person in another chat. */
     elsewhere(): Person {
-        return new Person(this.testbed, this.id, randomUUID(), this.role);
+        return new Person(this.testbed, this.id);
     }
 
     private get headers() {
-        return { "X-OpenWebUI-User-Id": this.id, "X-OpenWebUI-User-Role": this.role, "X-OpenWebUI-Chat-Id": this.chat };
+        return { "X-OpenWebUI-User-Id": this.id, "X-OpenWebUI-Chat-Id": this.chat };
     }
 
     private request(content: string) {

@@ -174,6 +174,9 @@ describe("Three days of jobs: a watcher, a briefing and a reviewer, each of two 
         await telegram.write(user, "/whoami"); // a bot can't write first
         await expect.poll(() => telegram.texts(user), { timeout: 30_000 }).toHaveLength(1);
         sent = 1;
+        // Open WebUI says within a second who the owner is.
+        const known = () => output(hermes(), "sh", "-c", "cat /opt/data/page-owner 2>/dev/null || true");
+        await expect.poll(known, { timeout: 60_000 }).toBe(accounts[0].id);
         await testbed.play({ counts: true });
         const address = await output(shop, "hostname", "-i"); // a sandbox knows no names of the test's network
         for (const account of accounts) {
