@@ -140,21 +140,15 @@ test("who asks for their jobs is told from the tool what is next, how it went, w
     expect(await listed(other)).toMatchObject([{ name: others, state: "scheduled", tokens_this_month: 0 }]);
     expect(await knowledge("resume", id)).toMatch(new RegExp(`^It runs again. Its next run: ${moment}\n$`));
     expect(await listed(maker)).toMatchObject([{ state: "scheduled", next_run: expect.stringMatching(new RegExp(`^${moment}$`)) as string }]);
-    // The owner's, too, doesn't bring back what is over.
-    await python(`
-from cron.jobs import create_job, pause_job
-from private_hermes import runs
-from hermes_state import SessionDB
-SessionDB().close()
-once = create_job(prompt="Look.", schedule="2h", name="over")
-pause_job(once["id"])
-runs.change(once["id"], schedule={**once["schedule"], "run_at": "2026-01-01T07:00:00+01:00"})
-print(json.dumps(once["id"]))`);
-    const inTest = { user: "10000:10000", env: { HERMES_HOME: "/tmp/home-of-a-test" } };
-    const of = (action: string) => ["/opt/hermes/bin/python", "-m", "private_hermes.knowledge", ...action.split(" ")];
-    const [over] = /[0-9a-f]{10}(?= {2}job over)/.exec((await hermes().exec(of(""), inTest)).output) ?? [];
-    const refused = await hermes().exec(of(`resume ${over}`), inTest);
-    expect(refused).toMatchObject({ exitCode: 1, output: expect.stringContaining("that time is over. Remove it, and ask for it anew") as string });
+    // What is over doesn't come back.
+    const once = words("over");
+    await output(hermes(), "hermes", "cron", "create", "2h", words("Say it once"), "--name", once);
+    await output(hermes(), "hermes", "cron", "pause", once);
+    const past = `/"name": "${once}"/,/"run_at"/s/"run_at": .*/"run_at": "2026-01-01T07:00:00+01:00",/`;
+    await hermes().exec(["sed", "-i", past, "/opt/data/cron/jobs.json"], { user: "10000:10000" });
+    const [over] = new RegExp(`[0-9a-f]{10}(?=  job ${once})`).exec(await knowledge()) ?? [""];
+    await expect(knowledge("resume", over)).rejects.toThrow("knowledge: It was to run once, and that time is over. Remove it, and ask for it anew.");
+    await output(hermes(), "hermes", "cron", "remove", once);
 });
 
 test("a run with nothing to report is told as that", async () => {
