@@ -4,7 +4,7 @@ Hermes 0.19.0 takes all who talk to it for one person (tools/cronjob_tools.py): 
 runs in its maker's sandbox. Here each works with their own; the command `hermes` in a shell of the service sees all.
 
 It counts the hours of a schedule by the offset from UTC of the moment, so that seven isn't seven on the day after the clocks change.
-And it compares moments by the clock on the wall: in the hour that comes twice in autumn, an hourly job would run each minute.
+And it compares moments by the clock on the wall, which shows an hour of autumn twice.
 
 `[SILENT]`, which a job answers when there is nothing to report, it takes for that at the begin or end of any report, and for text
 within any markup.
