@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 
 async def call(method, path, user, **more):
-    """Hermes' answer to a request: its JSON, or {"error"} with the reason why there is none."""
-    url = f"{os.environ['OPENAI_API_BASE_URL']}/uploads{path}"
+    """Hermes' answer to a request that names the person: its JSON, or {"error"} with the reason why there is none."""
+    url = f"{os.environ['OPENAI_API_BASE_URL']}{path}"
     headers = include_user_info_headers({"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}, user)
     try:
         session = await get_session()
@@ -38,7 +38,7 @@ async def call(method, path, user, **more):
             said = await answer.json()
             return said if answer.status == 200 else {"error": said["error"]["message"]}
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
-        log.exception("Hermes doesn't take a file")
+        log.exception("Hermes doesn't answer a request beside the chats")
         return {"error": OUT_OF_REACH}
 
 
@@ -58,12 +58,12 @@ async def files_of(metadata, user):
 
 async def places(files, user):
     """For each file its place in the sandbox, or why it has none; those that Hermes hasn't got are sent."""
-    kept = (await call("POST", "", user, json={"ids": [file.id for file in files]})).get("paths", {})
+    kept = (await call("POST", "/uploads", user, json={"ids": [file.id for file in files]})).get("paths", {})
     for file in files:
         said = {"path": kept.get(file.id)}
         if not said["path"] and Path(file.path).is_file():
             name = file.filename.encode(errors="replace").decode()
-            said = await call("PUT", f"/{file.id}", user, params={"name": name}, data=pieces(file.path))
+            said = await call("PUT", f"/uploads/{file.id}", user, params={"name": name}, data=pieces(file.path))
         if said.get("path"):
             kind = ((file.meta or {}).get("content_type") or "").split("/")[0]
             yield said["path"] + (VIDEO if kind == "video" else "" if kind == "image" or (file.data or {}).get("content") else NOTHING)

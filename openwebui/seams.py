@@ -56,7 +56,7 @@ REPLACED = {
 # Our modules that have `register(module)` called at the end of one of Open WebUI's.
 REGISTERED = {
     "open_webui.routers.audio": ["voice"],
-    "open_webui.main": ["identity", "leftovers", "loops", "reports", "turns", "start"],
+    "open_webui.main": ["identity", "leftovers", "loops", "own", "reports", "turns", "start"],
 }
 
 # Who else has to have ours, because it is imported from a place above.
@@ -78,7 +78,8 @@ RELIED_ON = [
     ("open_webui.models.files:FilesTable.insert_new_file", "a7c651ba70ee", "files", "Makes a file."),
     ("open_webui.models.files:FilesTable.update_file_data_by_id", "35ed6a5e92c3", "uploads", "The text of a file."),
     ("open_webui.utils.access_control.files:has_access_to_file", "5adf1e2bceb5", "handover scans", "Who may read a file."),
-    ("open_webui.utils.headers:include_user_info_headers", "9a7fe44e7fba", "handover", "Tells Hermes who asks."),
+    ("open_webui.utils.headers:include_user_info_headers", "9a7fe44e7fba", "handover own", "Tells Hermes who asks."),
+    ("open_webui.utils.auth:get_verified_user", "7320fe27888b", "own", "Whose session it is."),
     ("open_webui.utils.misc:update_message_content", "02b1743c4fd7", "handover", "Adds a line to a message."),
     ("open_webui.main:lifespan", "app.state.periodic_socket_authentication = asyncio.create_task(", "loops", "A loop of Open WebUI's."),
     ("open_webui.main:lifespan", "app.state.periodic_usage_pool_cleanup = asyncio.create_task(", "loops", "The same."),

@@ -13,7 +13,7 @@ from .replacing import replaces as replaces
 from .seams import RELIED_ON, REPLACED
 
 MODULES = (
-    "attachments brake choices failures files handover health inbox jobs knowledge loops messages page people places progress prompts reports "
+    "attachments brake choices costs failures files handover health inbox jobs knowledge loops messages own page people places progress prompts reports "
     "restored runs sandbox.environment sent speed summaries telegram_adapter telegram_kinds upkeep views voice web"
 ).split()
 

@@ -1,4 +1,4 @@
-"""Shows the owner what the agent remembers, its skills and its jobs, pauses a job or lets it run again, and removes one for good: the command `knowledge` (knowledge.sh).
+"""Shows the owner what the agent remembers, its skills, its jobs and the bill of the month, pauses a job or lets it run again, and removes one for good: the command `knowledge` (knowledge.sh).
 
 Whoever planted something there could make the agent lie about it. So the owner doesn't ask the agent: the command reads the disk, in
 the shell that Render gives to the owner of the account alone, and nothing listens for it.
@@ -31,12 +31,12 @@ from hermes_state import SessionDB
 from tools import skill_manager_tool, skill_usage
 from tools.memory_tool import ENTRY_DELIMITER, MemoryStore
 
-from . import replaces
+from . import costs, replaces
 from .jobs import change, compute_next_run
 from .views import told, view
 
 USAGE = """\
-knowledge             lists what the agent remembers, its skills and its jobs
+knowledge             lists what the agent remembers, its skills and its jobs, and says what the month has cost
 knowledge show ID     shows all of one
 knowledge pause ID    pauses a job
 knowledge resume ID   lets a paused job run again, from its next time on
@@ -44,6 +44,7 @@ knowledge remove ID   removes one for good
 """
 MEMORY = {"user": "memory of the user", "memory": "memory, own notes"}
 SOURCES = {"api_server": "the page", "telegram": "Telegram", "cron": "a job"}
+SPENT_ON = {"api_server": "chats of the page", "telegram": "Telegram", "cron": "jobs", "voice": "what was spoken"}
 UNKNOWN = "from: unknown, for no chat that Hermes still has wrote it"
 PAUSED = "by the owner"
 # Characters of a text in the list.
@@ -72,6 +73,8 @@ class Entry:
     in_prompts: bool = True
     # What else may be done, by its name; each gives what to say of it. Of a job alone.
     more: dict[str, Callable[[], str]] = field(default_factory=dict)
+    # A job, or the name of a skill.
+    about: object = None
 
     @property
     def id(self):
@@ -93,6 +96,13 @@ def parsed(text):
     except (TypeError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def written(arguments):
+    """The entries that a call of the tool `memory` writes."""
+    operations = arguments.get("operations")
+    contents = [call.get("content") for call in [arguments, *(operations if isinstance(operations, list) else [])] if isinstance(call, dict)]
+    return [entry.strip() for content in contents if isinstance(content, str) for entry in content.split(ENTRY_DELIMITER)]
 
 
 class Calls:
@@ -126,9 +136,7 @@ class Calls:
         """Those that wrote this text."""
         origins = []
         for arguments, origin in self.found["memory"].values():
-            operations = arguments.get("operations")
-            written = [call.get("content") for call in [arguments, *(operations if isinstance(operations, list) else [])] if isinstance(call, dict)]
-            if any(text in map(str.strip, content.split(ENTRY_DELIMITER)) for content in written if isinstance(content, str)):
+            if text in written(arguments):
                 origins.append(origin)
         return origins or [UNKNOWN]
 
@@ -138,10 +146,10 @@ class Calls:
         return [f"{origin} ({arguments.get('action')})" for arguments, origin in writes if arguments.get("name") == name] or [UNKNOWN]
 
 
-def memories(calls):
+def memories(calls=None):
     for target, title in MEMORY.items():
         for text in dict.fromkeys(MemoryStore._read_file(MemoryStore._path_for(target))):
-            yield Entry(title, text, calls.of_memory(text), lambda target=target, text=text: remove_memory(target, text), text)
+            yield Entry(title, text, calls.of_memory(text) if calls else [], lambda target=target, text=text: remove_memory(target, text), text)
 
 
 def remove_memory(target, text):
@@ -153,16 +161,18 @@ def remove_memory(target, text):
         store.save_to_disk(target)
 
 
-def skills(calls):
+def skills(calls=None):
     root = skill_utils.get_skills_dir()
     folders = [file.parent for file in skill_utils.iter_skill_index_files(root, "SKILL.md")]
     for folder in folders:
         files = sorted((file for file in folder.rglob("*") if file.is_file()), key=lambda file: (file != folder / "SKILL.md", file))
         text = "\n".join(f"--- {file.relative_to(folder)}\n{file.read_text(errors='backslashreplace')}" for file in files)
         changed = max(file.stat().st_mtime for file in files)
-        origins = [*calls.of_skill(folder.name), f"changed: {moment(changed)}"]
+        origins = [*(calls.of_skill(folder.name) if calls else []), f"changed: {moment(changed)}"]
         within = [other.relative_to(root) for other in folders if folder in other.parents]
-        yield Entry(f"skill {folder.relative_to(root)}", text, origins, lambda folder=folder, within=within: remove_skill(folder, within), text)
+        yield Entry(
+            f"skill {folder.relative_to(root)}", text, origins, lambda folder=folder, within=within: remove_skill(folder, within), text, about=folder.name
+        )
 
 
 def remove_skill(folder, within):
@@ -185,7 +195,7 @@ def scheduled():
         extras = {name: job[name] for name in ("script", "skills", "deliver") if job.get(name)}
         text = "\n".join([str(job.get("prompt") or ""), *(f"{name}: {value}" for name, value in extras.items())])
         more = {"pause": lambda job=job: pause(job), "resume": lambda job=job: resume(job)}
-        yield Entry(title, text, origins, lambda job=job: jobs.remove_job(job["id"]), f"{job.get('id')}\0{text}", False, more)
+        yield Entry(title, text, origins, lambda job=job: jobs.remove_job(job["id"]), f"{job.get('id')}\0{text}", False, more, job)
 
 
 def pause(job):
@@ -233,6 +243,13 @@ def show_entry(entry, limit=None):
     print()
 
 
+def spent():
+    """What the models have cost this month, in one line."""
+    known = costs.known(costs.this_month())
+    parts = "; ".join(f"{SPENT_ON.get(source, 'other')} {cost}" for source, cost in sorted(known.items()))
+    return f"This month the models have cost, by what OpenRouter says: {sum(known.values(), costs.Cost())}.{f' Of that: {parts}.' if len(known) > 1 else ''}"
+
+
 def forget_prompts(connection):
     # NULL is what Hermes itself writes to have a prompt made anew (`update_session_billing_route` in hermes_state.py).
     connection.execute("UPDATE sessions SET system_prompt = NULL WHERE system_prompt IS NOT NULL")
@@ -263,6 +280,7 @@ def main(arguments):
             for entry in entries:
                 show_entry(entry, SHORT)
             print(USAGE if entries else "The agent remembers nothing, and has neither skills nor jobs.")
+            show(spent())
         case ["show" | "pause" | "resume" | "remove" as action, id]:
             chosen = next((entry for entry in entries if entry.id == id), None)
             if not chosen:

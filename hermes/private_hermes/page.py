@@ -8,12 +8,12 @@ from functools import partial
 from gateway.platform_registry import PlatformEntry, platform_registry
 from gateway.platforms.api_server import APIServerAdapter, check_api_server_requirements
 
-from . import failures, files, handover, health, people, progress, reports, speed, voice
+from . import costs, failures, files, handover, health, own, people, progress, reports, speed, voice
 
 
 class Page(APIServerAdapter):
     def _http_route_table(self):
-        return [*super()._http_route_table(), *voice.ROUTES, *reports.ROUTES, *handover.ROUTES]
+        return [*super()._http_route_table(), *voice.ROUTES, *reports.ROUTES, *handover.ROUTES, *own.ROUTES]
 
     async def _handle_health(self, request):
         return health.refusal() or await super()._handle_health(request)
@@ -26,10 +26,10 @@ class Page(APIServerAdapter):
         # A failure becomes a sentence of the answer, in which files are looked for.
         return await files.run_agent(partial(failures.run_agent, super()._run_agent), *arguments, **more)
 
-    async def _write_sse_chat_completion(self, request, completion_id, model, created, stream_q, *arguments, **more):
+    async def _write_sse_chat_completion(self, request, completion_id, model, created, stream_q, agent_task, agent_ref=None, **more):
         # Joined before anything is made of them.
-        pieces = progress.with_lines(files.with_files(speed.Joined(stream_q)))
-        return await super()._write_sse_chat_completion(request, completion_id, model, created, pieces, *arguments, **more)
+        pieces = costs.WithCost(progress.with_lines(files.with_files(speed.Joined(stream_q))), agent_ref)
+        return await super()._write_sse_chat_completion(request, completion_id, model, created, pieces, agent_task, agent_ref, **more)
 
     async def _write_sse_responses(self, *, stream_q, **more):
         return await super()._write_sse_responses(stream_q=files.with_files(stream_q), **more)

@@ -40,7 +40,8 @@ REPLACED = {
         ("agent.transports.codex_app_server:CodexAppServerClient.__init__", "a7dfd94329f8", "choices", "Clients that aren't the SDK's can't be made."),
         ("agent.copilot_acp_client:CopilotACPClient.__init__", "07e3ceee1736", "choices", "The same."),
         ("agent.gemini_native_adapter:GeminiNativeClient.__init__", "ee0e9ee1bb92", "choices", "The same."),
-        ("run_agent:AIAgent.run_conversation", "de4efeb62c6c", "brake summaries runs", "Counts what a message costs; keeps the summary of a chat; bounds a run of a job. The hooks pre_llm_call and post_llm_call don't get the agent."),
+        ("run_agent:AIAgent.run_conversation", "de4efeb62c6c", "brake summaries runs costs", "Counts what a message costs; keeps the summary of a chat; bounds a run of a job. The hooks pre_llm_call and post_llm_call don't get the agent."),
+        ("run_agent:AIAgent._create_request_openai_client", "1237382768ae", "costs", "Whose answer is read. Hermes' hooks get no cost."),
         ("run_agent:AIAgent._append_guardrail_observation", "0b5a365586f1", "brake", "Stops a message that costs too much. The hook post_tool_call can't stop a turn."),
         ("run_agent:AIAgent._toolguard_controlled_halt_response", "22ab637b869e", "brake", "Says why, and what it has cost."),
         ("run_agent:AIAgent._handle_max_iterations", "bf065c19a98d", "brake", "The same at the last turn, and in the stream."),
@@ -59,7 +60,7 @@ REPLACED = {
         ("agent.prompt_builder:_probe_remote_backend", "45ea59e1ae79", "sandbox.environment", "Hermes would make a sandbox for each first chat, to ask what is known."),
         ("agent.prompt_builder:_SKILLS_PROMPT_CACHE_MAX", "746d5d7cb45e", "knowledge", "What was removed is in no prompt."),
         ("gateway.run:GatewayRunner._init_cached_agent_for_turn", "fd82c6ba0a42", "knowledge", "The same for an agent that is kept."),
-        ("openai._base_client:BaseClient._process_response_data", "bf4ed5c64d68", "speed", "A chunk of text is no object of pydantic's."),
+        ("openai._base_client:BaseClient._process_response_data", "bf4ed5c64d68", "speed costs", "A chunk of text is no object of pydantic's; what OpenRouter has charged is counted."),
         ("httpx._transports.default:create_ssl_context", "72025cd79112", "speed", "The authorities are read once."),
         ("agent.ssl_verify:resolve_httpx_verify", "0117302c391d", "speed", "The same; and nothing switches the checks off."),
         ("yaml:SafeLoader", "21ef6f23dd4e", "speed", "YAML is parsed in C."),
@@ -124,7 +125,7 @@ REGISTERED = {
     "telegram": [
         ("gateway.platform_registry:platform_registry._entries.telegram", "telegram_adapter", "Our class of the adapter in Hermes' plugin."),
         ("gateway.platform_registry:platform_registry._deferred.telegram", "telegram_adapter", "What would load the plugin itself."),
-        ("hermes_cli.plugins:_plugin_manager._hooks", "files", "transform_llm_output: files in an answer, and in a job's report."),
+        ("hermes_cli.plugins:_plugin_manager._hooks", "files own", "transform_llm_output: files in an answer, and in a job's report. post_tool_call: who has written what the agent knows."),
     ],
     "model": [("os:environ.HERMES_ENVIRONMENT_HINT", "prompts", "What the model is told of the web and of its sandbox.")],
     "tools": [
@@ -140,17 +141,17 @@ REGISTERED = {
 # What is used without being replaced: private names, and words of Hermes that are looked for.
 RELIED_ON = {
     "page": [
-        ("gateway.platforms.api_server:APIServerAdapter._http_route_table", "b916e5096a86", "page voice reports handover", "Overridden: more routes behind the same key."),
+        ("gateway.platforms.api_server:APIServerAdapter._http_route_table", "b916e5096a86", "page voice reports handover own", "Overridden: more routes behind the same key."),
         ("gateway.platforms.api_server:APIServerAdapter._handle_health", "504f97648966", "page health", "Overridden: 503 with a reason, where Hermes always says ok."),
         ("gateway.platforms.api_server:APIServerAdapter._handle_chat_completions", "3468e45e2895", "page people", "Overridden: whose chat it is, by Open WebUI's headers."),
         ("gateway.platforms.api_server:APIServerAdapter._run_agent", "7021db72cfb0", "page failures files", "Overridden: a failure is a sentence in the answer; a file in it comes along."),
-        ("gateway.platforms.api_server:APIServerAdapter._write_sse_chat_completion", "f58021798398", "page progress files speed", "Overridden: what is running, files, and fewer pieces of the stream."),
+        ("gateway.platforms.api_server:APIServerAdapter._write_sse_chat_completion", "f58021798398", "page progress files speed costs", "Overridden: what is running, files, fewer pieces of the stream, and the cost."),
         ("gateway.platforms.api_server:APIServerAdapter._write_sse_responses", "e01b52f11c2f", "page files", "Overridden: files in an answer."),
         ("gateway.platforms.api_server:MAX_REQUEST_BYTES", "d16fba67035f", "messages", "The limit of a request without its pictures."),
-        ("gateway.platforms.api_server:_openai_error", "4f97efc1afa7", "messages voice handover", "An error as Open WebUI reads it."),
+        ("gateway.platforms.api_server:_openai_error", "4f97efc1afa7", "messages voice handover own", "An error as Open WebUI reads it."),
         ("gateway.platforms.api_server:_redact_api_error_text", "752cfbd6c10c", "failures", "Takes keys out of what a provider says."),
-        ("gateway.platforms.api_server:APIServerAdapter._check_auth", "d6ac1fa1a51a", "messages voice handover reports", "The key."),
-        ("gateway.platforms.api_server:APIServerAdapter.connect", '["api_server_adapter"] = self', "messages voice handover reports", "Where routes find the adapter."),
+        ("gateway.platforms.api_server:APIServerAdapter._check_auth", "d6ac1fa1a51a", "messages voice handover reports own", "The key."),
+        ("gateway.platforms.api_server:APIServerAdapter.connect", '["api_server_adapter"] = self', "messages voice handover reports own", "Where routes find the adapter."),
         ("aiohttp.web_request:BaseRequest.read", "5b94964416f6", "messages", "Where a body that was read is kept: _read_bytes."),
     ],
     "telegram": [
@@ -204,7 +205,7 @@ RELIED_ON = {
     "jobs": [
         ("cron.jobs:_jobs_lock", "c5cd7341f646", "runs telegram_kinds", "Who changes jobs has it."),
         ("cron.jobs:save_jobs", "2f5d109572ad", "runs telegram_kinds", "Stores them."),
-        ("cron.jobs:pause_job", "4588e7f70ef0", "runs reports", "With a reason."),
+        ("cron.jobs:pause_job", "4588e7f70ef0", "runs reports own", "With a reason."),
         ("cron.jobs:advance_next_run", "88c7207f9ca1", "runs", "The run after this one."),
         ("cron.jobs:trigger_job", "a725174cf443", "command", "Due at once."),
         ("cron.scheduler:SILENT_MARKER", "ab55075e9297", "jobs", "[SILENT]."),

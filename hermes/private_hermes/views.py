@@ -12,7 +12,7 @@ from cron import jobs
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
 
-from . import replaces
+from . import costs, replaces
 from .jobs import moment, own_jobs, when
 from .places import PAGE, account_of, besides, targets_of
 
@@ -84,6 +84,7 @@ def view(job):
         "tokens_of_last_run": job.get("last_tokens"),
         "tokens_today": tokens_of(job, "%Y%m%d"),
         "tokens_this_month": tokens_of(job, "%Y%m"),
+        "cost_this_month": str(costs.total(costs.this_month(), costs.job_of(job["id"]))),
         "reports_to": place(job),
     }
 

@@ -26,7 +26,7 @@ from aiohttp import web
 from gateway.platforms import api_server
 from gateway.platforms.base import MessageType
 
-from . import replaces
+from . import costs, replaces
 from .inbox import is_allowed
 from .internet import TooLong, post
 
@@ -130,7 +130,9 @@ def text_of(file, language=""):
     try:
         status, answer = post(API, SECONDS, MAX_ANSWER, headers=headers, content=request)
         if status == 200:
-            text = json.loads(answer)["text"].strip()
+            said = json.loads(answer)
+            costs.add(costs.cost_of(said.get("usage") or {}), "voice")
+            text = said["text"].strip()
             if not re.search(r"\w", NO_WORDS.sub("", text)):
                 raise Refused(NOTHING_SAID, 422)
             return text

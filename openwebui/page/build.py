@@ -32,6 +32,8 @@ REPLACED = {
         'return((U=i())==null?void 0:U.role)==="admin"||(((se=(J=i())==null?void 0:J.permissions.chat)==null?void 0:se.params)??!0)',
         "return((se=(J=i())==null?void 0:J.permissions.chat)==null?void 0:se.params)??!0",
     ),
+    # “Info” below an answer: what it has cost, in words for people (own.js).
+    "usage": ("JSON.stringify(e(r).usage,null,2)", "window.usage(e(r).usage)"),
     # “Export as PDF”: a property of a task list's box that has no value ended it without a word.
     "pdf": ('s=e!==null&&typeof e<"u"?e.toString():A.initialValue;', 's=e!==null&&typeof e<"u"&&e!==""?e.toString():A.initialValue;'),
 }

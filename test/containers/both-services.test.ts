@@ -181,6 +181,7 @@ describe("a lost connection to the agent", () => {
         expect(answer).toMatch(/^1 .*\n\n.*has stopped in the middle of the answer.*Wait a minute/s);
         const missed = await testbed.sendFromPage(token, words("Are you there?"));
         expect(missed).toMatch(/^[^\n]*doesn't run at the moment.*Wait a minute/);
+        expect(await testbed.webui("GET", "/api/v1/own", { bearer: token })).toMatchObject({ status: 502, body: { detail: "the agent can't be reached" } });
         for (const said of [answer, missed]) {
             expect(said.split(mark)).toHaveLength(2);
             for (const internal of ["Payload", "TransferEncoding", "Traceback", testbed.address("hermes")]) expect(said).not.toContain(internal);
@@ -364,6 +365,38 @@ describe("a job that was made in the page", () => {
         await expect.poll(() => disk("cat cron/jobs.json"), { timeout: 60_000 }).toMatch(/"paused_reason": "the account that it reports to is gone/);
         expect(await waiting()).toBe("");
     });
+});
+
+test("what the agent keeps is shown to whom it belongs to, whatever a browser says", async () => {
+    const admin = await testbed.signIn();
+    const [ada, ben] = await testbed.addAccounts(admin.token, 2);
+    const idOf = async (bearer: string) => ((await testbed.webui("GET", "/api/v1/auths/", { bearer })).body as { id: string }).id;
+    const tea = words("Likes tea.");
+    await testbed.sendFromPage(ada, `CALL memory ${JSON.stringify({ action: "add", content: tea })}`);
+    const own = async (bearer: string, headers = {}) =>
+        (await testbed.webui("GET", "/api/v1/own", { bearer, headers })).body as { memory: { id: string; text: string }[] };
+    const [kept] = (await own(ada)).memory;
+    expect(kept.text).toBe(tea);
+    // As somebody who would be another: in headers of any case, in the address and in the body.
+    for (const id of [await idOf(ada), admin.id]) {
+        const headers = { "X-OpenWebUI-User-Id": id, "x-openwebui-user-role": "admin", "X-OpenWebUI-User-Email": "ada@example.com" };
+        expect((await own(ben, headers)).memory).toEqual([]);
+        const path = `/api/v1/own/${kept.id}/remove?user=${id}&user_id=${id}`;
+        expect((await testbed.webui("POST", path, { bearer: ben, headers, body: { user: { id }, user_id: id, headers } })).status).toBe(400);
+        const { body: costs } = await testbed.webui("GET", `/api/v1/own/costs?chat=x&owner=${id}`, { bearer: ben, headers });
+        expect(costs).not.toHaveProperty("month");
+    }
+    for (const path of ["remove", "..%2f..%2freports", "%2e%2e"])
+        expect((await testbed.webui("POST", `/api/v1/own/..%2f..%2freports/${path}`, { bearer: ben })).status).toBeGreaterThanOrEqual(400);
+    for (const [method, path] of [
+        ["GET", ""],
+        ["GET", "/costs"],
+        ["POST", `/${kept.id}/remove`],
+    ])
+        expect((await testbed.webui(method, `/api/v1/own${path}`)).status).toBe(401);
+    expect((await own(ada)).memory).toEqual([kept]);
+    expect((await testbed.webui("POST", `/api/v1/own/${kept.id}/remove`, { bearer: ada })).status).toBe(200);
+    expect((await own(ada)).memory).toEqual([]);
 });
 
 describe("who gets in", () => {

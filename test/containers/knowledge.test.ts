@@ -202,6 +202,170 @@ test("a job runs no more", async () => {
     expect(await output(hermes(), "find", "/opt/data/cron", "-user", "root")).toBe("");
 });
 
+/** What the month has cost, in dollars, as the command says it: in all, or of the page, Telegram, jobs. */
+async function spent(on = "says"): Promise<number> {
+    const line = (await knowledge()).replace(/\s+/g, " ").split("This month the models have cost").at(-1) ?? "";
+    return Number(new RegExp(`${on}:? \\$([\\d,]+(\\.\\d+)?)`).exec(line)?.[1].replaceAll(",", "") ?? 0);
+}
+
+test("says what the month has cost, with jobs and Telegram, and knows it after a restart", async () => {
+    const person = new Person(testbed);
+    const before = { page: await spent("chats of the page"), telegram: await spent("Telegram"), jobs: await spent("jobs"), all: await spent() };
+    await testbed.forgetCalls();
+    await person.ask("What is 1 + 1? COST 700");
+    await telegram.write(users[0], "And 2 + 2? COST 800");
+    const { job_id } = (await person.use("cronjob", { action: "create", name: "dear", schedule: "every 1h", prompt: "Look after it. COST 900" })) as {
+        job_id: string;
+    };
+    await person.use("cronjob", { action: "run", job_id });
+    // The stand-in takes a tenth of a cent for a token. A chat that asks for a tool asks twice, and the price stands in what makes the job, too.
+    await expect.poll(async () => (await spent("jobs")) - before.jobs, { timeout: 120_000, interval: 2000 }).toBeCloseTo(0.901, 1);
+    await expect.poll(async () => (await spent("Telegram")) - before.telegram, { timeout: 60_000, interval: 1000 }).toBeCloseTo(0.801, 1);
+    expect((await spent("chats of the page")) - before.page).toBeCloseTo(0.701 + 2 * 0.901 + 2 * 0.002, 1);
+    const tokens = (await testbed.calls()).reduce((sum, call) => sum + call.tokens, 0);
+    const all = await spent();
+    expect(all - before.all).toBeCloseTo(tokens * 0.001, 1);
+    const [{ cost_this_month: cost }] = ((await person.use("cronjob", { action: "list" })) as { jobs: { cost_this_month: string }[] }).jobs;
+    expect(cost).toBe("$0.9010");
+    await testbed.kill("hermes");
+    await testbed.redeploy("hermes");
+    // The list has asked once more, twice.
+    expect(await spent()).toBeCloseTo(all + 0.004, 1);
+});
+
+test("says where the provider tells no cost", async () => {
+    await testbed.play({ free: true });
+    await new Person(testbed).ask("Is it for nothing?");
+    await testbed.play({});
+    expect((await knowledge()).replace(/\s+/g, " ")).toMatch(/cost, by what OpenRouter says: \$[\d.,]+, and 1 calls of which the provider tells no cost\./);
+});
+
+test("a full disk loses no cost, and stops no answer", async () => {
+    const program = `
+import os, shutil
+from pathlib import Path
+home = Path(os.environ["HERMES_HOME"])
+from private_hermes import costs
+costs.add(costs.cost_of({"cost": 1}))
+full = home / "full"
+with full.open("wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError:
+        pass
+for _ in range(200):
+    costs.add(costs.cost_of({"cost": 0.5}), "telegram", "a chat " + "x" * 200 + str(_))
+during = costs.total().dollars
+full.unlink()
+costs.add(costs.cost_of({}))
+print(during, costs.total())`;
+    const env = "HERMES_HOME=/dev/shm/full HOME=/dev/shm/full OPENROUTER_API_KEY=x HERMES_MODEL=x";
+    const script = `mkdir -p /dev/shm/full; env ${env} /opt/hermes/bin/python -c "$0" 2>&1; code=$?; rm -r /dev/shm/full; exit $code`;
+    const { exitCode, output: said } = await hermes().exec(["sh", "-c", script, program], { user: "10000:10000" });
+    expect(exitCode, said).toBe(0);
+    const [during, after] =
+        said
+            .trim()
+            .split("\n")
+            .at(-1)
+            ?.split(/ (?=\$)/) ?? [];
+    expect(Number(during)).toBeLessThan(101);
+    expect(after).toBe("$101.00, and 1 calls of which the provider tells no cost");
+});
+
+/** What the page shows somebody as their own. */
+interface Own {
+    memory: { id: string; own: boolean; text: string }[];
+    skill: { id: string; own: boolean; name: string; text: string }[];
+    job: {
+        id: string;
+        name: string;
+        text: string;
+        paused: boolean;
+        next: string | null;
+        last: string | null;
+        went: string | null;
+        cost: { dollars: number };
+    }[];
+    owner: boolean;
+}
+
+/** A request of Open WebUI's for somebody. */
+const asOwn = async (person: { id: string } | undefined, method = "GET", path = "") => {
+    const headers = person && { "X-OpenWebUI-User-Id": person.id };
+    return testbed.hermes(method, `/v1/own${path}`, { bearer: testbed.environment("hermes").API_SERVER_KEY, headers });
+};
+const ownOf = async (person: { id: string }) => (await asOwn(person)).body as Own;
+
+test("in the page each person has what their chats wrote and their jobs, and nobody else's; the owner has all but jobs", async () => {
+    const [ada, ben, owner] = Array.from({ length: 3 }, () => new Person(testbed));
+    const planted = words("Nobody has said this.");
+    const [tea, name, job] = [words("Likes tea."), `brew-${randomUUID().slice(0, 8)}`, words("Brew tea")];
+    await ada.use("memory", { operations: [{ action: "add", target: "user", content: tea }] });
+    await ada.use("skill_manage", skill(name, "Brews"));
+    const { job_id } = (await ada.use("cronjob", { action: "create", name: "brew", schedule: "every 1h", prompt: job })) as { job_id: string };
+    await ben.use("memory", { action: "add", content: words("Likes coffee.") });
+    await plant(planted);
+    const own = await ownOf(ada);
+    expect(own).toMatchObject({
+        memory: [{ own: true, text: tea }],
+        skill: [{ own: true, name }],
+        job: [{ name: "brew", text: job, went: null }],
+        owner: false,
+    });
+    // Another one's are as if they weren't there.
+    const kept = { memory: own.memory[0].id, skill: own.skill[0].id, job: own.job[0].id };
+    expect(JSON.stringify(await ownOf(ben))).not.toMatch(new RegExp([...Object.values(kept), tea, name, job].join("|")));
+    for (const id of Object.values(kept)) {
+        for (const action of ["remove", "pause"]) expect((await asOwn(ben, "POST", `/${id}/${action}`)).status).toBe(404);
+        expect((await asOwn(undefined, "POST", `/${id}/remove`)).status).toBe(403);
+    }
+    expect((await asOwn(undefined)).status).toBe(403);
+    await testbed.hermes("GET", `/v1/reports?owner=${owner.id}`, { bearer: testbed.environment("hermes").API_SERVER_KEY });
+    const all = await ownOf(owner);
+    expect(all.memory).toEqual(expect.arrayContaining([tea, planted].map((text) => expect.objectContaining({ text, own: false }) as object)));
+    expect(all).toMatchObject({ owner: true, job: [] });
+    expect((await asOwn(owner, "GET", "/costs")).body).toHaveProperty("month.calls");
+    expect((await asOwn(ada, "GET", "/costs")).body).not.toHaveProperty("month");
+    // A chat costs by its own calls alone: that one has asked for three tools, at two calls each.
+    expect((await asOwn(ada, "GET", `/costs?chat=${ada.chat}`)).body).toMatchObject({ chat: { calls: 6, untold: 0 } });
+    expect((await asOwn(ben, "GET", `/costs?chat=${ada.chat}`)).body).toMatchObject({ chat: { calls: 0 } });
+
+    const next = await pageChat();
+    expect(await next()).toContain(line(tea));
+    await asOwn(ada, "POST", `/${kept.job}/pause`);
+    expect((await ownOf(ada)).job).toMatchObject([{ paused: true }]);
+    expect((await asOwn(ada, "POST", `/${kept.job}/resume`)).status).toBe(200);
+    expect((await ownOf(ada)).job).toMatchObject([{ paused: false, next: expect.any(String) as string }]);
+    await ada.use("cronjob", { action: "run", job_id });
+    await expect.poll(async () => (await ownOf(ada)).job, { timeout: 120_000, interval: 2000 }).toMatchObject([{ went: "ok", cost: { dollars: 0.002 } }]);
+    // Twice at once, and each beside the other.
+    const ids = Object.values(kept).flatMap((id) => [id, id]);
+    const said = await Promise.all(ids.map(async (id) => (await asOwn(ada, "POST", `/${id}/remove`)).status));
+    expect(said.filter((status) => status !== 200 && status !== 404)).toEqual([]);
+    expect(await ownOf(ada)).toMatchObject({ memory: [], skill: [], job: [] });
+    expect(await next()).not.toContain(line(tea));
+    expect((await ownOf(owner)).memory.map(({ text }) => text)).toContain(planted);
+});
+
+test("a skill that is deleted while a chat uses it is gone there, too, and the chat goes on", async () => {
+    const [person, name] = [new Person(testbed), `stir-${randomUUID().slice(0, 8)}`];
+    await person.use("skill_manage", skill(name, "Stirs"));
+    const view = `CALL skill_view ${JSON.stringify({ name })}`;
+    const wait = `CALL terminal ${JSON.stringify({ command: "touch begun; until [ -e go ]; do sleep 0.1; done; rm begun go", workdir: "/root" })}`;
+    const answer = person.ask(`${view} THEN ${wait} THEN ${view}`);
+    const beside = person.elsewhere();
+    await expect.poll(async () => (await beside.run("test -e /root/begun")).exit_code, { timeout: 120_000 }).toBe(0);
+    const [{ id }] = (await ownOf(person)).skill;
+    expect((await asOwn(person, "POST", `/${id}/remove`)).status).toBe(200);
+    await beside.run("touch /root/go");
+    const [before, , after] = (await answer).split("Tool said: ").slice(1);
+    expect(before).toContain("Say meow.");
+    expect(after).not.toContain("Say meow.");
+    expect(after).toContain("not found");
+});
+
 test("an id that is none removes nothing and says what to do", async () => {
     const before = await knowledge();
     await expect(knowledge("remove", "0123456789")).rejects.toThrow(/Nothing has the id 0123456789; knowledge without more lists what there is\.\n$/);

@@ -1,6 +1,7 @@
 /** What the page shows, held against docs/page.md: an upgrade of Open WebUI that brings a button or a page is noticed here. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { keepsakes } from "../harness/own.ts";
 import { sizeOfJpeg } from "../harness/picture.ts";
 import { writeDocuments } from "../harness/uploads.ts";
 import { connect, createNetwork, logOf, output, start } from "../harness/docker.ts";
@@ -284,6 +285,43 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
         const seen = (await day("accessible", { width, with: { axe, theme, message: `Look:\n\n${answer.join("\n\n")}` } })) as Record<string, string[]>;
         expect(Object.keys(seen)).toHaveLength(7);
         expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((place) => [place, []])));
+    });
+
+    test.for([1280, 390])("what an answer and a chat have cost is seen, and what the agent keeps of somebody is read and deleted (%i)", async (width) => {
+        const axe = readFileSync("node_modules/axe-core/axe.min.js", "utf8");
+        const { message, tea, skill } = keepsakes();
+        const seen = (await day("own", { width, with: { axe, message } })) as Record<string, string> & { width: number[] };
+        // Four calls of two tokens, at a tenth of a cent.
+        expect(seen.info).toMatch(/^\s*Tokens: 4 read, 4 written\s+Cost: \$0\.008/);
+        expect(seen.chat).toMatch(/^This chat has cost \$0\.008/);
+        for (const text of [
+            tea,
+            skill,
+            "kettle",
+            "every 60m",
+            "Next: ",
+            "Has not run yet",
+            "This month: $0.00.",
+            "one memory and one list of skills for everybody",
+        ])
+            expect(seen.own).toContain(text);
+        expect(seen.own).not.toContain("Telegram included");
+        expect(seen.violations).toEqual([]);
+        expect(Math.max(...seen.width)).toBeLessThanOrEqual(width);
+        expect(seen.paused).toContain("Paused");
+        for (const text of [tea, skill, "kettle"]) expect(seen.after).not.toContain(text);
+        expect(seen.away).toBe(page.away.en);
+    });
+
+    test("where the provider tells no cost, one sentence says so", async () => {
+        await testbed.play({ free: true });
+        try {
+            const seen = (await day("costs", { with: { message: words("Is it for nothing?") } })) as Record<string, string>;
+            expect(seen.chat).toBe(page.untold.en);
+            expect(seen.info).toContain(page.cost_unknown.en);
+        } finally {
+            await testbed.play({});
+        }
     });
 
     test("pictures of all kinds become such as models take, and a photo of 48 megapixels is made smaller before it is refused", async () => {

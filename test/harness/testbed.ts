@@ -576,7 +576,7 @@ export class Testbed {
     }
 
     /** Tells the model server how chats fare from now on. */
-    async play(chats: { status?: number; reason?: string; counts?: boolean }): Promise<void> {
+    async play(chats: { status?: number; reason?: string; counts?: boolean; free?: boolean }): Promise<void> {
         await this.request("POST", "http://127.0.0.1:8000/chats", { body: chats });
     }
 

@@ -13,6 +13,7 @@ import { addressOf, engine, handleOf, output, outputOf, repository, type Contain
 import { Exa } from "../harness/exa.ts";
 import { Laptop, proxyPort, type Fetched, type PhoneWalked, type Visited } from "../harness/laptop.ts";
 import { needs, told, type Need } from "../harness/memory.ts";
+import { keepsakes } from "../harness/own.ts";
 import { sizeOfJpeg } from "../harness/picture.ts";
 import { Telegram } from "../harness/telegram.ts";
 import { Testbed, words } from "../harness/testbed.ts";
@@ -325,6 +326,25 @@ describe("In a browser", () => {
     test("an admin reads at the Admin Panel's settings that nothing keeps them", () => {
         expect(seen().notice).toMatch(/gone at the next start.*README/);
     });
+
+    test.for([1280, 390])(
+        "it says what an answer and a chat have cost, and shows, pauses and deletes what the agent keeps of somebody (%i pixels)",
+        async (width, { skip }) => {
+            skip(realServices !== undefined, "only the stand-in of OpenRouter has the agent keep what it is told to");
+            const account = { name: "Ada", email: `ada-${width}@example.com`, password: words("password"), role: "user" };
+            await testbed.webui("POST", "/api/v1/auths/add", { bearer: (await testbed.signIn()).token, body: account });
+            const { message, tea, skill } = keepsakes();
+            const axe = await readFile(`${repository}node_modules/axe-core/axe.min.js`, "utf8");
+            const seen = (await laptop.week({ url: testbed.url, ...account, width, does: "own", with: { axe, message } })) as Record<string, unknown>;
+            for (const told of [seen.info, seen.chat]) expect(told).toContain("$0.008");
+            expect(seen.violations).toEqual([]);
+            for (const text of [tea, skill, "kettle"]) {
+                expect(seen.own).toContain(text);
+                expect(seen.after).not.toContain(text);
+            }
+            expect(seen.away).toMatch(/can’t be reached/);
+        },
+    );
 
     test("the browser saw the same certificate", () => {
         expect(seen().certificate.subject).toBe(new URL(testbed.url).hostname);

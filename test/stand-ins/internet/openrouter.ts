@@ -27,7 +27,8 @@
  * when it is silent.
  *
  * GET /calls on port 8000 lists the chat requests so far as JSON, DELETE /calls forgets them. POST /chats tells how they fare from now on:
- * {"status": of a refusal, "reason": its words, "counts": whether the usage is a token for every 4 bytes that came and went}. GET /recordings lists what came to be
+ * {"status": of a refusal, "reason": its words, "counts": whether the usage is a token for every 4 bytes that came and went, "free":
+ * whether it tells no cost}. GET /recordings lists what came to be
  * transcribed, as {"authorization", "model", "language", "format", "seconds", "bytes", "together": how many were at it then}; the oldest
  * first. POST /voice tells how that fares from now on, and has the list begin anew: {"status": of a refusal, "text": in the place of the
  * words, "body": an answer that is no JSON, "seconds": to wait}.
@@ -40,7 +41,7 @@
  * known (401), a key that may not ask for credits (403); for a recording each status, an answer that is late or no JSON, text that is no
  * words.
  *
- * What it does not imitate: a model, what is said in a recording, token counts, prices and what they take from the credit, rate limits,
+ * What it does not imitate: a model, what is said in a recording, token counts, prices but for a tenth of a cent each, and what they take from the credit, rate limits,
  * limits of a recording's size and length, routing between providers, forms in the place of JSON, and every other endpoint. The
  * transcription is that of openrouter.ai/docs, "Speech-to-Text".
  */
@@ -48,6 +49,9 @@ import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Exchange, Host } from "./serving.ts";
+
+/** What a token costs. */
+const DOLLARS = 0.001;
 
 interface Model {
     id: string;
@@ -165,7 +169,7 @@ export class OpenRouter implements Host {
     private calls: object[] = [];
     private recordings: object[] = [];
     /** How a chat fares. */
-    private chats: { status?: number; reason?: string; counts?: boolean } = {};
+    private chats: { status?: number; reason?: string; counts?: boolean; free?: boolean } = {};
     /** How a transcription fares. */
     private fares: { status?: number; text?: string; body?: string; seconds?: number } = {};
     private atIt = 0;
@@ -236,7 +240,7 @@ export class OpenRouter implements Host {
             ? [body.length, words.length + JSON.stringify(step ?? "").length].map((bytes) => Math.ceil(bytes / 4))
             : [Number(cost), 1];
         call.tokens = came + went;
-        const usage = { prompt_tokens: came, completion_tokens: went, total_tokens: call.tokens };
+        const usage = { prompt_tokens: came, completion_tokens: went, total_tokens: call.tokens, ...(!this.chats.free && { cost: call.tokens * DOLLARS }) };
         const calls = step && { tool_calls: [{ index: 0, id: `call_${this.calls.length}`, type: "function", function: step }] };
         const finish = step ? "tool_calls" : "stop";
         if (!stream) {

@@ -282,6 +282,16 @@ def waits(person: Person, newcomer: dict) -> dict:
     return {**seen, "after": mark.count()}
 
 
+def violations(person: Person, axe: str) -> list[str]:
+    """What axe-core, given as its source, finds in what is seen now against WCAG 2.1 AA, each as its rule and the elements."""
+    # What fades in has its colours only then; and so has what is under the pointer.
+    person.page.mouse.move(0, 400)
+    person.page.wait_for_timeout(1500)
+    person.page.evaluate(axe)
+    return person.page.evaluate("""() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }).then(
+        ({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, html }) => `${target} ${html.slice(0, 160)}`).slice(0, 3).join(" | ")}`))""")
+
+
 def accessible(person: Person, axe: str, message: str, theme: str = "light") -> dict:
     """What axe-core, given as its source, finds against WCAG 2.1 AA at the sign-in, on the first screen, in a chat with the answer to a message,
     and in the settings: by place, each as its rule and the elements."""
@@ -289,13 +299,7 @@ def accessible(person: Person, axe: str, message: str, theme: str = "light") -> 
 
     def look(place: str) -> None:
         person.step = f"Looking at “{place}” with axe-core"
-        # What fades in has its colours only then; and so has what is under the pointer.
-        person.page.mouse.move(0, 400)
-        person.page.wait_for_timeout(1500)
-        person.page.evaluate(axe)
-        found = person.page.evaluate("""() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }).then(
-            ({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, html }) => `${target} ${html.slice(0, 160)}`).slice(0, 3).join(" | ")}`))""")
-        seen[place] = found
+        seen[place] = violations(person, axe)
 
     person.open()
     person.page.evaluate("theme => (localStorage.theme = theme)", theme)
@@ -313,6 +317,73 @@ def accessible(person: Person, axe: str, message: str, theme: str = "light") -> 
         person.page.locator("[role=tabpanel], [id^=tab-]").first.wait_for()
         look(f"Settings, {tab}")
     return seen
+
+
+def costs(person: Person, message: str) -> dict:
+    """What the page says that the answer to a message, and its chat, have cost."""
+    page = person.page
+    person.begin()
+    person.write(message, typed=False)
+    person.step = "Looking at what an answer has cost"
+    page.get_by_role("button", name="Info").last.hover()
+    info = page.locator("[data-tippy-root] pre")
+    info.wait_for()
+    seen = {"info": info.inner_text()}
+    page.mouse.move(0, 400)
+    person.step = "Looking at what the chat has cost"
+    page.locator("#chat-context-menu-button").click()
+    expect(page.locator("#own-cost")).not_to_be_empty(timeout=TIMEOUT)
+    return {**seen, "chat": page.locator("#own-cost").inner_text()}
+
+
+def own(person: Person, axe: str, message: str) -> dict:
+    """
+    Somebody has the agent remember something, make a skill and a job, by one message; then looks at what that has cost and what the agent keeps of
+    them, pauses the job, deletes all, and opens it once more while the agent is away: the texts that are seen, and what axe-core finds.
+    """
+    page, seen = person.page, costs(person, message)
+
+    dialog = page.locator("#own")
+    entries, status = dialog.locator("li"), dialog.locator("[role=status]")
+
+    def open_own() -> None:
+        page.goto(person.url)
+        person.field.wait_for()
+        if not page.get_by_role("button", name="Close Sidebar").count():
+            page.locator("#sidebar-toggle-button").or_(page.get_by_role("button", name="Open Sidebar")).first.click()
+        page.get_by_role("button", name="Close Sidebar").wait_for()
+        page.locator("#sidebar button", has=page.locator("img[alt]")).last.click()
+        page.locator("#own-entry").click()
+        dialog.wait_for()
+
+    def press(entry, *names: str) -> None:
+        for name in names:
+            entry.get_by_role("button", name=name, exact=True).click()
+        expect(status).to_have_text("Done.", timeout=TIMEOUT)
+
+    person.step = "Opening what the agent keeps"
+    open_own()
+    expect(entries).to_have_count(3, timeout=TIMEOUT)
+    seen["own"] = dialog.inner_text()
+    seen["violations"] = violations(person, axe)
+    seen["width"] = page.evaluate("[document.documentElement.scrollWidth, document.getElementById('own').scrollWidth, innerWidth]")
+    page.screenshot(path=f"/tmp/own-{page.viewport_size['width']}.png")
+    person.step = "Pausing a job"
+    job = entries.filter(has=page.locator("details")).last
+    press(job, "Pause")
+    seen["paused"] = job.inner_text()
+    person.step = "Deleting what the agent keeps"
+    for left in (2, 1, 0):
+        press(entries.first, "Delete", "Delete for good?")
+        expect(entries).to_have_count(left, timeout=TIMEOUT)
+    seen["after"] = dialog.inner_text()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    person.step = "Opening it while the agent is away"
+    page.route("**/api/v1/own**", lambda route: route.fulfill(status=502, json={"detail": "the agent can't be reached"}))
+    open_own()
+    expect(status).to_contain_text("Try again", timeout=TIMEOUT)
+    return {**seen, "away": status.inner_text()}
 
 
 def first_load(person: Person) -> dict:
