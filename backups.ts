@@ -1,7 +1,7 @@
 /** Backups, as the program has to do with them: what a service is told of its own (backup.py in both images), and the last one before a disk goes. */
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import { clockOf, folderOf, lastBackup, serviceNames } from "./bucket.ts";
+import { clockOf, expectedRepository, folderOf, lastBackup, serviceNames } from "./bucket.ts";
 import type { Settings } from "./config.ts";
 import { ask, reasonOf, renderApi } from "./http.ts";
 import { mistake } from "./mistake.ts";
@@ -12,12 +12,14 @@ import { mistake } from "./mistake.ts";
  */
 export function backupEnvironment(service: string, stack: string, settings: Settings): Record<string, pulumi.Input<string>> {
     if (!settings.hasBackups) return {};
+    const expected = expectedRepository(settings, service);
     return {
         BACKUP_REPOSITORY: `${settings.backupRepository}/${folderOf(pulumi.getProject(), stack, service)}`,
         BACKUP_KEY_ID: pulumi.secret(settings.backupKeyId),
         BACKUP_KEY: pulumi.secret(settings.backupKey),
         BACKUP_PASSWORD: pulumi.secret(settings.backupPassword),
         BACKUP_MINUTES: settings.backupEveryMinutes,
+        ...(expected && { BACKUP_EXPECTS: expected }),
     };
 }
 

@@ -23,6 +23,9 @@ export class Refused extends Error {
     }
 }
 
+/** What was asked is beyond the rights of the key. */
+class Denied extends Refused {}
+
 /** Of s3:https://host/bucket/folders: where its server is, the bucket, and the folders. */
 function placeOf({ backupRepository }: Settings): { origin: string; bucket: string; folders: string[] } {
     const { origin, pathname } = new URL(backupRepository.replace(/^s3:/, ""));
@@ -45,7 +48,7 @@ async function askBucket(settings: Settings, path: string): Promise<Answer> {
         case "SignatureDoesNotMatch":
             throw new Refused("the bucket doesn't know backupKeyId, or backupKey isn't its key", "make a key where the bucket is, for it alone");
         case "AccessDenied":
-            throw new Refused("the bucket refuses backupKeyId", "give the key the rights to list, read, write and delete in this bucket");
+            throw new Denied("the bucket refuses backupKeyId", "give the key the rights to list, read, write and delete in this bucket");
         case "RequestTimeTooSkewed":
             throw new Unchecked("this machine's clock is wrong by more than 15 minutes");
         default:
@@ -85,19 +88,25 @@ interface KeyFile {
     data: string;
 }
 
-/** Whether the password opens a key of the repository: what it decrypts is JSON then. */
-async function opens(settings: Settings, keys: string[]): Promise<boolean> {
+/** What restic has sealed with a key; undefined with another one, for it is JSON then. */
+function unsealed(sealed: Buffer, secret: Buffer): unknown {
+    const decipher = createDecipheriv("aes-256-ctr", secret, sealed.subarray(0, 16));
+    const text = Buffer.concat([decipher.update(sealed.subarray(16, -16)), decipher.final()]).toString();
+    const found = parsed(text);
+    return typeof found === "object" ? found : undefined;
+}
+
+/** The key that a repository is encrypted with, by one of its key files; undefined where the password opens none. */
+async function masterKey(settings: Settings, keys: string[]): Promise<Buffer | undefined> {
     const derive = promisify<string, Buffer, number, object, Buffer>(scrypt);
     for (const key of keys) {
         const { body } = await askBucket(settings, `/${key}`);
         const { N, r, p, salt, data } = (typeof body === "string" ? parsed(body) : body) as KeyFile;
         const secret = await derive(settings.backupPassword, Buffer.from(salt, "base64"), 64, { N, r, p, maxmem: 256 * N * r });
-        const sealed = Buffer.from(data, "base64");
-        const decipher = createDecipheriv("aes-256-ctr", secret.subarray(0, 32), sealed.subarray(0, 16));
-        const text = Buffer.concat([decipher.update(sealed.subarray(16, -16)), decipher.final()]).toString();
-        if (typeof parsed(text) === "object") return true;
+        const found = unsealed(Buffer.from(data, "base64"), secret.subarray(0, 32)) as { encrypt: string } | undefined;
+        if (found) return Buffer.from(found.encrypt, "base64");
     }
-    return false;
+    return undefined;
 }
 
 /** The bucket's clock, in milliseconds since 1970. Rejects as `askBucket`. */
@@ -106,29 +115,50 @@ export async function clockOf(settings: Settings): Promise<number> {
     return Date.parse(headers.get("date") ?? "");
 }
 
-/** The newest backup below a folder of `folderOf`, in milliseconds since 1970, and the bytes of all; undefined where there is none. Rejects as `askBucket`. */
-export async function lastBackup(settings: Settings, folder: string): Promise<{ at: number; bytes: number } | undefined> {
+export interface LastBackup {
+    /** In milliseconds since 1970. */
+    at: number;
+    /** Of all backups. */
+    bytes: number;
+    /** Of the repository, as restic made it. */
+    id: string;
+}
+
+/** The newest backup below a folder of `folderOf`; undefined where there is none. Rejects as `askBucket`. */
+export async function lastBackup(settings: Settings, folder: string): Promise<LastBackup | undefined> {
     const prefix = [...placeOf(settings).folders, folder, ""].join("/");
     const objects = await objectsOf(settings, prefix);
     const below = (name: string) => objects.filter(({ key }) => key.startsWith(`${prefix}${name}/`));
-    if (objects.length > 0) {
-        const right = await opens(
-            settings,
-            below("keys").map(({ key }) => key),
+    if (objects.length === 0) return undefined;
+    const secret = await masterKey(
+        settings,
+        below("keys").map(({ key }) => key),
+    );
+    if (!secret) {
+        throw new Refused(
+            `backupPassword doesn't open the backups in ${folder}`,
+            "give the one that they were made with, or name another folder in backupRepository",
         );
-        if (!right)
-            throw new Refused(
-                `backupPassword doesn't open the backups in ${folder}`,
-                "give the one that they were made with, or name another folder in backupRepository",
-            );
     }
     const made = below("snapshots").map(({ at }) => at);
-    return made.length === 0 ? undefined : { at: Math.max(...made), bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0) };
+    if (made.length === 0) return undefined;
+    const config = await askBucket(settings, `/${prefix}config`);
+    const { id } = unsealed(config.bytes, secret) as { id: string };
+    return { at: Math.max(...made), bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0), id };
 }
 
-/** Whether the bucket says that it keeps old versions. Of what a key may do S3 says nothing. Rejects as `askBucket`. */
-export async function keepsVersions(settings: Settings): Promise<boolean> {
-    const answer = await askBucket(settings, "?versioning");
+/** The id of the repository in which a service is known to have backups; undefined where none is known. */
+export function expectedRepository({ backupRepositoryIds }: Settings, service: string): string | undefined {
+    const pairs = backupRepositoryIds.split(",").map((pair) => pair.split("="));
+    return pairs.find(([name]) => name === service)?.[1];
+}
+
+/** Whether the bucket says that it keeps old versions; undefined where the key may not ask. Of what a key may do S3 says nothing. Rejects as `askBucket`. */
+export async function keepsVersions(settings: Settings): Promise<boolean | undefined> {
+    const answer = await askBucket(settings, "?versioning").catch((error: unknown) => {
+        if (!(error instanceof Denied)) throw error;
+    });
+    if (!answer) return undefined;
     if (answer.status !== 200) throw unexpected(placeOf(settings).origin, answer);
     return /<Status>Enabled<\/Status>/.test(String(answer.body));
 }

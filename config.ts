@@ -297,6 +297,11 @@ const rules = {
         hint: "make one of 20 characters or more, e.g. with openssl rand -hex 20, and keep it where your other passwords are: without it no backup can be read",
         wrong: (value) => (value.length < 20 ? "is shorter than 20 characters" : undefined),
     },
+    backupRepositoryIds: {
+        optional: true,
+        hint: "`npm run verify` writes it; to begin without the backups of before, run `pulumi config rm backupRepositoryIds`, or take it out of ESC",
+        wrong: matches(/^(hermes|open-webui)=[0-9a-f]{64}(,(hermes|open-webui)=[0-9a-f]{64})*$/, "isn't a list of repositories"),
+    },
     exaApiKey: {
         secret: true,
         optional: true,

@@ -8,6 +8,7 @@ export interface Answer {
     headers: Headers;
     /** Parsed where it is JSON. */
     body: unknown;
+    bytes: Buffer;
 }
 
 export interface Credentials {
@@ -49,7 +50,7 @@ export async function ask(
     const authorization = basic ? `Basic ${Buffer.from(`${basic.user}:${basic.password}`).toString("base64")}` : bearer && `Bearer ${bearer}`;
     const { host } = new URL(url);
     let response: Response;
-    let text: string;
+    let bytes: Buffer;
     try {
         response = await fetch(url, {
             headers: { accept: "application/json", ...headers, ...(authorization && { authorization }), ...(body && { "content-type": "application/json" }) },
@@ -58,14 +59,14 @@ export async function ask(
             redirect: "manual", // credentials go where they belong and no further
             signal: AbortSignal.timeout(timeoutMs),
         });
-        text = await response.text();
+        bytes = Buffer.from(await response.arrayBuffer());
     } catch (error) {
         // Refused before anything was sent, for what is asked with: no fault of the service.
         if (error instanceof TypeError && error.cause === undefined) throw new Unchecked(`${host} can't be asked with it`);
         throw new Unchecked(`${host} doesn't answer (${reasonOf(error)})`);
     }
     if (response.status === 429 || response.status >= 500) throw new Unchecked(`${host} answers ${response.status}, try again later`);
-    return { status: response.status, headers: response.headers, body: parsed(text) };
+    return { status: response.status, headers: response.headers, body: parsed(bytes.toString()), bytes };
 }
 
 /** For an answer that no case is known for. */

@@ -12,6 +12,7 @@ Environment
   BACKUP_KEY_ID, BACKUP_KEY     credentials of the bucket
   BACKUP_PASSWORD               encrypts the repository; without it nothing in it can be read
   BACKUP_MINUTES                between two backups
+  BACKUP_EXPECTS                id of the repository that is known to have backups: none, or others, are a mistake then
   SSL_CERT_FILE                 certificate authorities for restic, where they aren't the system's
   Set by the image:
   BACKUP_DISK                   the mount point
@@ -43,6 +44,7 @@ import time
 DISK, UID = os.environ.get("BACKUP_DISK", ""), int(os.environ.get("BACKUP_UID", "0"))
 DATABASES = os.environ.get("BACKUP_DATABASES", "").split()
 REPOSITORY = os.environ.get("BACKUP_REPOSITORY", "")
+EXPECTS = os.environ.get("BACKUP_EXPECTS", "")
 EVERY = 60 * int(os.environ.get("BACKUP_MINUTES") or "15")
 
 # Of the container's own file system: a full disk loses chats, and a tmpfs is memory. BLOCKS belongs to the app, the rest to restic.
@@ -276,6 +278,22 @@ def snapshots(seconds):
     return sorted(json.loads(out), key=lambda found: found["time"])
 
 
+def refuse_others(known):
+    """Raises Problem if backups are known to be there, and there are none, or those of another repository."""
+    import json
+
+    if not EXPECTS:
+        return
+    code, out, errors = restic("cat", "config", "--no-lock", seconds=LOOK) if known else (NO_REPOSITORY, "", "")
+    if code not in (0, NO_REPOSITORY):
+        raise Problem(f"The backups can't be read: {why(code, errors)}.")
+    if code or json.loads(out)["id"] != EXPECTS:
+        raise Problem(
+            f"backupRepository has {'no backups' if code else 'other backups than before'}: nothing is begun in the place of those of before. "
+            "Correct backupRepository, or, to go on without them, run `pulumi config rm backupRepositoryIds` (or take it out of ESC), then `pulumi up`."
+        )
+
+
 def disk_of(snapshot):
     """The id of the disk that a backup is of."""
     return next((tag.removeprefix("disk-") for tag in snapshot.get("tags") or [] if tag.startswith("disk-")), "")
@@ -371,6 +389,8 @@ def backup(last=False):
         wait_for_quiet()
     disk = state()
     known = snapshots(left(LOOK))
+    if not known:
+        refuse_others(known)
     if known is None:
         if disk.get("repository") == REPOSITORY:
             raise Problem("The backups are gone from backupRepository. Look what has happened there; to begin anew, name another folder in it.")
@@ -690,6 +710,7 @@ def restore():
             save(id=new_id())
             return 0
         known = snapshots(LOOK)
+        refuse_others(known)
         if known:
             bring_back(known[-1])
         else:

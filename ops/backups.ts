@@ -1,8 +1,10 @@
 /** What lies in the bucket for backups, as findings. */
-import { folderOf, keepsVersions, lastBackup, Refused, type Service, serviceNames, services } from "../bucket.ts";
+import { expectedRepository, folderOf, keepsVersions, lastBackup, type LastBackup, Refused, type Service, serviceNames, services } from "../bucket.ts";
 import type { SettingName } from "../config.ts";
-import { type Check, failure, type Finding, ok, warning } from "./report.ts";
+import { type Check, failure, type Finding, ok, unchecked, warning } from "./report.ts";
+import { restoreTest } from "./restored.ts";
 import { project, type Stack, whenRight } from "./stack.ts";
+import { putBeside } from "./store.ts";
 
 const settingNames: SettingName[] = ["backupRepository", "backupKeyId", "backupKey", "backupPassword"];
 
@@ -29,10 +31,22 @@ function age(minutes: number): string {
     return minutes < 48 * 60 ? `${Math.round(minutes / 60)} hours` : `${Math.round(minutes / (24 * 60))} days`;
 }
 
+/** What is known to have been in the bucket, and isn't there any more: the service refuses it, too (backup.py). */
+function whatIsLost({ settings }: Stack, service: Service, last: LastBackup | undefined): Finding | undefined {
+    const expected = expectedRepository(settings, service);
+    if (expected === undefined || expected === last?.id) return undefined;
+    return failure(
+        `backupRepository has ${last ? "other backups than before" : "no backups"} of ${services[service]}, so it makes none, and doesn't start on an empty disk`,
+        "correct backupRepository, or, to go on without those of before, pulumi config rm backupRepositoryIds (or take it out of ESC), then pulumi up",
+    );
+}
+
 async function whatComesBack(stack: Stack): Promise<Finding> {
     const said: string[] = [];
     for (const service of serviceNames) {
         const last = await lastOf(stack, service);
+        const lost = whatIsLost(stack, service, last);
+        if (lost) return lost;
         if (last) said.push(`${services[service]} as it was ${age(minutesSince(last.at))} ago`);
     }
     if (said.length === 0) return ok("the bucket takes the key; it has no backups of this stack, so new services begin empty");
@@ -40,7 +54,9 @@ async function whatComesBack(stack: Stack): Promise<Finding> {
 }
 
 async function versions({ settings }: Stack): Promise<Finding> {
-    return (await keepsVersions(settings))
+    const keeps = await keepsVersions(settings);
+    if (keeps === undefined) return unchecked("the key may not ask whether the bucket keeps them", "docs/backups.md, “Set it up”");
+    return keeps
         ? ok("the bucket keeps them; its key should not be allowed to delete them")
         : warning("the bucket doesn't say that it keeps them, so whoever takes a service over could destroy its backups", "docs/backups.md, “Set it up”");
 }
@@ -54,7 +70,7 @@ export function beforeUp(stack: Stack): Check[] {
             about: settingNames,
             run: whenRight(
                 stack,
-                settingNames,
+                [...settingNames, "backupRepositoryIds"],
                 finding(() => whatComesBack(stack)),
             ),
         },
@@ -70,17 +86,48 @@ export function beforeUp(stack: Stack): Check[] {
     ];
 }
 
-async function howOld(stack: Stack, service: Service): Promise<Finding> {
+async function howOld(stack: Stack, service: Service, looked: Promise<LastBackup | undefined>): Promise<Finding> {
     const every = Number(stack.settings.backupEveryMinutes);
-    const last = await lastOf(stack, service);
+    const last = await looked;
     const log = `read the log of ${service} at Render`;
     if (!last) return warning("there is none yet; the first comes two minutes after a start", `run this again, and ${log} if it stays so`);
     const says = `the last was made ${age(minutesSince(last.at))} ago; all of them have ${Math.ceil(last.bytes / 1e6)} MB`;
     return minutesSince(last.at) > 2 * every ? warning(says, `${log}: there should be one every ${every} minutes`) : ok(says);
 }
 
-/** What is to be seen of the backups of services that run. */
-export function afterUp(stack: Stack): Check[] {
+/** Stores which repositories have backups, so that the next `up` tells the services to expect them. */
+async function remember(stack: Stack, look: (service: Service) => Promise<LastBackup | undefined>): Promise<Finding> {
+    const known: string[] = [];
+    for (const service of serviceNames) {
+        const last = await look(service);
+        const lost = whatIsLost(stack, service, last);
+        if (lost) return lost;
+        if (last) known.push(`${service}=${last.id}`);
+    }
+    if (known.length === 0) return ok("there are none yet");
+    const ids = known.join(",");
+    if (ids === stack.settings.backupRepositoryIds) return ok("each start on an empty disk asks for the backups that there are");
+    await putBeside("backupRepositoryIds", ids);
+    return ok("stored in backupRepositoryIds; from the next `pulumi up` on no service starts empty when they are gone");
+}
+
+/** What is to be seen of the backups of services that run; `restores`: also whether the last ones come back. */
+export function afterUp(stack: Stack, restores = false): Check[] {
     if (!stack.settings.hasBackups) return [{ name: "Backups", run: none }];
-    return serviceNames.map((service) => ({ name: `${services[service]}, backup`, run: finding(() => howOld(stack, service)) }));
+    const looks = new Map<Service, Promise<LastBackup | undefined>>();
+    const look = (service: Service) => {
+        const found = looks.get(service) ?? lastOf(stack, service);
+        looks.set(service, found);
+        return found;
+    };
+    return [
+        ...serviceNames.map((service) => ({ name: `${services[service]}, backup`, run: finding(() => howOld(stack, service, look(service))) })),
+        { name: "Backups, expected", run: finding(() => remember(stack, look)) },
+        ...serviceNames
+            .filter(() => restores)
+            .map((service) => ({
+                name: `${services[service]}, restore`,
+                run: finding(async () => ((await look(service)) ? restoreTest(stack, service) : unchecked("there is no backup of it yet"))),
+            })),
+    ];
 }

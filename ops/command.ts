@@ -21,14 +21,20 @@ export class CommandFailed extends Error {
 
 const execute = promisify(execFile);
 
+export interface Limits {
+    env?: Record<string, string>;
+    /** After which it is ended. */
+    seconds?: number;
+}
+
 /**
  * Runs a command of the user's to its end, without asking anything, and gives what it printed; `input` is all that it reads
- * as its standard input. Rejects with `CommandFailed`.
+ * as its standard input, and `env` what it has in its environment besides. Rejects with `CommandFailed`.
  */
-export async function runCommand(command: string, args: string[], input = ""): Promise<string> {
+export async function runCommand(command: string, args: string[], input = "", { env = {}, seconds = 60 }: Limits = {}): Promise<string> {
     try {
-        const env = { ...process.env, PATH: ownPath(), PULUMI_SKIP_UPDATE_CHECK: "true" };
-        const running = execute(command, args, { env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 });
+        const all = { ...process.env, PATH: ownPath(), PULUMI_SKIP_UPDATE_CHECK: "true", ...env };
+        const running = execute(command, args, { env: all, timeout: seconds * 1000, maxBuffer: 64 * 1024 * 1024 });
         // A command may end without having read it.
         running.child.stdin?.on("error", () => undefined).end(input);
         return (await running).stdout;

@@ -46,9 +46,12 @@ const line = async (message: string, validate: (typed: string | undefined) => st
     ((await answer(text({ message, validate, initialValue }))) as string | undefined) ?? "";
 
 const backups: SettingName[] = ["backupRepository", "backupKeyId", "backupKey", "backupPassword"];
+/** What is typed by who wants no backups. */
+const none = "none";
 const aboutBackups =
     "Next, a bucket for backups. Without one, every chat, account and memory goes with the disks: by `pulumi destroy`, by a move, with the workspace. " +
-    "10 GB are free at Backblaze B2 and at Cloudflare R2. docs/backups.md says how to make a key there that can't destroy what it has stored.";
+    "10 GB are free at Backblaze B2 and at Cloudflare R2. docs/backups.md says how to make a key there that can't destroy what it has stored. " +
+    `Write ${none} to go on without.`;
 
 /** Settings that a service can judge only together. */
 const together: SettingName[][] = [
@@ -99,20 +102,27 @@ function about(key: SettingName): string {
 async function ask(stored: Stored, key: SettingName): Promise<string | undefined> {
     const present = (stored.values as Partial<Stored["values"]>)[fullKey(key)];
     const fallback = defaultOf(key);
-    const keeps =
-        present !== undefined
-            ? " (Enter keeps the present one)"
-            : fallback !== undefined
-              ? ` (Enter keeps ${fallback})`
-              : settingRules[key].optional
-                ? " (Enter leaves it out)"
-                : "";
+    // Nobody should go on without backups by pressing Enter once more.
+    const asksForNone = key === "backupRepository" && present === undefined;
+    const keeps = asksForNone
+        ? ` (${none} goes on without backups)`
+        : present !== undefined
+          ? " (Enter keeps the present one)"
+          : fallback !== undefined
+            ? ` (Enter keeps ${fallback})`
+            : settingRules[key].optional
+              ? " (Enter leaves it out)"
+              : "";
     const complaint = (value: string | undefined) =>
         stackOf(value === undefined ? stored : withValues(stored, { [key]: value })).complaints.find((each) => each.key === key)?.sentence;
     log.info(wrapped(about(key)));
     const message = `${key}${keeps}`;
-    const validate = (typed = "") => complaint(typed.trim() || present);
+    const validate = (typed = "") => {
+        if (asksForNone && typed.trim() === "") return `Give the bucket's address, or write ${none}: then all of it goes with the disks.`;
+        return asksForNone && typed.trim() === none ? undefined : complaint(typed.trim() || present);
+    };
     const typed = (settingRules[key].secret ? await secretly(message, validate) : await line(message, validate)).trim();
+    if (asksForNone && typed === none) return undefined;
     if (typed !== "") return typed;
     // Enter on a secret that is kept in plain text stores it anew.
     return complaint(undefined) ? present : undefined;

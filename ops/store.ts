@@ -88,3 +88,11 @@ export async function openStore({ cloud, user }: Backend, tell: (sentence: strin
     };
     return { where: `the ESC environment ${full}, encrypted`, put };
 }
+
+/** Stores a value where the stack's others are: in its ESC environment if it has one, and in its file otherwise. Makes neither. Rejects with `CommandFailed`. */
+export async function putBeside(key: SettingName, value: string): Promise<void> {
+    const backend = await readBackend();
+    const imports = backend.cloud ? (JSON.parse(await pulumiCli("config", "env", "ls", "--json")) as string[]) : [];
+    const { put } = imports.length > 0 ? await openStore(backend, () => undefined) : { put: putIntoConfig };
+    await put(key, value);
+}

@@ -4,10 +4,12 @@
  *
  *   npm run verify
  *   npm run verify -- --modal               also has the agent run code at Modal, which costs a little
+ *   npm run verify -- --restore-test        also restores the last backup of each service into a container on this machine, and compares
  *   npm run --silent verify -- --json       one JSON document: {"ok", "unchecked", "checks": [{"check", "status", "message", "fix"}]}
  *
  * Run it on a device in the tailnet. Ends with 1 when a check has failed, with 0 when none has, whatever couldn't be
- * checked. The one thing that it does anywhere is a chat, which costs a short answer of the model.
+ * checked. What it does anywhere is a chat, which costs a short answer of the model, and a setting of the stack, backupRepositoryIds, once
+ * there are backups.
  *
  * Environment
  *   OPENWEBUI_PASSWORD   the admin's password, once it was changed on the page (the generated one)
@@ -25,12 +27,13 @@ import * as tailscale from "./tailscale.ts";
 interface Options {
     json: boolean;
     modal: boolean;
+    "restore-test"?: boolean;
     /** In seconds; Render itself gives a deploy up after 15 minutes. */
     poll?: { every: number; within: number };
 }
 
 /** Reads the selected stack and checks its deployment. Gives the exit code. */
-export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 } }: Options): Promise<number> {
+export async function verify({ json, modal, "restore-test": restores = false, poll = { every: 10, within: 20 * 60 } }: Options): Promise<number> {
     const only = (finding: () => Finding) => report([[{ name: "Stack", run: finding }]], { json, secrets: [] });
     let stack: Stack;
     let outputs: Outputs;
@@ -59,9 +62,9 @@ export async function verify({ json, modal, poll = { every: 10, within: 20 * 60 
         ...others,
         ...machine,
         ...page.afterUp({ url, hermesUrl, email, password, connected, device: byTailnet ? device : undefined }, { modal }),
-        ...backups.afterUp(stack),
+        ...backups.afterUp(stack, restores),
     ];
     return report([deploys, running], { json, secrets: [...stack.secrets, openWebUiAdminPassword, password] });
 }
 
-if (import.meta.main) process.exitCode = await verify(options("json", "modal"));
+if (import.meta.main) process.exitCode = await verify(options("json", "modal", "restore-test"));

@@ -5,10 +5,12 @@ import { Config } from "@pulumi/pulumi/config.js";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { inspectSettings } from "../../config.ts";
+import { lastBackup } from "../../bucket.ts";
 import { afterUp, beforeUp } from "../../ops/backups.ts";
 import { type Check, runAll } from "../../ops/report.ts";
+import { restoreTest } from "../../ops/restored.ts";
 import type { Stack } from "../../ops/stack.ts";
-import { Bucket, type Fault } from "../harness/bucket.ts";
+import { Bucket, type Fault, killBackup, resticEnvironment } from "../harness/bucket.ts";
 import { type Container, ending, kill, logOf, output, outputOf, portOf, start } from "../harness/docker.ts";
 import { backupSettings, serviceNames, type ServiceName } from "../harness/settings.ts";
 import { Telegram } from "../harness/telegram.ts";
@@ -36,9 +38,6 @@ afterAll(() => testbed.remove());
 /** Makes a backup, as somebody in the service's shell does. */
 const backUp = (name: ServiceName) => output(testbed.running(name), "sh", "-c", "backup now 2>&1 || true");
 
-/** Ends all that belongs to a backup, as a crash does. */
-const KILL = `for pid in $(grep -laE 'restic|/usr/local/bin/backup' /proc/[0-9]*/cmdline | cut -d/ -f3); do [ $pid = 1 ] || [ $pid = $$ ] || kill -9 $pid; done 2>/dev/null; true`;
-
 const jobs = (method: string, path: string, body?: unknown) =>
     testbed.hermes(method, `/api/jobs${path}`, { bearer: testbed.environment("hermes").API_SERVER_KEY, body });
 
@@ -59,6 +58,7 @@ describe("after both disks are gone, at the next start", () => {
         const { body } = await jobs("POST", "", { name: "cat", schedule: "60m", prompt, deliver: "local" });
         job = (body as { job: { id: string } }).job.id;
         upload = await put(token, file);
+        await output(testbed.running("open-webui"), "touch", `${mounts["open-webui"]}/cache/left`, `${mounts["open-webui"]}/uploads/kept`);
         machines = await testbed.machines();
         for (const name of serviceNames) await testbed.stop(name);
         for (const name of serviceNames) await testbed.loseDisk(name);
@@ -84,6 +84,11 @@ describe("after both disks are gone, at the next start", () => {
         const { token } = await testbed.signIn();
         const { body } = await testbed.webui("GET", `/api/v1/files/${upload}/content`, { bearer: token });
         expect(JSON.stringify(body)).toContain(file);
+    });
+
+    test("what Open WebUI makes anew isn't there", async () => {
+        const files = await output(testbed.running("open-webui"), "find", mounts["open-webui"], "-name", "left", "-o", "-name", "kept");
+        expect(files).toBe(`${mounts["open-webui"]}/uploads/kept\n`);
     });
 
     test("the machine on the tailnet is the same, and there is no second one", async () => {
@@ -357,11 +362,9 @@ while True:
         for (let round = 0; round < rounds; round++) {
             const made = output(container, "backup", "now").catch(() => undefined);
             await sleep(300 + Math.random() * 4000);
-            await output(container, "sh", "-c", KILL);
+            await output(container, "sh", "-c", killBackup);
             await made;
-            const environment =
-                "AWS_ACCESS_KEY_ID=$BACKUP_KEY_ID AWS_SECRET_ACCESS_KEY=$BACKUP_KEY RESTIC_PASSWORD=$BACKUP_PASSWORD RESTIC_REPOSITORY=$BACKUP_REPOSITORY";
-            await output(container, "sh", "-c", `${environment} restic check --no-lock --no-cache ${round === rounds - 1 ? "--read-data" : ""}`);
+            await output(container, "sh", "-c", `${resticEnvironment} restic check --no-lock --no-cache ${round === rounds - 1 ? "--read-data" : ""}`);
             acknowledged = Number(await output(container, "cat", "/tmp/acknowledged"));
             expect(await backUp("hermes")).toMatch(/A backup was made/);
         }
@@ -462,5 +465,25 @@ describe("what `npm run preflight` and `npm run verify` see in the bucket, witho
         await inBucket("find snapshots -type f -exec touch -d '40 minutes ago' {} +");
         expect((await found(afterUp))["Hermes, backup"]).toMatch(/^warning: the last was made 40 minutes ago/);
         expect((await found(afterUp, { backupEveryMinutes: "20" }))["Hermes, backup"]).toMatch(/^ok/);
+        const { id } = JSON.parse(await output(service, "sh", "-c", `${resticEnvironment} restic cat config --no-lock --no-cache`)) as { id: string };
+        expect((await lastBackup(stack.settings, "private-hermes-test/hermes"))?.id).toBe(id);
+    });
+
+    test("whether it comes back: all of it, with each database as it was; and what doesn't is damaged", async () => {
+        const where = { image: "restic/restic:0.19.1", options: ["--network", "host"] };
+        expect(await restoreTest(stack, "hermes", where)).toMatchObject({
+            status: "ok",
+            message: expect.stringMatching(/\d+ files.*state\.db \(.* MB, \d+ sessions, \d+ messages\)/) as string,
+        });
+        expect(await restoreTest(stack, "open-webui", where)).toMatchObject({
+            status: "failure",
+            message: expect.stringMatching(/can't be brought back/) as string,
+        });
+        // One of the largest, so that it isn't a list but what is in the files.
+        await inBucket("pack=$(ls -S data/*/* | head -1); printf broken | dd of=$pack bs=1 seek=5000 conv=notrunc");
+        expect(await restoreTest(stack, "hermes", where)).toMatchObject({
+            status: "failure",
+            message: expect.stringMatching(/can't be brought back/) as string,
+        });
     });
 });

@@ -49,7 +49,7 @@ export const requiredSettings = (): Record<string, string> => ({
 });
 
 /** A valid value for each setting that backups need. */
-export const backupSettings = (): Record<string, string> => ({
+export const backupSettings = () => ({
     backupRepository: "s3:https://bucket.example.com/backups",
     backupKeyId: random(12),
     backupKey: random(),

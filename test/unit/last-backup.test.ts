@@ -1,24 +1,15 @@
 /** `protectData: backup`: no disk goes before both services have made a last backup. Render and the bucket are played. */
-import { createCipheriv, randomBytes, scryptSync } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { backUpBoth } from "../../backups.ts";
 import { serviceNames } from "../../bucket.ts";
 import { inspectSettings } from "../../config.ts";
 import { evaluate } from "../harness/program.ts";
+import { repositoryWith } from "../harness/repository.ts";
 import { backupSettings, project, requiredSettings } from "../harness/settings.ts";
 
 const given: Record<string, string> = { ...requiredSettings(), ...backupSettings(), protectData: "backup" };
 const patience = { stop: 1, every: 1, within: 100 };
-
-/** A key of a repository, as restic seals it. */
-function keyFile(password: string): string {
-    const salt = randomBytes(64);
-    const iv = randomBytes(16);
-    const cipher = createCipheriv("aes-256-ctr", scryptSync(password, salt, 64, { N: 1024, r: 8, p: 1 }).subarray(0, 32), iv);
-    const data = Buffer.concat([iv, cipher.update('{"mac":{},"encrypt":""}'), Buffer.alloc(16)]);
-    return JSON.stringify({ kdf: "scrypt", N: 1024, r: 8, p: 1, salt: salt.toString("base64"), data: data.toString("base64") });
-}
 
 /** What has been asked of Render, as method and path. */
 let asked: string[];
@@ -26,7 +17,7 @@ let asked: string[];
 let healthy: string[];
 /** When the newest backup of each was made. */
 let newest: Record<string, number>;
-let key: string;
+let repository: ReturnType<typeof repositoryWith>;
 /** What the bucket refuses everything with. */
 let refusal: string | undefined;
 let suspendedBefore: string[];
@@ -38,7 +29,8 @@ function bucket(url: URL): Response {
     const headers = { date: new Date().toUTCString() };
     if (refusal) return new Response(`<Error><Code>${refusal}</Code></Error>`, { status: 403, headers });
     const prefix = url.searchParams.get("prefix");
-    if (url.pathname.includes("/keys/")) return new Response(key, { headers });
+    if (url.pathname.includes("/keys/")) return new Response(repository.key, { headers });
+    if (url.pathname.endsWith("/config")) return new Response(new Uint8Array(repository.config), { headers });
     const service = serviceNames.find((name) => prefix?.endsWith(`/${name}/`)) ?? "";
     const objects = prefix && newest[service] ? object(`${prefix}keys/1`, 0) + object(`${prefix}snapshots/1`, newest[service]) : "";
     return new Response(`<ListBucketResult>${objects}</ListBucketResult>`, { headers });
@@ -62,7 +54,7 @@ beforeEach(() => {
     asked = [];
     healthy = [...serviceNames];
     newest = Object.fromEntries(serviceNames.map((name) => [name, Date.now() - 60_000]));
-    key = keyFile(given.backupPassword);
+    repository = repositoryWith(given.backupPassword, "");
     refusal = undefined;
     suspendedBefore = [];
     vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
@@ -112,7 +104,7 @@ describe("no disk is deleted, and the services run again,", () => {
     });
 
     test("when the password isn't that of the backups", async () => {
-        key = keyFile("another password");
+        repository = repositoryWith("another password", "");
         expect(await refused()).toMatch(/No disk is deleted.*backupPassword doesn't open/);
         expect(writes().filter((line) => line.endsWith("resume"))).toHaveLength(2);
     });

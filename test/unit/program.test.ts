@@ -336,6 +336,10 @@ describe("the environments", () => {
             });
             expect(plain(service(program, name).inputs)).toMatchObject({ maxShutdownDelaySeconds: 120 });
         }
+        // Each is told of its own backups, once some are known.
+        const [first, second] = ["0a".repeat(32), "1b".repeat(32)];
+        const later = await evaluate({ ...settings, backupRepositoryIds: `hermes=${first},open-webui=${second}` }, { stack: "Family" });
+        expect(["hermes", "open-webui"].map((name) => environment(later, name).BACKUP_EXPECTS)).toEqual([first, second]);
     });
 
     test("Open WebUI gets these variables and no others", async () => {

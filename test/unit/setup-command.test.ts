@@ -150,7 +150,9 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             for (const key of ["openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey", "tailnetDnsName"])
                 await second.answer(`◆  ${key}`, settings[key]);
             await second.sees("every chat, account and memory goes with the disks");
-            await second.answer("◆  backupRepository (Enter leaves it out)", "");
+            await second.answer("◆  backupRepository (none goes on without backups)", "");
+            await second.sees("Give the bucket's address, or write none");
+            second.type(`none${enter}`);
             await second.answer("Change or add anything else?", "");
             expect(await second.ended()).toBe(0);
             expect(second.shown.slice(0, second.shown.indexOf("renderApiKey"))).not.toContain("◆  ghcr");
@@ -202,7 +204,7 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
             const again = start();
             await again.answer("◆  modalTokenSecret", modalTokenSecret);
             await again.sees("✓ Modal: modalTokenId and modalTokenSecret are a valid pair");
-            await again.answer("◆  backupRepository (Enter leaves it out)", "");
+            await again.answer("◆  backupRepository (none goes on without backups)", "none");
             await again.answer("Change or add anything else?", "");
             expect(await again.ended()).toBe(0);
             expectSecrecy();

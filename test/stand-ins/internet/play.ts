@@ -4,7 +4,7 @@
  * Its certificate lies in /ca, see authority.sh. Hermes, told to trust that authority, runs with the very configuration that it has in
  * production. Port 8000, where tests tell and ask the stand-in, answers on loopback only: it is for `docker exec`.
  *
- * Environment: TELEGRAM_BOT_TOKEN, EXA_API_KEY, BUCKET_KEY_ID and BUCKET_KEY, the one that is taken, each for its host.
+ * Environment: TELEGRAM_BOT_TOKEN, EXA_API_KEY, the one that is taken, each for its host; see bucket.ts for its own.
  */
 import { Bucket } from "./bucket.ts";
 import { Exa } from "./exa.ts";
@@ -12,9 +12,9 @@ import { OpenRouter } from "./openrouter.ts";
 import { type Host, listen, serve } from "./serving.ts";
 import { Telegram } from "./telegram.ts";
 
-const { BUCKET_KEY_ID: keyId = "", BUCKET_KEY: key = "", EXA_API_KEY: exaKey = "", TELEGRAM_BOT_TOKEN: botToken = "" } = process.env;
+const { EXA_API_KEY: exaKey = "", TELEGRAM_BOT_TOKEN: botToken = "" } = process.env;
 
-const hosts: Record<string, () => Host> = {
+const hosts: Record<string, () => Host | Promise<Host>> = {
     "openrouter.ai": () => {
         const openRouter = new OpenRouter({
             anyKey: true,
@@ -24,10 +24,10 @@ const hosts: Record<string, () => Host> = {
         listen(8642, "0.0.0.0", (exchange) => openRouter.answer(exchange));
         return openRouter;
     },
-    "bucket.example.com": () => new Bucket(keyId, key),
+    "bucket.example.com": () => Bucket.open(process.env),
     "api.exa.ai": () => new Exa({ [exaKey]: 200 }),
     "api.telegram.org": () => new Telegram({ [botToken]: { username: "private_hermes_bot", users: [] } }),
 };
 
 const [name] = process.argv.slice(2);
-serve(name, hosts[name]());
+serve(name, await hosts[name]());
