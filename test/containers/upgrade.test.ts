@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { serviceNames } from "../harness/settings.ts";
 import { pinned, previous as versionsBefore, type Versions } from "../harness/versions.ts";
-import { output, repository } from "../harness/docker.ts";
+import { logOf, output, repository } from "../harness/docker.ts";
 import { buildPrevious } from "../harness/previous.ts";
 import { Testbed, words, type Session } from "../harness/testbed.ts";
 
@@ -105,10 +105,13 @@ describe("under the pinned versions", () => {
         await expect.poll(() => testbed.asked(job), { timeout: 100_000, interval: 1000 }).not.toEqual([]);
     });
 
-    test("new chats and memories are kept, also over a restart", async () => {
+    test("new chats and memories are kept, also over a restart, which looks for no migration of the database any more", async () => {
+        const migration = /alembic\.runtime\.migration/;
+        expect(await logOf(testbed.running("open-webui"))).toMatch(migration);
         await testbed.sendFromPage((await testbed.signIn()).token, laterChat);
         await use("memory", { action: "add", target: "user", content: laterFact });
         for (const name of serviceNames) await testbed.redeploy(name);
+        expect(await logOf(testbed.running("open-webui"))).not.toMatch(migration);
         expect(await chats()).toEqual(expect.arrayContaining([chat, laterChat]));
         expect(await testbed.remembered()).toContain(laterFact);
     });

@@ -157,6 +157,8 @@ export interface Chats extends Load {
     words: number;
     /** How they come: one a second, or as a model writes. */
     pace: "SLOW" | "FAST";
+    /** Pages of the account that are open during each chat, and get all that happens to it. */
+    tabs?: number;
 }
 
 /** What came of a chat; times in seconds since its message was sent. */

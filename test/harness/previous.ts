@@ -19,9 +19,10 @@ function exchange(text: string, image: string, tag: string): string {
 
 /** Leaves out the steps that change Open WebUI itself, for they fit the pinned version alone; an upgrade is about its data. */
 function unchanged(dockerfile: string): string {
-    const steps = /^RUN .*(page\/build\.py|private\.seams).*\n/gm;
-    if (dockerfile.match(steps)?.length !== 2) throw new Error("the steps that change Open WebUI aren't the two that were here");
-    return dockerfile.replace(steps, "");
+    const steps = dockerfile.match(/^RUN (?:.*\\\n)*.*\n/gm) ?? [];
+    const changing = steps.filter((step) => /page\/build\.py|private\.seams|app_start/.test(step));
+    if (changing.length !== 3) throw new Error("the steps that change Open WebUI aren't the three that were here");
+    return changing.reduce((text, step) => text.replace(step, ""), dockerfile);
 }
 
 /** Builds both, on base images that are pulled or imitated as those of the pinned versions are. */

@@ -667,7 +667,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         });
 
         test("a login that ends while it runs ends the container, both processes with it", async ({ box }) => {
-            box.standIn("sleep", "exec /bin/sleep 0.05"); // it looks every half a minute
+            box.standIn("sleep", "exec /bin/sleep 0.05"); // it looks every minute
             const exit = box.start();
             for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
             box.write("status.json", needsLogin);

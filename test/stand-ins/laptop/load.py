@@ -5,7 +5,8 @@ Open WebUI sends every event to every websocket of the account: with one account
 40 accounts, so several can be given.
 
 Standard input, as JSON, one of
-  {"url", "tokens": [...], "model", "chats": how many, "words": length of each answer, "pace": how they come}
+  {"url", "tokens": [...], "model", "chats": how many, "words": length of each answer, "pace": how they come, "tabs"?: pages of the account
+   that are open during each, 1 without}
   {"url", "tokens": [...], "uploads": how many, "megabytes": size of each}
 where the tokens are those of signed-in accounts, which take turns. The chats rely on a model that answers
 "<pace> <n>" with the words 1 to n (test/stand-ins/internet/openrouter.ts).
@@ -40,6 +41,17 @@ def connect(url: str, token: str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(url, connector=connector, headers={"Origin": url, "Authorization": f"Bearer {token}"})
 
 
+async def open_page(socket: socketio.AsyncClient, url: str, token: str) -> None:
+    """Connects as a page does, which tries again until it is connected."""
+    while not socket.connected:
+        try:
+            await socket.connect(url, socketio_path="/ws/socket.io", transports=["websocket"], auth={"token": token}, wait_timeout=PATIENCE)
+        except FAILURES:
+            await asyncio.sleep(1)
+    # The page doesn't wait for the answer to this, but no event comes before it.
+    await socket.call("user-join", {"auth": {"token": token}})
+
+
 class Chat:
     """One message of a new chat, and its answer as far as it has come."""
 
@@ -71,28 +83,23 @@ class Chat:
             self.error = reason
             self.ended.set()
 
-    async def run(self, session: aiohttp.ClientSession, url: str, token: str, body: dict) -> None:
+    async def run(self, session: aiohttp.ClientSession, url: str, token: str, body: dict, others: int) -> None:
         """Returns when the answer has ended; `error` says why it ended early. Raises when it didn't begin."""
         socket = socketio.AsyncClient(http_session=session, reconnection=False)
         socket.on("events", self.receive)
         socket.on("disconnect", lambda *_: self.fail("the websocket was closed"))
-        # As a browser does, which tries again until it is connected.
-        while not socket.connected:
-            try:
-                await socket.connect(url, socketio_path="/ws/socket.io", transports=["websocket"], auth={"token": token},
-                                     wait_timeout=PATIENCE)
-            except FAILURES:
-                await asyncio.sleep(1)
+        sockets = [socket, *(socketio.AsyncClient(http_session=session, reconnection=False) for _ in range(others))]
         try:
-            # The page doesn't wait for the answer to this, but no event comes before it.
-            await socket.call("user-join", {"auth": {"token": token}})
+            for each in sockets:
+                await open_page(each, url, token)
             self.start = time.monotonic()
             async with session.post("/api/chat/completions", json={**body, "id": self.id, "session_id": socket.sid}) as response:
                 if response.status != 200:
                     return self.fail(f"HTTP status {response.status} for the message: {await response.text()}")
             await self.ended.wait()
         finally:
-            await socket.disconnect()
+            for each in sockets:
+                await each.disconnect()
 
 
 def message(number: int, order: dict) -> dict:
@@ -111,7 +118,7 @@ async def chat(number: int, token: str, order: dict) -> dict:
     one = Chat()
     try:
         async with asyncio.timeout(PATIENCE), connect(order["url"], token) as session:
-            await one.run(session, order["url"], token, message(number, order))
+            await one.run(session, order["url"], token, message(number, order), order.get("tabs", 1) - 1)
     except FAILURES as error:
         one.fail(reason(error))
     result = {

@@ -1,0 +1,45 @@
+"""Undoes in an image of ours what was done for half a CPU, so that the bench can hold both against each other.
+
+Run while an image is built upon it. Ends with a sentence when something isn't there as it was. Not undone is what is in settings (the bench
+gives the old ones), and the lighter page of page/connection.js.
+"""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+# By file: what is there, and what was.
+HERMES = {
+    "/opt/hermes/lib/python3.11/site-packages/private_hermes/__init__.py": [(" speed ", " ")],
+    "/opt/hermes/lib/python3.11/site-packages/private_hermes/speed.py": [("if type(piece) is not str:", "if True:")],
+    "/opt/hermes/bin/hermes-gateway": [("gc.disable()", ""), ("gc.freeze()", ""), ("gc.enable()", "")],
+}
+OPEN_WEBUI = {
+    "/app/backend/open_webui/private/seams.py": [
+        (', "turns", "start"]', "]"),
+        ('        ("open_webui.utils.middleware:process_chat_payload", "3cdf5d8d9ba8", "turns",', "        *(),  #"),
+        ('        ("open_webui.main:SPAStaticFiles.file_response", "a5b4f20447da", "assets",', "        *(),  #"),
+    ],
+    f"{sysconfig.get_path('purelib')}/start.pth": [('__import__("app_start").main()', "None")],
+    "/usr/local/bin/entrypoint.sh": [(" TS_DEBUG_DISABLE_PORTLIST=1 ", " ")],
+}
+
+
+def main():
+    changes = HERMES if Path("/opt/hermes").exists() else OPEN_WEBUI
+    for path, pairs in changes.items():
+        text = Path(path).read_text()
+        for now, before in pairs:
+            if now not in text:
+                sys.exit(f"{path} has no {now!r} any more: correct test/bench/before/undo.py")
+            text = text.replace(now, before)
+        Path(path).write_text(text)
+    python = next((path for path in ("/opt/hermes/bin/python",) if Path(path).exists()), sys.executable)
+    for path in changes:
+        if path.endswith(".py"):
+            mode = "unchecked-hash" if changes is HERMES else "timestamp"
+            subprocess.run([python, "-m", "compileall", "-q", "-f", "--invalidation-mode", mode, path], check=True)
+
+
+main()

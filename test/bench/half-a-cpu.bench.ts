@@ -1,0 +1,229 @@
+/**
+ * Prints the table "Half a CPU" of docs/figures.md, as text to be copied there: each figure on the plans that the program declares, beside the
+ * same with the settings of before (before/undo.py) and a floor (floor.py), all in one run. It judges nothing: `npm run bench -- half-a-cpu`,
+ * on a machine without other work, some ten minutes.
+ */
+import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { StartedTestContainer } from "testcontainers";
+import { afterAll, beforeAll, test } from "vitest";
+import { buildFrom, handleOf, imageOfRun, output, repository, start, type Container } from "../harness/docker.ts";
+import { Laptop, type Held } from "../harness/laptop.ts";
+import { median } from "../harness/median.ts";
+import { peaks } from "../harness/memory.ts";
+import { serviceNames, type ServiceName } from "../harness/settings.ts";
+import { Testbed } from "../harness/testbed.ts";
+
+/** Seconds for which both are left alone. */
+const IDLE = 180;
+/** Settings of before that were an image's. */
+const settingsBefore: Record<ServiceName, Record<string, string>> = {
+    hermes: { HERMES_SKIP_SSL_GUARD: "" },
+    "open-webui": { OLLAMA_BASE_URL: "/ollama" },
+};
+type State = "before" | "now";
+type Values = Partial<Record<State | "floor", number>>;
+
+const rows = new Map<string, Values & { aim: string }>();
+
+function record(figure: string, aim: string, state: State | "floor", value: number) {
+    rows.set(figure, { ...(rows.get(figure) ?? { aim }), [state]: value });
+}
+
+/** CPU seconds that a container has used, as the kernel counts them against its half. */
+async function used(container: Container): Promise<number> {
+    const { cpu_stats } = (await (await handleOf(container)).stats({ stream: false, "one-shot": true })) as unknown as {
+        cpu_stats: { cpu_usage: { total_usage: number } };
+    };
+    return cpu_stats.cpu_usage.total_usage / 1e9;
+}
+
+/** CPU seconds that containers use while something goes on, and what that gives. */
+async function using<T>(containers: Container[], work: () => Promise<T>): Promise<[number[], T]> {
+    const before = await Promise.all(containers.map(used));
+    const result = await work();
+    const after = await Promise.all(containers.map(used));
+    return [after.map((seconds, index) => seconds - before[index]), result];
+}
+
+const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
+
+class Stack {
+    readonly state: State;
+    readonly testbed: Testbed;
+    readonly services = {} as Record<ServiceName, StartedTestContainer>;
+    laptop!: Laptop;
+    tokens: string[] = [];
+
+    private constructor(state: State, testbed: Testbed) {
+        this.state = state;
+        this.testbed = testbed;
+    }
+
+    static async create(state: State): Promise<Stack> {
+        const stack = new Stack(state, await Testbed.create());
+        if (state === "before") {
+            for (const [name, image] of [
+                ["hermes", "hermes"],
+                ["open-webui", "openwebui"],
+            ] as const) {
+                const reference = imageOfRun(`before-${image}`);
+                await buildFrom(`${repository}test/bench/before`, reference, "test/bench/before", { IMAGE: imageOfRun(image) });
+                stack.testbed.useImage(name, { reference });
+            }
+        }
+        return stack;
+    }
+
+    record(figure: string, aim: string, value: number) {
+        record(figure, aim, this.state, value);
+    }
+
+    /** Starts a service on the disk that it has; gives the seconds until it answers, and those of the CPU. */
+    async start(name: ServiceName): Promise<[number, number]> {
+        await this.services[name]?.stop({ timeout: 60_000, remove: true, removeVolumes: false });
+        const spec = this.testbed.onPlan(name);
+        if (this.state === "before") spec.environment = { ...spec.environment, ...settingsBefore[name] };
+        const began = performance.now();
+        this.services[name] = await this.testbed.startAndWait(name, spec);
+        return [(performance.now() - began) / 1000, await used(this.services[name])];
+    }
+
+    async starts() {
+        const aims = { hermes: "<= 3.5", "open-webui": "<= 9" };
+        // On a disk that has lived, as at each start but one.
+        for (const name of serviceNames) await this.start(name);
+        for (const name of serviceNames) {
+            const [seconds, cpu] = await this.start(name);
+            this.record(`${name} from start to its answer, s`, aims[name], seconds);
+            this.record(`${name}, the same, CPU s`, "", cpu);
+        }
+        this.laptop = await Laptop.join(this.testbed);
+        const { token } = await this.testbed.signIn();
+        this.tokens = await this.testbed.addAccounts(token, 40);
+    }
+
+    private get both() {
+        return serviceNames.map((name) => this.services[name]);
+    }
+
+    /** Chats of 200 words, all at once; gives what came of them, and the CPU seconds of each. */
+    async chats(chats: number, more: { tabs?: number; tokens?: string[] } = {}): Promise<[Held[], number]> {
+        const order = { url: this.testbed.url, tokens: this.tokens, model: this.testbed.environment("open-webui").DEFAULT_MODELS, chats, words: 200, ...more };
+        const [cpu, held] = await using(this.both, () => this.laptop.chats({ ...order, pace: "FAST" }));
+        const failed = held.filter(({ complete }) => !complete);
+        if (failed.length > 0) console.log(`${this.state}, ${chats} chats: ${failed.length} aren't whole, the first of them: ${failed[0].error}`);
+        return [held, sum(cpu) / chats];
+    }
+
+    async load() {
+        // The first message after a start takes more.
+        await this.chats(1);
+        for (const count of [1, 8, 40]) {
+            const rounds = count === 1 ? 3 : 1;
+            const needed: number[][] = [];
+            const held: Held[] = [];
+            const cpu: number[] = [];
+            for (let round = 0; round < rounds; round++) {
+                const work = this.chats(count);
+                needed.push(await peaks(this.both, work));
+                const [some, seconds] = await work;
+                held.push(...some);
+                cpu.push(seconds);
+            }
+            const many = `${count} chat${count > 1 ? "s at once" : ""}`;
+            const first = held.map((chat) => chat.first);
+            const aims: Record<number, string[]> = { 1: ["<= 0.25", "", ""], 8: ["", "<= 0.7", "<= 1"], 40: ["", "<= 5", "<= 8"] };
+            this.record(`${many}: CPU s for a message of 200 words, both services`, aims[count][0], median(cpu));
+            this.record(`${many}: first word, median, s`, aims[count][1], median(first));
+            this.record(`${many}: first word, most, s`, aims[count][2], Math.max(...first));
+            this.record(`${many}: updates a second, median`, ">= 4", median(held.map((chat) => chat.updates / (chat.total - chat.first))));
+            this.record(`${many}: last answer whole, s`, "", Math.max(...held.map((chat) => chat.total)));
+            for (const [index, name] of serviceNames.entries())
+                this.record(`${many}: memory of ${name}, MB`, "<= 341", Math.max(...needed.map((sample) => sample[index])));
+        }
+    }
+
+    /** An account in several pages, each of which gets all that happens to it. */
+    async tabs() {
+        const [alone] = this.tokens;
+        const [held, cpu] = await this.chats(1, { tabs: 3, tokens: [alone] });
+        this.record("1 chat, 3 tabs of the account: CPU s for a message", "", cpu);
+        this.record("1 chat, 3 tabs of the account: first word, s", "", held[0].first);
+        // With the settings of before they don't end.
+        if (this.state === "now") {
+            const [many] = await this.chats(40, { tokens: [alone] });
+            this.record("40 chats of one account: last answer whole, s", "twice that of 40", Math.max(...many.map((chat) => chat.total)));
+        }
+    }
+
+    async page() {
+        const order = { url: this.testbed.url, does: "first_load", email: "", password: "" };
+        const [[cpu], { bytes }] = await using([this.services["open-webui"]], async () => (await this.laptop.week(order)) as { bytes: number });
+        this.record("first load of the page in a new browser, CPU s", "<= 0.6", cpu);
+        this.record("first load of the page in a new browser, MB", "<= 1.5", bytes / 1e6);
+    }
+
+    async idle() {
+        const [cpu] = await using(this.both, () => sleep(IDLE * 1000));
+        for (const [index, name] of serviceNames.entries()) this.record(`idle, ${name}, CPU s an hour`, "", (cpu[index] * 3600) / IDLE);
+        this.record("idle, both services, CPU s an hour", "<= 15", (sum(cpu) * 3600) / IDLE);
+    }
+}
+
+/** Two bare servers, one behind the other as the two services are. */
+async function floor(testbed: Testbed) {
+    const python = "/opt/hermes/bin/python";
+    const code = readFileSync(`${repository}test/bench/floor.py`, "utf8");
+    const serve = (name: string, url: string) =>
+        start({
+            image: "modal", // which has aiohttp
+
+            network: testbed.network,
+            aliases: [name],
+            command: [python, "-u", "-c", code, "serve", url],
+            ready: /ready/,
+            memoryMb: 512,
+            cpus: 0.5,
+        });
+    const servers = [await serve("floor-behind", "http://openrouter.ai:8642/v1/chat/completions"), await serve("floor", "http://floor-behind:8000/")];
+    for (const count of [1, 1, 8, 40]) {
+        const ask = () => output(testbed.modal.container, python, "-c", code, "ask", "http://floor:8000/", `${count}`, "200");
+        const [cpu, said] = await using(servers, ask);
+        const first = JSON.parse(said) as number[];
+        const many = `${count} chat${count > 1 ? "s at once" : ""}`;
+        record(`${many}: CPU s for a message of 200 words, both services`, "", "floor", sum(cpu) / count);
+        record(`${many}: first word, median, s`, "", "floor", median(first));
+        record(`${many}: first word, most, s`, "", "floor", Math.max(...first));
+    }
+    for (const server of servers) await server.stop();
+}
+
+let stacks: Stack[];
+
+beforeAll(async () => {
+    stacks = [await Stack.create("before"), await Stack.create("now")];
+});
+afterAll(async () => {
+    const shown = (value?: number) => (value === undefined ? "" : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0));
+    const ratio = (value?: number, to?: number) => shown(value !== undefined && to ? value / to : undefined);
+    console.log(
+        `Measured on ${cpus().length} CPUs.\n\n| Figure | Before | Now | Ratio | Floor | Times the floor | Aim |\n| --- | --- | --- | --- | --- | --- | --- |`,
+    );
+    for (const [figure, { before, now, floor: least, aim }] of rows)
+        console.log(`| ${figure} | ${shown(before)} | ${shown(now)} | ${ratio(now, before)} | ${shown(least)} | ${ratio(now, least)} | ${aim} |`);
+    for (const { testbed } of stacks) await testbed.remove();
+});
+
+test("half a CPU", { timeout: 30 * 60_000 }, async () => {
+    for (const stack of stacks) {
+        await stack.starts();
+        await stack.load();
+        await stack.tabs();
+        await stack.page();
+    }
+    await floor(stacks[1].testbed);
+    // Side by side, for neither has anything to do.
+    await Promise.all(stacks.map((stack) => stack.idle()));
+});
