@@ -9,6 +9,8 @@ Open WebUI has a whole upload in memory to write it to the disk. Here a file cos
 Open WebUI tells whoever deletes a file that it couldn't be deleted, because the slim image has no index to delete it from as well. It is gone by then.
 """
 
+import contextlib
+import errno
 import json
 import mmap
 import os
@@ -27,6 +29,7 @@ SOCKET = "/var/lib/extractor/socket"
 # Seconds; several uploads wait for each other, and one takes half a minute at most.
 PATIENCE = 600
 UNAVAILABLE = "{name} can't be read at the moment. Wait a minute, and upload it again."
+NO_ROOM = "The disk of this page takes no file now. Tell the admin: if it is full, a larger one is had by webuiDiskGb."
 
 
 class Unreadable(Exception):
@@ -51,7 +54,10 @@ def load(original, self, filename, file_content_type, file_path):
     reply = ask(filename, file_content_type, file_path)
     if "problem" in reply:
         raise Unreadable(reply["problem"].replace("{name}", filename))
-    scans.keep(file_path, reply.get("pictures", ()))
+    try:
+        scans.keep(file_path, reply.get("pictures", ()))
+    except OSError as error:
+        raise Unreadable(NO_ROOM) from error
     return [Document(page_content=reply["text"], metadata={})]
 
 
@@ -66,9 +72,15 @@ def store(original, file, filename, tags):
                 raise ValueError(ERROR_MESSAGES.EMPTY_CONTENT)
             kept.flush()
             return mmap.mmap(kept.fileno(), 0, access=mmap.ACCESS_READ), path
-    except Exception:
+    except Exception as error:
         # Too long a name makes no file, and has Open WebUI try a shorter one.
-        Path(path).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise
+        with contextlib.suppress(OSError):
+            Path(path).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            # Open WebUI shows its words.
+            raise OSError(error.errno, NO_ROOM) from error
         raise
 
 

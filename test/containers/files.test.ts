@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { output, outputOf } from "../harness/docker.ts";
 import { png } from "../harness/picture.ts";
-import { socketPath, type Session, Testbed, words } from "../harness/testbed.ts";
+import { type Asked, socketPath, type Session, Testbed, words } from "../harness/testbed.ts";
 import { Uploads } from "../harness/uploads.ts";
 
 let testbed: Testbed;
@@ -303,6 +303,85 @@ print(sqlite3.connect('/root/uploads/a.db').execute('select word from words').fe
         expect(await seen([], token)).toEqual({ "a.zip": zip, "a.db": database });
     });
 
+    describe("into a chat that somebody shares", () => {
+        /** Gives a file in a new chat; of what is asked there later, too, the page sends it along. */
+        const givenBy = async ({ token, uploads: own }: Awaited<ReturnType<typeof join>>, folder?: string) => {
+            const { id } = await own.upload("a.zip");
+            const asked = await testbed.askFromPage(token, words("Keep it"), { files: [id], folder });
+            await testbed.answered(token, asked);
+            return { id, asked, sha256: await own.sha256("a.zip") };
+        };
+        const share = async (chat: string, by: string, to: string[], mode?: "continue") => {
+            const shared = await testbed.webui("POST", `/api/v1/chats/${chat}/share`, { bearer: by, body: { share_mode: mode } });
+            const grants = to.map((id) => ({ principal_type: "user", principal_id: id, permission: "read" }));
+            const granted = await testbed.webui("POST", `/api/v1/chats/shared/${chat}/access/update`, { bearer: by, body: { access_grants: grants } });
+            expect([shared.status, granted.status]).toEqual([200, 200]);
+            return (shared.body as { share_id: string }).share_id;
+        };
+        /** Goes on with a chat as its copy has it, and gives what is in the sandbox then. */
+        const goOn = async (token: string, file: string, after: Asked) =>
+            JSON.parse(
+                (await testbed.sendFromPage(token, `${words("Look")} in your sandbox: ${look}`, { files: [file], after })).replace("It has printed: ", ""),
+            ) as Record<string, string>;
+        /** What the model is told of a file of somebody's message. */
+        const toldOf = async (token: string, file: string, after?: Asked) => {
+            const question = words("What is in it?");
+            await testbed.sendFromPage(token, question, { files: [file], after });
+            return JSON.stringify((await testbed.asked(question))[0].messages.at(-1));
+        };
+        const clone = async (token: string, share: string, answerId: string) => {
+            const { status, body } = await testbed.webui("POST", `/api/v1/chats/${share}/clone/shared`, { bearer: token });
+            expect(status).toBe(200);
+            const { id, chat } = body as { id: string; chat: { files: { id: string }[] } };
+            return { asked: { chatId: id, answerId }, files: chat.files.map((file) => file.id) };
+        };
+
+        test("is in the sandbox of each who goes on with a copy, and in nobody else's; once it isn't shared any more, that is said", async () => {
+            const [maker, reader, late, other] = [await join("mara"), await join("nora"), await join("lena"), await join("olaf")];
+            const { id, asked, sha256 } = await givenBy(maker);
+            const shared = await share(asked.chatId, maker.token, [reader.id, late.id]);
+            const [hers, theirs] = [await clone(reader.token, shared, asked.answerId), await clone(late.token, shared, asked.answerId)];
+            expect([hers.files, theirs.files]).toEqual([[id], [id]]);
+            expect(await goOn(reader.token, id, hers.asked)).toEqual({ "a.zip": sha256 });
+            expect((await testbed.webui("POST", `/api/v1/chats/${shared}/clone/shared`, { bearer: other.token })).status).toBe(401);
+            expect(await toldOf(other.token, id)).toContain("isn't there: whose it is doesn't share it with this person");
+            expect(await seen([id], other.token)).toEqual({});
+            expect((await testbed.webui("DELETE", `/api/v1/chats/${asked.chatId}/share`, { bearer: maker.token })).status).toBe(200);
+            expect(await toldOf(late.token, id, theirs.asked)).toContain("isn't there: whose it is doesn't share it with this person");
+            expect(await seen([id], late.token)).toEqual({});
+            expect(await toldOf(maker.token, id, asked)).toContain("byte for byte in the sandbox: /root/uploads/a.zip");
+        });
+
+        test("where several write, is in the sandbox of who writes, whoever has given it", async () => {
+            const [maker, writer] = [await join("mira"), await join("nils")];
+            const { id, asked, sha256 } = await givenBy(maker);
+            await share(asked.chatId, maker.token, [writer.id], "continue");
+            expect(await goOn(writer.token, id, asked)).toEqual({ "a.zip": sha256 });
+            const his = await writer.uploads.upload("a.db");
+            expect(Object.keys(await goOn(writer.token, his.id, asked)).sort()).toEqual(["a.db", "a.zip"]);
+            // She has not asked for hers there yet.
+            expect(await goOn(maker.token, his.id, asked)).toEqual({ "a.zip": sha256, "a.db": await writer.uploads.sha256("a.db") });
+        });
+
+        test("in a folder is in the sandbox of each who may write there", async () => {
+            const [writer, other] = [await join("wanda"), await join("olga")];
+            const admin = { ...owner, uploads };
+            const { status, body } = await testbed.webui("POST", "/api/v1/folders/", { bearer: owner.token, body: { name: words("Trip") } });
+            expect(status).toBe(200);
+            const folder = (body as { id: string }).id;
+            const grants = ["read", "write"].map((permission) => ({ principal_type: "user", principal_id: writer.id, permission }));
+            const granted = await testbed.webui("POST", `/api/v1/folders/${folder}/access/update`, {
+                bearer: owner.token,
+                body: { access_grants: grants, share_mode: "continue" },
+            });
+            expect(granted.status).toBe(200);
+            const { id, asked, sha256 } = await givenBy(admin, folder);
+            expect(await goOn(writer.token, id, asked)).toEqual({ "a.zip": sha256 });
+            expect(await toldOf(other.token, id)).toContain("doesn't share it with this person");
+            expect(await seen([id], other.token)).toEqual({});
+        });
+    });
+
     test("that is a video is a file, and the model knows that it can't see it", async () => {
         const { token, uploads: her } = await join("vera");
         const { id, error } = await her.upload("a.zip", "a.mp4", "video/mp4");
@@ -321,6 +400,17 @@ print(sqlite3.connect('/root/uploads/a.db').execute('select word from words').fe
         await testbed.sendFromPage(token, question, { files: [id] });
         await asRoot("chown hermes /opt/data/uploads && chmod 700 /opt/data/uploads");
         expect(JSON.stringify(await testbed.asked(question))).toContain("a.zip isn't there: the disk of the service hermes has no room for it");
+    });
+
+    test("for which the page's own disk has no room is refused with a sentence, and the next one is taken", async () => {
+        const { uploads: his } = await join("fritz");
+        const folder = "/app/backend/data/uploads";
+        const owners = (await output(testbed.running("open-webui"), "stat", "-c", "%u:%g %a", folder)).trim().split(" ");
+        await output(testbed.running("open-webui"), "sh", "-c", `chown 0:0 ${folder} && chmod 755 ${folder}`);
+        const { error } = await his.upload("a.zip");
+        await output(testbed.running("open-webui"), "sh", "-c", `chown ${owners[0]} ${folder} && chmod ${owners[1]} ${folder}`);
+        expect(error).toContain("The disk of this page takes no file now. Tell the admin");
+        expect((await his.upload("a.zip")).id).not.toBe("");
     });
 
     test("is said not to be there, where it was deleted", async () => {

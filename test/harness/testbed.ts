@@ -141,6 +141,8 @@ interface Attached {
     files?: string[];
     pictures?: string[];
     after?: Asked;
+    /** Where a new chat is made. */
+    folder?: string;
 }
 
 interface Chat {
@@ -524,24 +526,26 @@ export class Testbed {
     }
 
     /** The first half of `sendFromPage`: the message is on its way. */
-    async askFromPage(token: string, content: string, { files = [], pictures = [], after }: Attached = {}): Promise<Asked> {
+    async askFromPage(token: string, content: string, { files = [], pictures = [], after, folder }: Attached = {}): Promise<Asked> {
         const parentId = after?.answerId ?? null;
         const [userId, answerId] = [randomUUID(), randomUUID()];
         const model = this.environment("open-webui").DEFAULT_MODELS;
+        const uploads = files.map((id) => ({ type: "file", id, url: id, name: id, status: "uploaded", file: { id } }));
         const { status, body } = await this.webui("POST", "/api/chat/completions", {
             bearer: token,
             body: {
                 model,
                 stream: true,
                 messages: [{ role: "user", content }],
-                files: files.map((id) => ({ type: "file", id, url: id, name: id, status: "uploaded", file: { id } })),
+                files: uploads,
                 chat_id: after?.chatId,
+                folder_id: folder,
                 parent_id: parentId,
                 id: answerId,
                 session_id: randomUUID(),
                 user_message: {
                     ...{ id: userId, parentId, childrenIds: [], role: "user", content, models: [model], timestamp: 1 },
-                    files: pictures.map((id) => ({ type: "image", id, url: id })),
+                    files: [...uploads, ...pictures.map((id) => ({ type: "image", id, url: id }))],
                 },
                 background_tasks: { title_generation: true, tags_generation: true, follow_up_generation: true },
             },

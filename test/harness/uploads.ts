@@ -53,7 +53,8 @@ export class Uploads {
             [...curl, "-F", `file=@${folder}/${name};filename="${as.replace(/["\\]/g, "\\$&")}"${type && `;type=${type}`}`, `${page}/api/v1/files/`],
             headers,
         );
-        const { id } = JSON.parse(said) as { id: string };
+        const { id, detail } = JSON.parse(said) as { id: string; detail?: undefined } | { id?: undefined; detail: string };
+        if (id === undefined) return { id: "", error: detail, content: "" };
         const events = await outputOf(this.container, [...curl, `${page}/api/v1/files/${id}/process/status?stream=true`], headers);
         const last = JSON.parse(events.trim().split("data: ").at(-1) ?? "") as { error?: string };
         const { body } = await this.testbed.webui("GET", `/api/v1/files/${id}/data/content`, { bearer: this.token });
