@@ -115,18 +115,28 @@ async function allServices(apiKey: string, ownerId: string): Promise<Service[]> 
     return services;
 }
 
+/** Seconds for which Render keeps logs on its cheapest plan (render.com/docs/logging). Unasked it gives those of the last hour. */
+const logsKept = 7 * 24 * 3600;
+
+interface Log {
+    message: string;
+    timestamp: string;
+}
+
+/** The last lines that a service has said, oldest first, all or those with a text. Rejects with `Unchecked` where Render doesn't give them. */
+async function logsOf({ apiKey, ownerId }: DeployedServices, id: string, limit: number, text?: string): Promise<Log[]> {
+    const startTime = new Date(Date.now() - logsKept * 1000).toISOString();
+    const query = new URLSearchParams({ ownerId, resource: id, direction: "backward", limit: String(limit), startTime, ...(text && { text }) });
+    const { logs } = bodyOf(await askRender(apiKey, `/logs?${query.toString()}`)) as { logs: Log[] };
+    return logs.toSorted((a, b) => a.timestamp.localeCompare(b.timestamp));
+}
+
 /**
  * The last thing that a service has said. The entrypoint ends with its reason; where it only says which process ended, that
  * one's last error is the reason.
  */
-async function lastWords({ apiKey, ownerId }: DeployedServices, id: string): Promise<string | undefined> {
-    const query = new URLSearchParams({ ownerId, resource: id, direction: "backward", limit: "50" });
-    const { status, body } = await askRender(apiKey, `/logs?${query.toString()}`);
-    if (status !== 200) return undefined;
-    const messages = (body as { logs: { message: string; timestamp: string }[] }).logs
-        .toSorted((a, b) => a.timestamp.localeCompare(b.timestamp))
-        .map(({ message }) => message.trim())
-        .filter((message) => message !== "");
+async function lastWords(target: DeployedServices, id: string): Promise<string | undefined> {
+    const messages = (await logsOf(target, id, 50)).map(({ message }) => message.trim()).filter((message) => message !== "");
     const said = messages.filter((message) => !message.startsWith("==> ")); // Render's own lines
     const last = said.findLastIndex((message) => message.startsWith("entrypoint: "));
     if (last < 0 || !said[last].includes(" ended with code ")) return said[last] ?? said.at(-1);
@@ -220,21 +230,57 @@ async function diskSpace({ apiKey }: DeployedServices, id: string, name: string)
     return share >= 80 ? warning(`its disk is ${share} % full`, wayOut) : ok(`its disk is ${share} % full`);
 }
 
-/** What Hermes has said of reports of scheduled jobs, as long as Render keeps its log (hermes/private_hermes/runs.py). */
-async function deliveries({ apiKey, ownerId, services }: DeployedServices): Promise<Finding> {
-    const query = new URLSearchParams({ ownerId, resource: services.Hermes, direction: "backward", limit: "100", text: "of the scheduled job" });
-    const { logs } = bodyOf(await askRender(apiKey, `/logs?${query.toString()}`)) as { logs: { message: string; timestamp: string }[] };
-    const lost = new Map<string, string>();
-    for (const { message } of logs.toSorted((a, b) => a.timestamp.localeCompare(b.timestamp))) {
-        const [, job, reason] = /A report of the scheduled job (\S+) can't be delivered: (.*)/.exec(message) ?? [];
-        const [, again] = /Reports of the scheduled job (\S+) are delivered again/.exec(message) ?? [];
-        if (job) lost.set(job, reason);
-        else if (again) lost.delete(again);
-    }
-    if (lost.size === 0) return ok("Hermes' log tells of no report of a job that couldn't be delivered");
+/** What Hermes says of what it couldn't deliver, and of what is delivered again: reports of jobs, and answers on Telegram. */
+const undelivered = [
+    // hermes/private_hermes/runs.py
+    {
+        text: "of the scheduled job",
+        lost: /A report of the scheduled job (\S+) can't be delivered: (.*)/,
+        again: /Reports of the scheduled job (\S+) are delivered again/,
+        what: "reports of scheduled jobs",
+        wayOut: "knowledge in the shell of the service hermes shows these jobs; have whoever made one have it report elsewhere, or remove it",
+    },
+    // hermes/private_hermes/undelivered.py
+    {
+        text: "in the chat",
+        lost: /An answer in the chat (\S+) can't be delivered: (.*)/,
+        again: /Answers in the chat (\S+) are delivered again/,
+        what: "answers in chats of Telegram",
+        wayOut: "if the bot was blocked or removed there, only they can change that; otherwise ask again there",
+    },
+];
+
+/** What Hermes has said of that, as long as Render keeps its log. */
+async function deliveries(target: DeployedServices): Promise<Finding> {
+    const found = await Promise.all(
+        undelivered.map(async ({ text, lost: isLost, again: isAgain, what, wayOut }) => {
+            const lost = new Map<string, string>();
+            for (const { message } of await logsOf(target, target.services.Hermes, 100, text)) {
+                const [, to, reason] = isLost.exec(message) ?? [];
+                const [, again] = isAgain.exec(message) ?? [];
+                if (to) lost.set(to, reason);
+                else if (again) lost.delete(again);
+            }
+            const told = [...lost].map(([to, reason]) => `${to} (${reason.replace(/\.$/, "")})`).join(", ");
+            return { lost: told && `${what} couldn't be delivered: ${told}`, wayOut: told && wayOut };
+        }),
+    );
+    const lost = found.filter(({ lost: told }) => told !== "");
+    if (lost.length === 0) return ok("Hermes' log tells of no report of a job and no answer on Telegram that couldn't be delivered");
+    return warning(lost.map(({ lost: told }) => told).join("; "), lost.map(({ wayOut }) => wayOut).join("; "));
+}
+
+/** Whether a service has ended because a loop that it lives by had (loops.py of both images). */
+async function restarts(target: DeployedServices, id: string): Promise<Finding> {
+    const found = (await logsOf(target, id, 100, "restarts, for")).flatMap(({ message, timestamp }) => {
+        const [, what] = /(?:Hermes|Open WebUI) restarts, for (.+)/.exec(message) ?? [];
+        return what ? [`${what.replace(/\.$/, "")} (${timestamp.slice(0, 16).replace("T", " ")} UTC)`] : [];
+    });
+    if (found.length === 0) return ok("its log tells of nothing that it lives by and that has ended");
+    const times = found.length === 1 ? "once" : `${found.length} times`;
     return warning(
-        `reports of scheduled jobs couldn't be delivered: ${[...lost].map(([job, reason]) => `${job} (${reason.replace(/\.$/, "")})`).join(", ")}`,
-        "knowledge in the shell of the service hermes shows these jobs; have whoever made one have it report elsewhere, or remove it",
+        `it has restarted itself ${times}, last for ${found.at(-1)}`,
+        "once is no harm; if it comes again, look at what its log says before it, and at its disk",
     );
 }
 
@@ -248,7 +294,8 @@ export function afterUp(target: DeployedServices): { deploys: Check[]; others: C
             ...each("privacy", isPrivate),
             { name: "Public services", run: () => noPublicUse(target) },
             ...each("disk", diskSpace),
-            { name: "Reports of jobs", run: () => deliveries(target) },
+            ...each("restarts", restarts),
+            { name: "Deliveries", run: () => deliveries(target) },
         ],
     };
 }

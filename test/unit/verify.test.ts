@@ -138,7 +138,9 @@ const names = [
     "Public services",
     "Hermes, disk",
     "Open WebUI, disk",
-    "Reports of jobs",
+    "Hermes, restarts",
+    "Open WebUI, restarts",
+    "Deliveries",
     "Machine on the tailnet",
     "Tag",
     "Key expiry",
@@ -167,7 +169,7 @@ test("for people it prints a line for each, with a mark and the way out", async 
     become(hermes, "update_failed");
     const { code, printed } = await output(false, false);
     expect(printed).toMatch(/^✗ Hermes, deploy: its last deploy is update_failed: .*pulumi up.*\.\n✓ Open WebUI, deploy: its deploy is live\.\n/);
-    expect(printed).toMatch(/\n\n15 fine, 1 to think about, 0 not checked, 1 wrong$/);
+    expect(printed).toMatch(/\n\n17 fine, 1 to think about, 0 not checked, 1 wrong$/);
     expect(code).toBe(1);
 });
 
@@ -415,9 +417,29 @@ describe("each failure has its line", () => {
                 const lost = (job: string) => `ERROR runs: A report of the scheduled job ${job} can't be delivered: Forbidden: bot was blocked by the user`;
                 render.workspace.logs.set(hermes, [lost("aaa"), "busy", lost("bbb"), "Reports of the scheduled job aaa are delivered again"]);
             },
-            "Reports of jobs",
+            "Deliveries",
             "warning",
-            /couldn't be delivered: bbb \(Forbidden: bot was blocked by the user\).*knowledge/,
+            /^reports [^;]*couldn't be delivered: bbb \(Forbidden: bot was blocked by the user\)[^;]*knowledge/,
+        ],
+        [
+            "an answer on Telegram that can't be delivered, and one in a chat where they are again",
+            () => {
+                const lost = (chat: number) => `ERROR undelivered: An answer in the chat ${chat} can't be delivered: Forbidden: bot was blocked by the user`;
+                render.workspace.logs.set(hermes, [lost(1001), lost(-42), "busy", "Answers in the chat 1001 are delivered again"]);
+            },
+            "Deliveries",
+            "warning",
+            /^answers in chats of Telegram couldn't be delivered: -42 \(Forbidden: bot was blocked by the user\)[^;]*blocked or removed/,
+        ],
+        [
+            "a service that has restarted because a loop had ended",
+            () => {
+                const ended = (what: string) => `CRITICAL loops: Hermes restarts, for ${what} has ended: OSError(28, 'No space left on device')`;
+                render.workspace.logs.set(hermes, [ended("scheduled jobs"), "booting", ended("saving the sandboxes")]);
+            },
+            "Hermes, restarts",
+            "warning",
+            /restarted itself 2 times, last for saving the sandboxes has ended: OSError.*No space left.*UTC.*look at/,
         ],
         ["a full disk", () => render.workspace.diskUse.set(openWebUi, 0.96), "Open WebUI, disk", "failure", /96 % full.*raise webuiDiskGb/],
         [
