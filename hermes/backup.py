@@ -4,6 +4,11 @@
   backup COMMAND [ARGUMENT...]  the container's first process: brings the disk back, runs the command, makes backups, ends with it
   backup now                    makes a backup; for a shell of the service, as root
   backup adopt                  has this disk go on with backups that another disk has made; the same
+  backup list                   prints, as JSON, the backups that there are, and the one that is being gone back to; the same
+  backup compare ID             prints, as JSON, what differs between a backup and the newest one; the same
+  backup fetch ID MOMENT        brings a backup onto the disk, beside what is there; MOMENT is a word that stands for it in both services; the same
+  backup back                   has the next start put what was fetched in the place of what is there; the same
+  backup drop                   removes what was fetched; the same
 
 The same file lies in hermes/ and openwebui/. Without BACKUP_REPOSITORY it is replaced by the command. It never hands BACKUP_* on.
 
@@ -28,9 +33,14 @@ A restore: at a start, onto an empty disk, all or nothing. `.disk-id` in the dis
 touched then. `.restoring` says that the app has never run on what is there: a start that finds it begins anew. Both are root's. An
 answer of the repository that is neither backups nor their absence ends the start with one sentence: an empty start would be backed up.
 
+Going back to an older backup takes two steps, so that both services do it or none: it is fetched into `.part` while the app runs, and
+checked. The next start then moves what was there into `.before`, and what was fetched into its place; renames alone, and one that is cut
+off goes on at the next start. `.going-back` says how far it is. The machine's login stays that of today: two with one would be in each
+other's way.
+
 `.disk-id` holds, as JSON: the disk's id, with which each of its backups is tagged; `from`, the id of the disk whose backup it was made
 of, until it has one of its own; `repository`, in which it has backups; `count`, those that were there; `restored` and `pruned`, in
-seconds since 1970. If the newest backup is of another disk, somebody else writes there, and this one stops.
+seconds since 1970; `moment`, the word for what it was taken back to. If the newest backup is of another disk, somebody else writes there, and this one stops.
 
 Ends with the command's exit code, or with 1 and a sentence when the disk can't be brought back.
 """
@@ -51,7 +61,10 @@ EVERY = 60 * int(os.environ.get("BACKUP_MINUTES") or "15")
 HOME = "/var/lib/backup"
 BLOCKS, CACHE = f"{HOME}/blocks", f"{HOME}/cache"
 ID, RESTORING, PART, RESTORED = (f"{DISK}/{name}" for name in (".disk-id", ".restoring", ".part", ".restored"))
-OWN = {os.path.basename(path) for path in (ID, RESTORING, PART, RESTORED)} | {"lost+found"}
+BACK, BEFORE = f"{DISK}/.going-back", f"{DISK}/.before"
+OWN = {os.path.basename(path) for path in (ID, RESTORING, PART, RESTORED, BACK, BEFORE)} | {"lost+found"}
+# Where the disk has it, it isn't replaced: the machine's login.
+STAYS = {"tailscale"}
 
 RESTIC_UID = 10009
 # It reads each file whoever owns it, and can do nothing else of what root can.
@@ -72,6 +85,8 @@ MAX_BYTES, MAX_ENTRIES = 200_000_000, 20_000
 BUSY, PATIENCE = 0.6, 600
 # Of what restic prints as errors.
 MANY_LINES = 50
+# Bytes that stay free on the disk when an older backup is fetched: with less, Hermes doesn't start.
+ROOM = 128 << 20
 NO_REPOSITORY, LOCKED, WRONG_PASSWORD, TIMED_OUT, INTERRUPTED, INCOMPLETE = 10, 11, 12, 124, 130, 3
 
 
@@ -677,7 +692,7 @@ def joined():
                 out.write(block)
                 number += 1
         if (str(length), total.hexdigest()) != (size, expected):
-            said["failed"] = f"The backup can't be brought back: {name} doesn't come out of it as it went in. The next start begins anew."
+            said["failed"] = f"The backup can't be brought back: {name} doesn't come out of it as it went in. Another try begins anew."
         said["copied"].append(name)
     return said
 
@@ -698,10 +713,11 @@ def restore():
     """Brings the disk back if it is empty; gives 0. Raises Problem, and the app doesn't start then."""
     prepare()
     only_one()
-    if is_ours(ID):
-        remove(RESTORING)
-        return 0
     try:
+        if is_ours(ID):
+            remove(RESTORING)
+            go_back()
+            return 0
         if is_ours(RESTORING):
             log("A restore was cut off before the app had run: it begins anew.")
             clear()
@@ -725,16 +741,24 @@ def clear():
         remove(f"{DISK}/{name}")
 
 
+def download(snapshot):
+    """Brings a backup into .part, with its databases put together."""
+    remove(PART)
+    # As root, to give each file back to its owner; where the app can't go, for it may run, and put a link in root's way.
+    os.mkdir(PART, 0o700)
+    code, _, errors = restic("restore", snapshot["id"], "--no-lock", "--target", PART, seconds=RESTORE, prefix=[])
+    if code:
+        raise Problem(f"The backup can't be brought back: {why(code, errors)}. Another try begins anew.")
+    os.chmod(PART, 0o711)
+    as_app("join", RESTORE)
+    os.chmod(PART, 0o700)
+
+
 def bring_back(snapshot):
     begin = time.monotonic()
     log(f"The disk is empty: bringing back the backup of {snapshot['time'][:16].replace('T', ' ')} UTC.")
     write(RESTORING, "")
-    os.mkdir(PART, 0o711)
-    # As root, to give each file back to its owner; nothing of the app runs yet.
-    code, _, errors = restic("restore", snapshot["id"], "--no-lock", "--target", PART, seconds=RESTORE, prefix=[])
-    if code:
-        raise Problem(f"The backup can't be brought back: {why(code, errors)}. The next start begins anew.")
-    as_app("join", RESTORE)
+    download(snapshot)
     for name in set(os.listdir(f"{PART}{DISK}")) - OWN:
         os.rename(f"{PART}{DISK}/{name}", f"{DISK}/{name}")
     remove(PART)
@@ -756,6 +780,144 @@ def adopt():
     return 0
 
 
+# --- Going back to an older backup --------------------------------------------------------------------------------------------------
+
+
+def going_back():
+    """What is fetched, and how far it is: `wait` for the word, `go`, then `out` and `in`, while the next start moves; or None."""
+    import json
+
+    if not is_ours(BACK):
+        return None
+    with open(BACK) as file:
+        return json.load(file)
+
+
+def the_backup(known, wanted):
+    found = next((each for each in known or [] if each["id"] == wanted), None)
+    if not found:
+        raise Problem("There is no such backup any more: choose another one.")
+    return found
+
+
+def listed():
+    import json
+
+    prepare()
+    known = [
+        {"id": each["id"], "at": seconds_of(each), "bytes": (each.get("summary") or {}).get("total_bytes_processed", 0)} for each in snapshots(LOOK) or []
+    ]
+    print(json.dumps({"backups": known, "back": going_back(), "moment": state().get("moment"), "before": os.path.isdir(BEFORE)}))
+    return 0
+
+
+def compared(wanted):
+    """Counts what goes, comes back and changes with it, by the first name of its path; of a database only that it changes."""
+    import json
+
+    prepare()
+    known = snapshots(LOOK)
+    code, out, errors = restic("diff", "--no-lock", "--json", the_backup(known, wanted)["id"], known[-1]["id"], seconds=STAGE)
+    if code:
+        raise Problem(f"The backups can't be compared: {why(code, errors)}.")
+    counts = {}
+    for line in out.splitlines():
+        change = json.loads(line)
+        path = change.get("path", "/")
+        if change.get("message_type") != "change" or path.endswith("/"):
+            continue
+        name = next((each for each in DATABASES if path.startswith(f"{BLOCKS}/{each}/")), None)
+        count = counts.setdefault(name or path.removeprefix(f"{DISK}/").split("/")[0], {"goes": 0, "returns": 0, "changes": 0})
+        kind = "changes" if name else {"+": "goes", "-": "returns"}.get(change["modifier"], "changes")
+        count[kind] = 1 if name else count[kind] + 1
+    print(json.dumps(counts))
+    return 0
+
+
+def fetch(wanted, moment):
+    """Fetches a backup while the app runs. Raises Problem when it can't be had whole; nothing is left of it then."""
+    import shutil
+
+    prepare()
+    only_one()
+    back = going_back()
+    if back and back["step"] != "wait":
+        raise Problem("An older backup is being gone back to already: the service's next start ends that.")
+    snapshot = the_backup(snapshots(LOOK), wanted)
+    remove(BACK)
+    remove(PART)
+    needs, free = (snapshot.get("summary") or {}).get("total_bytes_processed", 0) + ROOM, shutil.disk_usage(DISK).free
+    if free < needs:
+        raise Problem(
+            f"The disk has {free >> 20} MB free, and {needs >> 20} are needed, for what is there stays: grow the disk"
+            + (", or remove .before, what was there before you went back the last time." if os.path.isdir(BEFORE) else ".")
+        )
+    os.nice(10)
+    try:
+        download(snapshot)
+    except Problem:
+        remove(PART)
+        raise
+    os.sync()
+    note_step({"backup": snapshot["id"], "at": seconds_of(snapshot), "moment": moment}, "wait")
+    return 0
+
+
+def note_step(back, step):
+    import json
+
+    write(BACK, json.dumps({**back, "step": step}))
+
+
+def agree():
+    back = going_back()
+    if not back:
+        raise Problem("Nothing is fetched.")
+    if back["step"] == "wait":
+        note_step(back, "go")
+    return 0
+
+
+def drop():
+    prepare()
+    only_one()
+    back = going_back()
+    if back and back["step"] != "wait":
+        raise Problem("It is too late: the service's next start goes back.")
+    remove(BACK)
+    remove(PART)
+    return 0
+
+
+def go_back():
+    """At a start, before the app: by renames alone. One that is cut off goes on at the next start, for each step can be done twice."""
+    back = going_back()
+    if not back:
+        remove(PART)  # of a fetch that was cut off
+        return
+    if back["step"] == "wait":
+        return
+    top = f"{PART}{DISK}"
+    stays = OWN | {name for name in STAYS if os.path.lexists(f"{DISK}/{name}")}
+    if back["step"] == "go":
+        remove(BEFORE)
+        os.mkdir(BEFORE, 0o700)
+        note_step(back, "out")
+    if back["step"] in ("go", "out"):
+        for name in set(os.listdir(DISK)) - stays:
+            os.rename(f"{DISK}/{name}", f"{BEFORE}/{name}")
+        os.sync()
+        note_step(back, "in")
+    for name in set(os.listdir(top)) - stays if os.path.isdir(top) else ():
+        os.rename(f"{top}/{name}", f"{DISK}/{name}")
+    remove(PART)
+    write(RESTORED, f"{back['at']:.0f}\n", 0o644)
+    os.sync()
+    save(**{**state(), "restored": time.time(), "moment": back["moment"]})
+    remove(BACK)
+    log(f"The disk is as it was {(time.time() - back['at']) / 60:.0f} minutes ago. What was there before lies in {BEFORE}.")
+
+
 def main(arguments):
     if arguments[:1] == ["--as-app"]:
         import json
@@ -763,12 +925,20 @@ def main(arguments):
         os.umask(0o077)
         print(json.dumps(staged() if arguments[1] == "stage" else joined()))
         return 0
-    commands = {"now": backup, "adopt": adopt}
-    if len(arguments) == 1 and arguments[0] in commands:
+    # With the number of their arguments.
+    commands = {"now": (backup, 0), "adopt": (adopt, 0), "list": (listed, 0), "compare": (compared, 1), "fetch": (fetch, 2), "back": (agree, 0), "drop": (drop, 0)}
+    name, *rest = arguments or [""]
+    if name in commands and len(rest) == commands[name][1]:
         if not REPOSITORY:
             log("There are no backups: set backupRepository.")
             return 1
-        pid = spawn(commands[arguments[0]])
+
+        def run():
+            code = commands[name][0](*rest)
+            sys.stdout.flush()  # its end drops what isn't written
+            return code
+
+        pid = spawn(run)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     # Without a disk, or as another user, the command itself says what is wrong.
     if not REPOSITORY or os.getuid() != 0 or not os.path.ismount(DISK):

@@ -195,7 +195,7 @@ seal_disk() {
   chmod 1770 "$DATA"
   rm -rf -- "${SEALED_FILES[@]/#/$DATA/}" "${SEALED_FOLDERS[@]/#/$DATA/}" "${REMOVED[@]/#/$DATA/}"
   # A backup restored as root, or what a command of root has left anywhere on the disk.
-  find "$DATA" -mindepth 1 \( -path "$DATA/lost+found" -o -path "$DATA/.disk-id" \) -prune -o ! -uid "$HERMES_ID" \
+  find "$DATA" -mindepth 1 \( -path "$DATA/lost+found" -o -path "$DATA/.disk-id" -o -path "$DATA/.before" -o -path "$DATA/.part" -o -path "$DATA/.going-back" \) -prune -o ! -uid "$HERMES_ID" \
     -exec chown --no-dereference "$HERMES_ID:$HERMES_ID" {} +
   install -m 0444 /dev/null "$DATA/.env"
   install -m 0444 /dev/null "$DATA/.op.env"

@@ -293,7 +293,7 @@ start_app() {
     export AUDIO_STT_ENGINE=openai USER_PERMISSIONS_CHAT_STT=true USER_PERMISSIONS_CHAT_CALL=true
   chown "root:$APP_ID" "$DATA_DIR"
   chmod 1770 "$DATA_DIR"
-  find "$DATA_DIR" -mindepth 1 \( -path "$STATE_DIR" -o -path "$DATA_DIR/.disk-id" \) -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +
+  find "$DATA_DIR" -mindepth 1 \( -path "$STATE_DIR" -o -path "$DATA_DIR/.disk-id" -o -path "$DATA_DIR/.before" -o -path "$DATA_DIR/.part" -o -path "$DATA_DIR/.going-back" \) -prune -o ! -user "$APP_ID" -exec chown -h "$APP_ID:$APP_ID" {} +
   keep_admin
   UVICORN_UDS=$SOCKET as_app "$@" &
   app_pid=$!

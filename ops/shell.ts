@@ -57,6 +57,9 @@ const options = [
     ...["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"],
 ];
 
+/** Text of a service's, without what a terminal would obey. */
+export const printable = (text: string) => text.replace(/[^\P{C}\n]/gu, "?");
+
 /** What ssh says when it fails itself (255), and what that means. */
 const reasons: [pattern: RegExp, message: string, fix: string][] = [
     [
@@ -118,6 +121,7 @@ export async function inShell(
         throw error;
     })) as [number | null];
     await taken;
+    errors = printable(errors);
     if (code !== 0) throw failed(code, errors, command);
     return { out, errors: errors.split("\n").filter((line) => line !== "") };
 }

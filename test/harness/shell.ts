@@ -20,10 +20,12 @@ host=$1; shift
 [ -e "$here/$host" ] || { echo "ssh: connect to host \${host#*@} port 22: Connection refused" >&2; exit 255; }
 echo "$host $*" >>"$here/calls"
 run() { docker exec -i "$(cat "$here/$host")" sh -c "$*"; }
-case $(cat "$here/fault" 2>/dev/null) in
+fault=$(cat "$here/fault" 2>/dev/null)
+case $* in *"$(cat "$here/of" 2>/dev/null)"*) ;; *) fault= ;; esac
+case $fault in
   key) echo "$host: Permission denied (publickey)." >&2; exit 255 ;;
   stranger) echo "Host key verification failed." >&2; exit 255 ;;
-  cut*) run "$@" | head -c "$(cut -c 4- "$here/fault")"; echo "Connection to \${host#*@} closed by remote host." >&2; exit 255 ;;
+  cut*) run "$@" | head -c "\${fault#cut}"; echo "Connection to \${host#*@} closed by remote host." >&2; exit 255 ;;
   *) run "$@" ;;
 esac
 `;
@@ -47,7 +49,9 @@ export class Shell {
         else rmSync(path, { force: true });
     }
 
-    fail(fault: ShellFault): void {
+    /** Has commands that contain a text fail. */
+    fail(fault: ShellFault, of = ""): void {
+        writeFileSync(join(this.folder, "of"), of);
         writeFileSync(join(this.folder, "fault"), fault);
     }
 

@@ -392,6 +392,11 @@ export class Testbed {
         await this.stop(name);
     }
 
+    /** The name of the disk that a service has, for `onDisk`. */
+    diskOf(service: ServiceName): string {
+        return this.declarations[service].disk.name;
+    }
+
     /** A service's disk is a new one when it is started the next time, and as empty as Render's: without the page's certificate. */
     async loseDisk(service: ServiceName): Promise<void> {
         const { disk } = this.declarations[service];

@@ -1,0 +1,77 @@
+"""Run in a service's container as root: kills the start that goes back to an older backup before each of its changes of the disk, one after the
+other, and has the next start end it. Prints a line for each moment after which the disk isn't whole, and at the end how many there were."""
+
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+
+DISK = "/tmp/going-back"
+os.environ.update(BACKUP_DISK=DISK, BACKUP_UID="0", BACKUP_DATABASES="state.db")
+loader = importlib.machinery.SourceFileLoader("backup", "/usr/local/bin/backup")
+backup = importlib.util.module_from_spec(importlib.util.spec_from_loader("backup", loader))
+loader.exec_module(backup)
+backup.log = lambda text: None
+
+
+class Killed(BaseException):
+    pass
+
+
+def files(folder):
+    return {name: open(f"{folder}/{name}").read() for name in ("state.db", "skills/one", "tailscale/login", "only") if os.path.exists(f"{folder}/{name}")}
+
+
+def make():
+    shutil.rmtree(DISK, ignore_errors=True)
+    for folder, text in ((DISK, "today"), (f"{DISK}/.part{DISK}", "then"), (f"{DISK}/.before", "long ago")):
+        for name in ("state.db", "skills/one", "tailscale/login"):
+            os.makedirs(os.path.dirname(f"{folder}/{name}"), exist_ok=True)
+            with open(f"{folder}/{name}", "w") as file:
+                file.write(text)
+    with open(f"{DISK}/only", "w") as file:
+        file.write("today")
+    backup.save(id="mine")
+    backup.note_step({"backup": "a", "at": 1.0, "moment": "1-1"}, "go")
+
+
+real = {name: getattr(os, name) for name in ("rename", "mkdir", "unlink", "rmdir")}
+bad = moment = 0
+while True:
+    make()
+    done = 0
+
+    def counted(name):
+        def call(*arguments, **options):
+            global done
+            if done == moment:
+                raise Killed
+            done += 1
+            return real[name](*arguments, **options)
+
+        return call
+
+    for name in real:
+        setattr(os, name, counted(name))
+    try:
+        backup.go_back()
+        killed = False
+    except Killed:
+        killed = True
+    for name, function in real.items():
+        setattr(os, name, function)
+    backup.go_back()
+    whole = (
+        files(DISK) == {"state.db": "then", "skills/one": "then", "tailscale/login": "today"}
+        and files(f"{DISK}/.before") == {"state.db": "today", "skills/one": "today", "only": "today"}
+        and backup.state()["moment"] == "1-1"
+        and not os.path.exists(f"{DISK}/.part")
+        and not os.path.exists(f"{DISK}/.going-back")
+    )
+    if not whole:
+        bad += 1
+        print(f"killed before change {moment}: {files(DISK)}, before: {files(f'{DISK}/.before')}")
+    if not killed:
+        break
+    moment += 1
+print(f"{moment} moments, {bad} bad")
