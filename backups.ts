@@ -1,10 +1,12 @@
 /** Backups, as the program has to do with them: what a service is told of its own (backup.py in both images), and the last one before a disk goes. */
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import { clockOf, expectedRepository, folderOf, lastBackup, serviceNames } from "./bucket.ts";
+import { clockOf, expectedRepository, folderOf, lastBackup, serviceNames, services as titles } from "./bucket.ts";
 import type { Settings } from "./config.ts";
 import { ask, reasonOf, renderApi } from "./http.ts";
 import { mistake } from "./mistake.ts";
+import { pullBoth, pullFolder } from "./pull.ts";
+import { type Running, runningService, ShellFailed } from "./shell.ts";
 
 /**
  * The environment of a service, by the name that it has in the program; nothing without a bucket. Each has a repository of its own, so
@@ -40,12 +42,11 @@ async function askRender({ renderApiKey: bearer }: Settings, path: string, body?
     return answer.body;
 }
 
-/** The id of a service of this stack that runs; undefined where there is none, or it is suspended, and so has made its last backup. */
-async function runningService(settings: Settings, name: string): Promise<string | undefined> {
+/** A service of this stack as Render has it; undefined where there is none. */
+async function serviceOf(settings: Settings, name: string): Promise<{ id: string; suspended?: string } | undefined> {
     const query = new URLSearchParams({ name, ownerId: settings.renderOwnerId, limit: "20" });
     const found = (await askRender(settings, `/services?${query.toString()}`)) as { service: { id: string; name: string; suspended?: string } }[];
-    const service = found.map((each) => each.service).find((each) => each.name === name);
-    return service?.suspended === "suspended" ? undefined : service?.id;
+    return found.map(({ service }) => service).find((each) => each.name === name);
 }
 
 /**
@@ -58,8 +59,9 @@ export async function backUpBoth(settings: Settings, project: string, stack: str
         const begin = await clockOf(settings);
         const waiting = new Set<string>();
         for (const service of serviceNames) {
-            const id = await runningService(settings, `${service}-${stack}`);
-            if (id === undefined) continue;
+            const { id, suspended: state } = (await serviceOf(settings, `${service}-${stack}`)) ?? {};
+            // One that is suspended has made its last backup.
+            if (id === undefined || state === "suspended") continue;
             await askRender(settings, `/services/${id}/suspend`, {});
             suspended.push(id);
             waiting.add(service);
@@ -83,6 +85,24 @@ export async function backUpBoth(settings: Settings, project: string, stack: str
     }
 }
 
+/** The same without a bucket: both disks are pulled to the machine that Pulumi runs on, while the services run. Rejects with a mistake. */
+export async function pullBeforeDelete(settings: Settings, project: string, stack: string, folder = pullFolder(project, stack)): Promise<void> {
+    try {
+        const services: Running[] = [];
+        for (const service of serviceNames) {
+            const { id, suspended } = (await serviceOf(settings, `${service}-${stack}`)) ?? {};
+            if (suspended === "suspended") throw new ShellFailed(`${service} is suspended, and has no shell`, "resume it at dashboard.render.com");
+            if (id !== undefined) services.push(await runningService(settings.renderApiKey, titles[service], id));
+        }
+        if (services.length > 0) await pullBoth(services, folder, settings.backupPassword);
+    } catch (error) {
+        if (error instanceof pulumi.RunError) throw error;
+        const reason = error instanceof ShellFailed ? `${error.message} (${error.fix})` : reasonOf(error);
+        // The engine takes what has no message for a success.
+        throw mistake(`No disk is deleted, for no last backup could be made: ${reason}. ${wayOut}.`);
+    }
+}
+
 /** One backup of both services, before the first of them is deleted. */
 let made: Promise<void> | undefined;
 
@@ -92,10 +112,13 @@ export const backupBeforeDelete = (settings: Settings, stack: string) =>
         "last-backup",
         async ({ name }) => {
             if (pulumi.runtime.isDryRun()) {
-                await pulumi.log.warn(`${name}'s disk goes. First both services are stopped, and make a last backup; that takes two minutes or more.`);
+                const first = settings.hasBackups
+                    ? "both services are stopped, and make a last backup; that takes two minutes or more"
+                    : "both disks are pulled to this machine";
+                await pulumi.log.warn(`${name}'s disk goes. First ${first}.`);
                 return;
             }
-            await (made ??= backUpBoth(settings, pulumi.getProject(), stack));
+            await (made ??= (settings.hasBackups ? backUpBoth : pullBeforeDelete)(settings, pulumi.getProject(), stack));
         },
         { onDryRun: true },
     );

@@ -443,8 +443,9 @@ export function inspectSettings(config: Config) {
         });
     }
     const missingForBackups = (["backupRepository", "backupKeyId", "backupKey", "backupPassword"] as const).filter((key) => config.get(key) === undefined);
-    // One half of them would look like backups, and be none.
-    for (const key of missingForBackups.length === 4 ? [] : missingForBackups) {
+    // One half of them would look like backups, and be none; the password alone is that of the backups that `npm run backup` pulls.
+    const bucket = missingForBackups.filter((key) => key !== "backupPassword");
+    for (const key of bucket.length === 3 ? [] : missingForBackups) {
         complaints.push({ key, sentence: `${key} is not set, and there are no backups without it: ${rules[key].hint}.` });
     }
 
@@ -459,7 +460,8 @@ export function inspectSettings(config: Config) {
     if (config.get("protectData") === "backup" && missingForBackups.length === 4) {
         complaints.push({
             key: "protectData",
-            sentence: "protectData is backup, and there is no bucket for one: set backupRepository, or protectData to true or false.",
+            sentence:
+                "protectData is backup, and there is nowhere to put one: set backupRepository, or backupPassword alone for backups on this machine, or protectData to true or false.",
         });
     }
 

@@ -7,8 +7,11 @@
   backup list                   prints, as JSON, the backups that there are, and the one that is being gone back to; the same
   backup compare ID             prints, as JSON, what differs between a backup and the newest one; the same
   backup fetch ID MOMENT        brings a backup onto the disk, beside what is there; MOMENT is a word that stands for it in both services; the same
-  backup back                   has the next start put what was fetched in the place of what is there; the same
-  backup drop                   removes what was fetched; the same
+  backup back MOMENT            has the next start put what was fetched in the place of what is there; the same
+  backup drop MOMENT            removes what was fetched; the same
+  backup pull                   prints the disk as a tar archive in gzip, laid out as in a backup; the same, and without a repository
+  backup take BYTES MOMENT      brings an archive of `backup pull` from its input, in the place of `backup fetch`; the same, and without a repository
+  backup open                   prints what people have in formats that other programs read, as such an archive; the same
 
 The same file lies in hermes/ and openwebui/. Without BACKUP_REPOSITORY it is replaced by the command. It never hands BACKUP_* on.
 
@@ -420,9 +423,7 @@ def backup(last=False):
         )
     staged = as_app("stage", left(STAGE))
     unlock(left(LOOK))
-    excluded = [f"{DISK}/{name}{end}" for name in staged["copied"] for end in ("", "-wal", "-shm", "-journal")]
-    patterns = [as_pattern(path) for path in [*excluded, *staged["left_out"]]] + [f"{DISK}/{name}" for name in sorted(OWN)]
-    write(f"{HOME}/exclude", "".join(f"{pattern}\n" for pattern in patterns), 0o644)
+    write(f"{HOME}/exclude", "".join(f"{pattern}\n" for pattern in patterns_of(staged)), 0o644)
     code, out, errors = restic(
         *("backup", "--json", "--host", "service", "--tag", f"disk-{disk['id']}", "--group-by", "tags", "--read-concurrency", "1"),
         *("--exclude-file", "/etc/backup/exclude", "--exclude-file", f"{HOME}/exclude", "--exclude-larger-than", str(MAX_BYTES), DISK, BLOCKS),
@@ -442,6 +443,12 @@ def backup(last=False):
     elif not last:
         thin(disk)
     return 0
+
+
+def patterns_of(staged):
+    """Patterns of what isn't in a backup besides what stands in the image: databases that are copied, what is too large, and what is its own."""
+    copied = [f"{DISK}/{name}{end}" for name in staged["copied"] for end in ("", "-wal", "-shm", "-journal")]
+    return [as_pattern(path) for path in [*copied, *staged["left_out"]]] + [f"{DISK}/{name}" for name in sorted(OWN)]
 
 
 def told(out, begin):
@@ -716,8 +723,7 @@ def restore():
     try:
         if is_ours(ID):
             remove(RESTORING)
-            go_back()
-            return 0
+            return go_back()
         if is_ours(RESTORING):
             log("A restore was cut off before the app had run: it begins anew.")
             clear()
@@ -749,6 +755,10 @@ def download(snapshot):
     code, _, errors = restic("restore", snapshot["id"], "--no-lock", "--target", PART, seconds=RESTORE, prefix=[])
     if code:
         raise Problem(f"The backup can't be brought back: {why(code, errors)}. Another try begins anew.")
+    joined_beside()
+
+
+def joined_beside():
     os.chmod(PART, 0o711)
     as_app("join", RESTORE)
     os.chmod(PART, 0o700)
@@ -780,6 +790,128 @@ def adopt():
     return 0
 
 
+# --- To a laptop --------------------------------------------------------------------------------------------------------------------
+
+
+def pulled():
+    """Prints the disk and the blocks of its databases as a tar archive. The reader's end notices one that is cut off: gzip has a sum."""
+    import subprocess
+
+    prepare()
+    only_one()
+    os.nice(10)
+    wait_for_quiet()
+    staged = as_app("stage", STAGE)
+    with open("/etc/backup/exclude") as file:
+        known = [line for line in file.read().splitlines() if line and not line.startswith("#")]
+    write(f"{HOME}/exclude", "".join(f"{pattern}\n" for pattern in [*known, *patterns_of(staged)]), 0o644)
+    # Names as restic takes them: a * matches no slash, and a name alone matches anywhere.
+    tar = ["tar", "--create", "--use-compress-program=gzip -1", "--format=pax", "--absolute-names", "--numeric-owner", "--no-wildcards-match-slash", f"--exclude-from={HOME}/exclude"]
+    done = subprocess.run(
+        ["timeout", "--foreground", str(RESTORE), *AS_READER, *tar, DISK, BLOCKS],
+        **{"env": {"PATH": "/usr/local/bin:/usr/bin:/bin"}, "cwd": "/", "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True},
+    )
+    if done.returncode not in (0, 1):  # 1: a file has changed meanwhile, as files may
+        raise Problem(f"The disk can't be read: tar ended with {done.returncode} ({printable(done.stderr.strip().splitlines()[-1:])}).")
+    return 0
+
+
+def opened():
+    import subprocess
+
+    prepare()
+    only_one()
+    os.nice(10)
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", **{name: os.environ[name] for name in ("BACKUP_DISK", "BACKUP_UID", "BACKUP_DATABASES")}}
+    return subprocess.run(["confined", str(UID), sys.executable, "-IS", os.path.realpath(__file__), "--as-app", "open"], env=environment, cwd="/").returncode
+
+
+def in_open_formats():
+    """As the app's user: prints the archive of `backup open`."""
+    import tarfile
+
+    archive = tarfile.open(fileobj=sys.stdout.buffer, mode="w|gz", format=tarfile.PAX_FORMAT)
+    taken = set()
+    if DATABASES[0] == "webui.db":
+        add_page(archive, taken)
+    else:
+        for top in ("SOUL.md", "memories", "skills", "cron/jobs.json"):
+            add_files(archive, taken, f"{DISK}/{top}", top)
+    archive.close()
+
+
+def add_files(archive, taken, path, name):
+    """Adds a file, or all of a folder; links and whatever else isn't a file stay away."""
+    import stat
+
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(found.st_mode):
+        for each in sorted(os.listdir(path)):
+            add_files(archive, taken, f"{path}/{each}", f"{name}/{each}")
+    elif stat.S_ISREG(found.st_mode):
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            add(archive, taken, name, file)
+
+
+def add(archive, taken, name, file):
+    """Adds an open file under a name that every laptop takes, and that no other has there."""
+    import re
+    import tarfile
+
+    parts = [re.sub(r'[<>:"\\|?*\x00-\x1f\x7f]', "_", part).rstrip(". ")[:120] or "_" for part in name.split("/")]
+    stem, dot, end = parts[-1].rpartition(".")
+    unique, number = "/".join(parts), 2
+    while unique.casefold() in taken:  # capitals alone tell no names apart on a Mac
+        unique = "/".join([*parts[:-1], f"{stem or end} ({number}){dot + end if stem else ''}"])
+        number += 1
+    taken.add(unique.casefold())
+    entry = tarfile.TarInfo(unique)
+    found = os.fstat(file.fileno())
+    entry.size, entry.mtime, entry.mode = found.st_size, found.st_mtime, 0o600
+    archive.addfile(entry, file)
+
+
+def add_page(archive, taken):
+    """Open WebUI's chats, a file for each account as its own export has them (ChatResponse of 0.12.4), and the uploads under their names."""
+    import json
+    import sqlite3
+    import tempfile
+
+    copy = f"{BLOCKS}/.copy"
+    remove(copy)
+    try:
+        source, rows = sqlite3.connect(f"file:{DISK}/webui.db?mode=ro", uri=True, timeout=30), sqlite3.connect(copy)
+        source.backup(rows)
+        source.close()
+        accounts = dict(rows.execute('SELECT id, email FROM "user"'))
+        plain, as_json = ["id", "user_id", "title", "updated_at", "created_at", "share_id", "folder_id", "summary", "current_message_id"], ["chat", "meta", "variables", "tasks"]
+        columns = [*plain, *as_json, "archived", "pinned"]
+        for account, email in accounts.items():
+            with tempfile.TemporaryFile(dir=BLOCKS) as file:
+                chats = rows.execute(f"SELECT {', '.join(columns)} FROM chat WHERE user_id = ? ORDER BY updated_at DESC, id", [account])
+                for count, row in enumerate(chats):
+                    chat = dict(zip(columns, row))
+                    chat |= {name: json.loads(chat[name]) if chat[name] else ({} if name in ("meta", "variables") else None) for name in as_json}
+                    chat |= {name: bool(chat[name]) for name in ("archived", "pinned")}
+                    file.write((b",\n" if count else b"[") + json.dumps({**chat, "context_usage": None}, ensure_ascii=False).encode())
+                file.write(b"]\n" if file.tell() else b"[]\n")
+                file.seek(0)
+                add(archive, taken, f"chats/{email.replace('/', '_')}.json", file)
+        for account, name, path in rows.execute("SELECT user_id, filename, path FROM file"):
+            email = accounts.get(account, "unknown")
+            try:
+                with open(os.open(f"{DISK}/uploads/{os.path.basename(path or '')}", os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                    add(archive, taken, f"uploads/{email.replace('/', '_')}/{name.replace('/', '_')}", file)
+            except OSError as error:
+                log(f"An upload isn't in it: {printable(name)} ({error.strerror}).")
+        rows.close()
+    finally:
+        remove(copy)
+
+
 # --- Going back to an older backup --------------------------------------------------------------------------------------------------
 
 
@@ -804,10 +936,10 @@ def listed():
     import json
 
     prepare()
-    known = [
-        {"id": each["id"], "at": seconds_of(each), "bytes": (each.get("summary") or {}).get("total_bytes_processed", 0)} for each in snapshots(LOOK) or []
-    ]
-    print(json.dumps({"backups": known, "back": going_back(), "moment": state().get("moment"), "before": os.path.isdir(BEFORE)}))
+    found = (snapshots(LOOK) if REPOSITORY else None) or []
+    known = [{"id": each["id"], "at": seconds_of(each), "bytes": size_of(each)} for each in found]
+    moment = state().get("moment") if is_ours(ID) else None
+    print(json.dumps({"backups": known, "back": going_back(), "moment": moment, "before": os.path.isdir(BEFORE)}))
     return 0
 
 
@@ -834,19 +966,47 @@ def compared(wanted):
     return 0
 
 
+def size_of(snapshot):
+    return (snapshot.get("summary") or {}).get("total_bytes_processed", 0)
+
+
 def fetch(wanted, moment):
     """Fetches a backup while the app runs. Raises Problem when it can't be had whole; nothing is left of it then."""
-    import shutil
-
     prepare()
     only_one()
+    snapshot = the_backup(snapshots(LOOK), wanted)
+    bring_beside(lambda: download(snapshot), size_of(snapshot), {"at": seconds_of(snapshot), "moment": moment})
+    return 0
+
+
+def take(size, moment):
+    """The same, from an archive that comes as the input."""
+    prepare()
+    only_one()
+    bring_beside(unpack, int(size), {"at": float(moment.split("-")[0]), "moment": moment})
+    return 0
+
+
+def unpack():
+    import subprocess
+
+    os.mkdir(PART, 0o700)
+    command = ["timeout", "--foreground", str(RESTORE), "tar", "--extract", "--gunzip", "--numeric-owner", "--directory", PART]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise Problem(f"What came isn't whole, or can't be unpacked ({printable(done.stderr.strip().splitlines()[-1:])}).")
+    joined_beside()
+
+
+def bring_beside(bring, size, what):
+    import shutil
+
     back = going_back()
     if back and back["step"] != "wait":
         raise Problem("An older backup is being gone back to already: the service's next start ends that.")
-    snapshot = the_backup(snapshots(LOOK), wanted)
     remove(BACK)
     remove(PART)
-    needs, free = (snapshot.get("summary") or {}).get("total_bytes_processed", 0) + ROOM, shutil.disk_usage(DISK).free
+    needs, free = size + ROOM, shutil.disk_usage(DISK).free
     if free < needs:
         raise Problem(
             f"The disk has {free >> 20} MB free, and {needs >> 20} are needed, for what is there stays: grow the disk"
@@ -854,13 +1014,12 @@ def fetch(wanted, moment):
         )
     os.nice(10)
     try:
-        download(snapshot)
+        bring()
     except Problem:
         remove(PART)
         raise
     os.sync()
-    note_step({"backup": snapshot["id"], "at": seconds_of(snapshot), "moment": moment}, "wait")
-    return 0
+    note_step(what, "wait")
 
 
 def note_step(back, step):
@@ -869,19 +1028,23 @@ def note_step(back, step):
     write(BACK, json.dumps({**back, "step": step}))
 
 
-def agree():
+def agree(moment):
+    prepare()
+    only_one()
     back = going_back()
-    if not back:
-        raise Problem("Nothing is fetched.")
+    if not back or back["moment"] != moment:
+        raise Problem("What was fetched isn't there any more: somebody else goes back, too.")
     if back["step"] == "wait":
         note_step(back, "go")
     return 0
 
 
-def drop():
+def drop(moment):
     prepare()
     only_one()
     back = going_back()
+    if back and back["moment"] != moment:
+        return 0  # somebody else's
     if back and back["step"] != "wait":
         raise Problem("It is too late: the service's next start goes back.")
     remove(BACK)
@@ -890,13 +1053,12 @@ def drop():
 
 
 def go_back():
-    """At a start, before the app: by renames alone. One that is cut off goes on at the next start, for each step can be done twice."""
+    """At a start, before the app: by renames alone; gives 0. One that is cut off goes on at the next start, for each step can be done twice."""
     back = going_back()
     if not back:
         remove(PART)  # of a fetch that was cut off
-        return
-    if back["step"] == "wait":
-        return
+    if not back or back["step"] == "wait":
+        return 0
     top = f"{PART}{DISK}"
     stays = OWN | {name for name in STAYS if os.path.lexists(f"{DISK}/{name}")}
     if back["step"] == "go":
@@ -913,9 +1075,10 @@ def go_back():
     remove(PART)
     write(RESTORED, f"{back['at']:.0f}\n", 0o644)
     os.sync()
-    save(**{**state(), "restored": time.time(), "moment": back["moment"]})
+    save(**{**(state() if is_ours(ID) else {"id": new_id()}), "restored": time.time(), "moment": back["moment"]})
     remove(BACK)
     log(f"The disk is as it was {(time.time() - back['at']) / 60:.0f} minutes ago. What was there before lies in {BEFORE}.")
+    return 0
 
 
 def main(arguments):
@@ -923,13 +1086,19 @@ def main(arguments):
         import json
 
         os.umask(0o077)
+        if arguments[1] == "open":
+            in_open_formats()
+            return 0
         print(json.dumps(staged() if arguments[1] == "stage" else joined()))
         return 0
     # With the number of their arguments.
-    commands = {"now": (backup, 0), "adopt": (adopt, 0), "list": (listed, 0), "compare": (compared, 1), "fetch": (fetch, 2), "back": (agree, 0), "drop": (drop, 0)}
+    commands = {
+        **{"now": (backup, 0), "adopt": (adopt, 0), "list": (listed, 0), "compare": (compared, 1)},
+        **{"fetch": (fetch, 2), "take": (take, 2), "back": (agree, 1), "drop": (drop, 1), "pull": (pulled, 0), "open": (opened, 0)},
+    }
     name, *rest = arguments or [""]
     if name in commands and len(rest) == commands[name][1]:
-        if not REPOSITORY:
+        if not REPOSITORY and name in ("now", "adopt", "compare", "fetch"):
             log("There are no backups: set backupRepository.")
             return 1
 
@@ -942,6 +1111,8 @@ def main(arguments):
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     # Without a disk, or as another user, the command itself says what is wrong.
     if not REPOSITORY or os.getuid() != 0 or not os.path.ismount(DISK):
+        if os.getuid() == 0 and os.path.ismount(DISK) and is_ours(BACK) and os.waitstatus_to_exitcode(os.waitpid(spawn(go_back), 0)[1]):
+            return 1
         os.execvpe(arguments[0], arguments, for_app())
     return keep(arguments)
 

@@ -11,7 +11,7 @@ const settingNames: SettingName[] = ["backupRepository", "backupKeyId", "backupK
 const none = (): Finding =>
     warning(
         "none are made: whatever deletes a disk, as `pulumi destroy` does, deletes every chat, account and memory on it",
-        "npm run setup, backupRepository (docs/backups.md)",
+        "npm run setup, backupRepository, or npm run backup now and then, which pulls both disks to this machine (docs/backups.md)",
     );
 
 /** A refusal is a finding like any other. */
@@ -63,7 +63,8 @@ async function versions({ settings }: Stack): Promise<Finding> {
 
 /** What can be asked before an `up`. */
 export function beforeUp(stack: Stack): Check[] {
-    if (!settingNames.some((name) => stack.settings[name])) return [{ name: "Backups", about: settingNames, run: none }];
+    // The password alone is that of backups on this machine.
+    if (!settingNames.some((name) => name !== "backupPassword" && stack.settings[name])) return [{ name: "Backups", about: settingNames, run: none }];
     return [
         {
             name: "Backups",

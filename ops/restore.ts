@@ -2,18 +2,22 @@
  * Takes both services back to one moment: lists the backups, shows what would change, asks, and waits until both are as they were then.
  *
  *   npm run restore
+ *   npm run restore -- --to FOLDER    without a bucket: where the backups lie on this machine; ~/private-hermes-backups/… by default
  *
  * Nothing is lost: it makes a backup of both first, and what was there stays on each disk, in `.before`. The machine's login stays that of today.
  * The backups of that moment are fetched while both services run; only when both are there, and whole, do both restart with them. One that is cut
  * off goes on when it is run again. Ends with 0 when both services are as they were, or as they are by your wish, with 1 otherwise.
  */
+import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isCancel, confirm, select } from "@clack/prompts";
 import { ask, renderApi } from "../http.ts";
-import { makeBackup, bothServices, orFailure } from "./backup.ts";
+import { giveBack, pullBoth, pulledOnes, pullFolder } from "../pull.ts";
+import { askPassword, bothServices, makeBackup, orFailure, passwordOf } from "./backup.ts";
+import { optionsOf } from "./options.ts";
 import { failure, type Finding, format, ok, runAll } from "./report.ts";
-import { backupCommand, inShell, printable, type Running, ShellFailed } from "./shell.ts";
-import type { Stack } from "./stack.ts";
+import { backupCommand, inShell, printable, type Running, ShellFailed } from "../shell.ts";
+import { project, type Stack } from "./stack.ts";
 
 /** What a service's `backup list` prints (backup.py). Times are in seconds since 1970. */
 interface Listed {
@@ -37,6 +41,8 @@ export interface Questions {
     /** Gives the index of a choice, or nothing. */
     choose: (question: string, choices: string[]) => Promise<number | undefined>;
     sure: (question: string) => Promise<boolean>;
+    /** Of the backups on this machine. */
+    password?: () => Promise<string | undefined>;
 }
 
 /** Milliseconds between two looks at services that restart, and until they are given up. */
@@ -113,20 +119,54 @@ async function gone(service: Running, word: string, { every, within }: Patience)
     }
 }
 
+/** Where backups come from: the bucket, which the services read themselves, or this machine. */
+interface Source {
+    moments: (lists: Listed[]) => Promise<Moment[]>;
+    /** Makes a backup of what is there now; gives why there is none. */
+    first: () => Promise<Finding | undefined>;
+    /** What would change in a service, as the middle of a sentence. */
+    changes: (service: Running, backup: Listed["backups"][number]) => Promise<string>;
+    /** Brings a service's backup onto its disk, beside what is there. */
+    bring: (service: Running, backup: Listed["backups"][number], word: string) => Promise<void>;
+}
+
+const ofBucket = (services: Running[]): Source => ({
+    moments: (lists) => Promise.resolve(momentsOf(lists)),
+    first: async () => (await Promise.all(services.map((service) => makeBackup(service)))).find(({ status }) => status === "failure"),
+    changes: async (service, { id }) => `What changes: ${changesOf(json((await inShell(service, `${backupCommand} compare ${id}`)).out) as Counts)}`,
+    bring: async (service, { id }, word) => void (await inShell(service, `${backupCommand} fetch ${id} ${word}`)),
+});
+
+const ofMachine = (services: Running[], folder: string, password: string): Source => ({
+    moments: async () =>
+        (await pulledOnes(folder, password)).toReversed().map(({ id, at, bytes }) => ({ at, backups: services.map(() => ({ id, at, bytes })) })),
+    first: async () => void (await pullBoth(services, folder, password)),
+    changes: () => Promise.resolve("All that is there now is replaced"),
+    bring: (service, { id }, word) => giveBack(service, folder, password, id, word),
+});
+
 /** Fetches what isn't there yet, and takes both back; the word stands for this one time. */
-async function goBack(stack: Stack, services: Running[], { at, backups }: Moment, lists: Listed[], word: string, patience: Patience): Promise<Finding> {
+async function goBack(
+    stack: Stack,
+    services: Running[],
+    source: Source,
+    { at, backups }: Moment,
+    lists: Listed[],
+    word: string,
+    patience: Patience,
+): Promise<Finding> {
     const waiting = services.filter((_, index) => lists[index].moment !== word);
     try {
         for (const service of waiting) {
             const index = services.indexOf(service);
-            if (lists[index].back?.moment !== word) await inShell(service, `${backupCommand} fetch ${backups[index].id} ${word}`);
+            if (lists[index].back?.moment !== word) await source.bring(service, backups[index], word);
         }
     } catch (error) {
         if (!(error instanceof ShellFailed)) throw error;
-        await Promise.allSettled(waiting.map((service) => inShell(service, `${backupCommand} drop`)));
+        await Promise.allSettled(waiting.map((service) => inShell(service, `${backupCommand} drop ${word}`)));
         return failure(`nothing has changed: ${error.message}`, error.fix);
     }
-    for (const service of waiting) await inShell(service, `${backupCommand} back`);
+    for (const service of waiting) await inShell(service, `${backupCommand} back ${word}`);
     // The page first: nobody should write there while the agent is of another time.
     for (const service of waiting.toReversed()) await restart(stack, service);
     console.log("What is fetched takes its place at a restart. That takes some minutes.");
@@ -134,9 +174,9 @@ async function goBack(stack: Stack, services: Running[], { at, backups }: Moment
     return ok(`both are as they were on ${day(at)}; what was there lies in .before on each disk, and in the newest backups`);
 }
 
-async function restoreBoth(stack: Stack, services: Running[], { choose, sure }: Questions, patience: Patience): Promise<Finding> {
+async function restoreBoth(stack: Stack, services: Running[], source: Source, { choose, sure }: Questions, patience: Patience): Promise<Finding> {
     const lists = await Promise.all(services.map(list));
-    const moments = momentsOf(lists);
+    const moments = await source.moments(lists);
     // What is fetched alone changes nothing: the choice is made anew.
     const begun = lists.find(({ back }) => back && (back.step !== "wait" || lists.some(({ moment }) => moment === back.moment)))?.back;
     if (begun) {
@@ -145,7 +185,7 @@ async function restoreBoth(stack: Stack, services: Running[], { choose, sure }: 
         if (!(await sure(`Going back to ${day(moment.at)} was cut off in the middle. Go on with it?`))) {
             return failure("one service may go back at its next start without the other", "run it again, and go on");
         }
-        return goBack(stack, services, moment, lists, begun.moment, patience);
+        return goBack(stack, services, source, moment, lists, begun.moment, patience);
     }
     if (moments.length === 0) return failure("there is no backup of both services yet", "npm run backup");
     const titles = moments.map(
@@ -154,27 +194,30 @@ async function restoreBoth(stack: Stack, services: Running[], { choose, sure }: 
     const index = await choose("To which moment should both go back?", titles);
     if (index === undefined) return ok("nothing has changed");
     const moment = moments[index];
-    console.log("First both make a backup of what is there now.");
-    const made = await Promise.all(services.map((service) => makeBackup(service)));
-    const unmade = made.findIndex(({ status }) => status === "failure");
-    if (unmade >= 0) return failure(`nothing has changed, for ${services[unmade].title} makes no backup: ${made[unmade].message}`, made[unmade].fix ?? "");
+    console.log("First a backup is made of what is there now.");
+    const unmade = await source.first();
+    if (unmade) return failure(`nothing has changed, for there is no backup of today: ${unmade.message}`, unmade.fix ?? "npm run backup");
     for (const [of, service] of services.entries()) {
-        const counts = json((await inShell(service, `${backupCommand} compare ${moment.backups[of].id}`)).out) as Counts;
-        console.log(`${service.title}, as it was on ${day(moment.backups[of].at)}. What changes: ${changesOf(counts)}.`);
+        const backup = moment.backups[of];
+        console.log(`${service.title}, as it was on ${day(backup.at)}. ${await source.changes(service, backup)}.`);
     }
     const before = lists.some((each) => each.before) ? " What lies in .before on the disks, from the last time, goes." : "";
     if (!(await sure(`Take both back to ${day(moment.at)}? They restart, which takes some minutes.${before}`))) return ok("nothing has changed");
-    return goBack(stack, services, moment, lists, `${moment.at}-${Date.now()}`, patience);
+    return goBack(stack, services, source, moment, lists, `${moment.at}-${Date.now()}`, patience);
 }
 
 /** Reads the selected stack and takes its services back. Gives the exit code. */
-export async function restore(questions: Questions, patience: Patience = { every: 5000, within: 900_000 }): Promise<number> {
+export async function restore(questions: Questions, patience: Patience = { every: 5000, within: 900_000 }, to?: string): Promise<number> {
     const found = await bothServices();
     const run = async (): Promise<Finding> => {
         if (!("services" in found)) return found;
         const { stack, services } = found;
-        if (!stack.settings.hasBackups) return failure("there is no bucket with backups", "docs/day-to-day.md, “Back up and restore”, has Render's snapshots");
-        return orFailure(() => restoreBoth(stack, services, questions, patience));
+        return orFailure(async () => {
+            const source = stack.settings.hasBackups
+                ? ofBucket(services)
+                : ofMachine(services, resolve(to ?? pullFolder(project.name, stack.name)), await passwordOf(stack, questions.password));
+            return restoreBoth(stack, services, source, questions, patience);
+        });
     };
     const [{ status }] = await runAll([{ name: "Restore", run }], "services" in found ? found.stack.secrets : [], (line) => {
         console.log(format(line));
@@ -183,12 +226,17 @@ export async function restore(questions: Questions, patience: Patience = { every
 }
 
 if (import.meta.main) {
-    process.exitCode = await restore({
-        choose: async (message, choices) => {
-            if (!process.stdin.isTTY) return undefined;
-            const chosen = await select({ message, options: choices.map((label, value) => ({ value, label })), maxItems: 15 });
-            return isCancel(chosen) ? undefined : chosen;
+    process.exitCode = await restore(
+        {
+            choose: async (message, choices) => {
+                if (!process.stdin.isTTY) return undefined;
+                const chosen = await select({ message, options: choices.map((label, value) => ({ value, label })), maxItems: 15 });
+                return isCancel(chosen) ? undefined : chosen;
+            },
+            sure: async (message) => process.stdin.isTTY && (await confirm({ message, initialValue: false })) === true,
+            password: askPassword,
         },
-        sure: async (message) => process.stdin.isTTY && (await confirm({ message, initialValue: false })) === true,
-    });
+        undefined,
+        optionsOf({ to: "string" }).to,
+    );
 }

@@ -1,14 +1,22 @@
 /** What a person does with backups from a laptop: the services are real, Render and its shells are played. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Config } from "@pulumi/pulumi/config.js";
+import { RunError } from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { pullBeforeDelete } from "../../backups.ts";
+import { inspectSettings } from "../../config.ts";
 import { backup } from "../../ops/backup.ts";
 import { momentsOf, type Questions, restore } from "../../ops/restore.ts";
+import { pulledOnes } from "../../pull.ts";
 import { Bucket } from "../harness/bucket.ts";
 import { Commands } from "../harness/commands.ts";
 import { logOf, output } from "../harness/docker.ts";
 import { pulumiSays } from "../harness/pulumi-says.ts";
 import { deployServices, idle } from "../harness/render-services.ts";
-import { backupSettings, type ServiceName, serviceNames } from "../harness/settings.ts";
+import { backupSettings, project, type ServiceName, serviceNames } from "../harness/settings.ts";
 import { Shell } from "../harness/shell.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
@@ -36,6 +44,11 @@ async function redeploy(serviceId: string): Promise<void> {
     lead();
 }
 
+/** What the CLI says of the stack. */
+const stack = (given: Record<string, string>) => {
+    commands.install("pulumi", pulumiSays({ settings: given, outputs: { hermesServiceId: ids.hermes, openWebUiServiceId: ids["open-webui"] } }));
+};
+
 beforeAll(async () => {
     testbed = await Testbed.create();
     await testbed.configure(settings);
@@ -47,8 +60,7 @@ beforeAll(async () => {
     ids = await deployServices(render, "dev");
     for (const name of serviceNames) await testbed.start(name);
     lead();
-    const outputs = { hermesServiceId: ids.hermes, openWebUiServiceId: ids["open-webui"] };
-    commands.install("pulumi", pulumiSays({ settings: { ...testbed.settings, ...settings }, outputs }));
+    stack({ ...testbed.settings, ...settings });
     vi.stubEnv("RENDER_HOST", render.url);
     vi.stubEnv("PATH", `${commands.folder}:${shell.folder}:${process.env.PATH ?? ""}`);
 });
@@ -162,6 +174,7 @@ describe("`npm run restore`", () => {
         before = Math.max(...(await Promise.all(serviceNames.map(list))).map(({ backups }) => backups.at(-1)?.at ?? 0));
         await says(later, laterFact);
         machines = await testbed.machines();
+        await output(testbed.running("open-webui"), "touch", `${mounts["open-webui"]}/tailscale/of-today`);
     });
 
     test("shows what would change, and without a yes nothing does", async () => {
@@ -182,6 +195,17 @@ describe("`npm run restore`", () => {
         expect(code).toBe(1);
         await nothingFetched();
         expect(await chats()).toContain(later);
+    });
+
+    test("what another one has fetched meanwhile is neither taken back to nor removed", async () => {
+        const { backups } = await list("hermes");
+        const say = (...command: string[]) => output(testbed.running("hermes"), "sh", "-c", `backup ${command.join(" ")} 2>&1 || true`);
+        expect(await say("fetch", backups[0].id, "1-1")).toBe("");
+        expect(await say("back", "1-2")).toMatch(/isn't there any more: somebody else goes back, too/);
+        expect(await say("drop", "1-2")).toBe("");
+        expect((await list("hermes")).back).toMatchObject({ moment: "1-1", step: "wait" });
+        expect(await say("drop", "1-1")).toBe("");
+        await nothingFetched();
     });
 
     test("a disk without room for both is said, and nothing is fetched", async () => {
@@ -207,6 +231,7 @@ describe("`npm run restore`", () => {
         expect(remembered).toContain(fact);
         expect(remembered).not.toContain(laterFact);
         expect((await testbed.machines()).map(({ ID, Name }) => ({ ID, Name }))).toEqual(machines.map(({ ID, Name }) => ({ ID, Name })));
+        expect((await onDisks("ls tailscale 2>/dev/null || true"))[1]).toContain("of-today");
         // Root's alone.
         expect(await onDisks("stat -c '%u %a' .before; ls .before | grep -xE 'state.db|webui.db'")).toEqual(["0 700\nstate.db\n", "0 700\nwebui.db\n"]);
         await nothingFetched();
@@ -236,5 +261,146 @@ describe("`npm run restore`", () => {
         expect(await chats()).toEqual(expect.arrayContaining([kept, later]));
         expect(await testbed.remembered()).toContain(laterFact);
         await nothingFetched();
+    });
+});
+
+describe("without a bucket", () => {
+    const [chat, fact, skill, file] = ["Chat of the laptop", "The cow is called", "Greet the cow as", "Cows sleep on"].map(words);
+    const to = mkdtempSync(join(tmpdir(), "private-hermes-pulled-"));
+    const password = settings.backupPassword;
+    const pulled = () => pulledOnes(to, password);
+    const count = async () => (await pulled()).length;
+    const pull = (options: Parameters<typeof backup>[0] = {}) => run(() => backup({ to, ...options }));
+    let exported: unknown[];
+
+    beforeAll(async () => {
+        await testbed.configure();
+        for (const name of serviceNames) await testbed.redeploy(name);
+        lead();
+        stack({ ...testbed.settings, backupPassword: password });
+        const { token } = await testbed.signIn();
+        await testbed.sendFromPage(token, chat);
+        await testbed.useTool("memory", { action: "add", target: "user", content: fact });
+        await testbed.useTool("skill_manage", {
+            action: "create",
+            name: "greet-cow",
+            content: `---\nname: greet-cow\ndescription: Greets the cow\n---\n\n${skill}\n`,
+        });
+        const form = { file: { name: "cows: all?.txt", content: Buffer.from(file).toString("base64") } };
+        expect((await testbed.webui("POST", "/api/v1/files/", { bearer: token, form })).status).toBe(200);
+        const { body } = await testbed.webui("GET", "/api/v1/chats/all", { bearer: token });
+        exported = (typeof body === "string" ? body : JSON.stringify(body))
+            .trim()
+            .split("\n")
+            .map((line) => JSON.parse(line) as unknown);
+    });
+    afterAll(() => {
+        rmSync(to, { recursive: true });
+    });
+
+    test("`npm run backup` pulls both disks into a repository on this machine, and leaves nothing readable", async () => {
+        const { code, printed } = await pull();
+        expect(printed).toMatch(/both disks lie encrypted in .*, \d+\.\d MB, of them \d+\.\d MB new/);
+        expect(code).toBe(0);
+        expect(readdirSync(to)).toEqual(["repository"]);
+        expect(await count()).toBe(1);
+    });
+
+    test.for<[what: string, fault: () => void, options: Parameters<typeof backup>[0], sentence: RegExp]>([
+        [
+            "a connection that is lost",
+            () => {
+                shell.fail("cut20000", "pull");
+            },
+            {},
+            /Hermes: .*: run it again/,
+        ],
+        [
+            "a key that Render doesn't know",
+            () => {
+                shell.fail("key");
+            },
+            {},
+            /doesn't know your SSH key: add/,
+        ],
+        [
+            "a service that is away",
+            () => {
+                shell.lead(ids["open-webui"], region);
+            },
+            {},
+            /Open WebUI: its shell can't be reached/,
+        ],
+        ["a folder that can't be made", () => undefined, { to: "/dev/null/backups" }, /can't be written .*--to/],
+    ])("%s leaves no half of a backup, and is one sentence", async ([, fault, options, sentence]) => {
+        const before = await count();
+        fault();
+        const { code, printed } = await pull(options);
+        shell.fail("");
+        lead();
+        expect(printed).toMatch(sentence);
+        expect(code).toBe(1);
+        expect(readdirSync(to).filter((name) => name !== "repository")).toEqual([]);
+        expect(await count()).toBe(before);
+    });
+
+    test("another password is said, and nothing is begun anew", async () => {
+        await pull();
+        const before = await count();
+        stack({ ...testbed.settings, backupPassword: "another-password-of-mine" });
+        const { code, printed } = await pull();
+        stack({ ...testbed.settings, backupPassword: password });
+        expect(printed).toMatch(/the password isn't that of the backups on this machine/);
+        expect(code).toBe(1);
+        expect(await count()).toBe(before);
+    });
+
+    test("`--open` makes a folder of files that other programs read, chats as Open WebUI exports them", async () => {
+        const { code, printed } = await pull({ open: true });
+        expect(code).toBe(0);
+        const folder = /lie in (\S+),/.exec(printed)?.[1] ?? "";
+        const admin = testbed.environment("open-webui").WEBUI_ADMIN_EMAIL;
+        const read = (path: string) => readFileSync(join(folder, path), "utf8");
+        expect(JSON.parse(read(`chats/${admin}.json`))).toEqual(exported);
+        expect(JSON.stringify(exported)).toContain(chat);
+        expect(read(`uploads/${admin}/cows_ all_.txt`)).toBe(file);
+        expect(read("memories/USER.md")).toContain(fact);
+        expect(read("skills/greet-cow/SKILL.md")).toContain(skill);
+        rmSync(folder, { recursive: true });
+        expect(readdirSync(to).filter((name) => name !== "repository")).toEqual([]);
+    });
+
+    test("`protectData: backup` pulls both before a disk goes, and lets none go when one can't be pulled", async () => {
+        const given = { ...inspectSettings(new Config(project.name)).settings, ...(testbed.settings as object), backupPassword: password };
+        const before = await count();
+        shell.lead(ids["open-webui"], region);
+        const error: unknown = await pullBeforeDelete(given, project.name, "dev", to).catch((thrown: unknown) => thrown);
+        lead();
+        expect(RunError.isInstance(error)).toBe(true);
+        expect(String(error)).toMatch(/No disk is deleted, .*Open WebUI: its shell can't be reached .*protectData false/);
+        expect(await count()).toBe(before);
+        await pullBeforeDelete(given, project.name, "dev", to);
+        expect(await count()).toBe(before + 1);
+    });
+
+    test("after both disks are gone, `npm run restore` brings everything back from this machine", async () => {
+        await pull();
+        const made = await count();
+        for (const name of serviceNames) await testbed.stop(name);
+        for (const name of serviceNames) await testbed.loseDisk(name);
+        // As `npm run tidy` does: the login was on the disk.
+        await testbed.tailnet("DELETE", "/machines/open-webui");
+        for (const name of serviceNames) await testbed.start(name);
+        lead();
+        expect(await testbed.remembered()).not.toContain(fact);
+        // The newest stands first.
+        const questions: Questions = { choose: (_, choices) => Promise.resolve(choices.length - made), sure: () => Promise.resolve(true) };
+        const { code, printed } = await run(() => restore(questions, { every: 300, within: 300_000 }, to));
+        expect(printed).toMatch(/both are as they were on/);
+        expect(code).toBe(0);
+        expect((await testbed.chats((await testbed.signIn()).token)).map(({ title }) => title)).toContain(chat);
+        expect(await testbed.remembered()).toContain(fact);
+        expect(await testbed.useTool("skill_view", { name: "greet-cow" })).toContain(skill);
+        expect(readdirSync(to)).toEqual(["repository"]);
     });
 });

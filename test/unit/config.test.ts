@@ -100,7 +100,7 @@ describe("a bad value is refused with a sentence that names it", () => {
         ["webuiSignup", "yes", /true or false/],
         ["signIn", "Tailscale", /isn't one of password, tailscale/],
         ["protectData", "TRUE", /true, false or backup/],
-        ["protectData", "backup", /no bucket for one: set backupRepository/],
+        ["protectData", "backup", /nowhere to put one: set backupRepository/],
         ["renderApiKey", "rnd_xxxxx", /is a placeholder/],
         ["renderOwnerId", "tea-xxxxx", /"tea-xxxxx" is a placeholder/],
         ["registryUser", "<github-user>", /"<github-user>" is a placeholder/],
@@ -224,6 +224,11 @@ describe("Telegram", () => {
 
 describe("backups", () => {
     const settings = backupSettings();
+
+    test("on this machine take their password alone, also for `protectData: backup`", async () => {
+        const { backupPassword } = settings;
+        expect((await tryProgram({ backupPassword, protectData: "backup" })).failure).toBeUndefined();
+    });
 
     test("are switched on by four settings, and not by fewer", async () => {
         expect((await tryProgram(settings)).failure).toBeUndefined();

@@ -1,7 +1,7 @@
 /** `protectData: backup`: no disk goes before both services have made a last backup. Render and the bucket are played. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { backUpBoth } from "../../backups.ts";
+import { backUpBoth, pullBeforeDelete } from "../../backups.ts";
 import { serviceNames } from "../../bucket.ts";
 import { inspectSettings } from "../../config.ts";
 import { evaluate } from "../harness/program.ts";
@@ -82,6 +82,14 @@ test("one that is suspended already has made it", async () => {
     suspendedBefore = ["hermes"];
     await lastBackup();
     expect(writes()).toEqual(["POST /services/srv-open-webui/suspend"]);
+});
+
+test("without a bucket, one that is suspended can't be pulled, and so no disk is deleted", async () => {
+    suspendedBefore = ["hermes"];
+    const error: unknown = await pullBeforeDelete(settings(), project.name, "dev", "/nowhere").catch((thrown: unknown) => thrown);
+    expect(pulumi.RunError.isInstance(error)).toBe(true);
+    expect(String(error)).toMatch(/No disk is deleted, .*hermes is suspended, and has no shell \(resume it/);
+    expect(writes()).toEqual([]);
 });
 
 describe("no disk is deleted, and the services run again,", () => {

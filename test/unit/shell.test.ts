@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { backupCommand, inShell, ShellFailed } from "../../ops/shell.ts";
+import { backupCommand, inShell, ShellFailed } from "../../shell.ts";
 
 const service = { title: "Hermes", id: "srv-d4abc", region: "frankfurt" };
 let folder: string;
@@ -53,7 +53,7 @@ test.for<[what: string, script: string, sentence: RegExp]>([
     ["a service that is away", "echo 'ssh: connect to host ssh.frankfurt.render.com port 22: Connection refused' >&2; exit 255", /can't be reached/],
     ["a connection that is lost", "echo 'client_loop: send disconnect: Broken pipe' >&2; exit 255", /connection was lost: run it again/],
     ["an image without the command", "echo 'bash: line 1: /usr/local/bin/backup: No such file or directory' >&2; exit 127", /image has no .*: pulumi up/],
-    ["a command that fails", "echo 'backup: The disk is odd.' >&2; exit 1", /^The disk is odd\.: look at its log/],
+    ["a command that fails", "echo 'backup: The disk is odd.' >&2; exit 1", /^The disk is odd: look at its log/],
     ["one that says nothing", "exit 3", /^it ended with 3: /],
 ])("%s is one sentence with the way out", async ([, script, sentence]) => {
     ssh(script);

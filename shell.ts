@@ -6,10 +6,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { Readable } from "node:stream";
-import { ownPath } from "./cli.ts";
-import { askRender } from "./render.ts";
-import type { Outputs, Stack } from "./stack.ts";
+import type { Readable, Writable } from "node:stream";
+import { ask, renderApi } from "./http.ts";
 
 /** A shell that can't be had, or in which a command failed: what is wrong, and the way out. */
 export class ShellFailed extends Error {
@@ -29,21 +27,12 @@ export interface Running {
     region: string;
 }
 
-const titles = { hermesServiceId: "Hermes", openWebUiServiceId: "Open WebUI" } as const;
-
-/** Both services of a stack. Rejects with `ShellFailed` and `Unchecked`. */
-export async function runningServices({ name, settings }: Stack, outputs: Outputs): Promise<Running[]> {
-    return Promise.all(
-        (["hermesServiceId", "openWebUiServiceId"] as const).map(async (output) => {
-            const id = outputs[output];
-            if (!id) throw new ShellFailed(`${name} isn't deployed, or its last up didn't end`, "pulumi up");
-            const { status, body } = await askRender(settings.renderApiKey, `/services/${id}`);
-            if (status === 401) throw new ShellFailed("Render doesn't take renderApiKey", "npm run preflight says more");
-            if (status !== 200) throw new ShellFailed(`Render answers ${status} for ${titles[output]}`, "npm run verify says more");
-            const { region } = (body as { serviceDetails: { region: string } }).serviceDetails;
-            return { title: titles[output], id, region };
-        }),
-    );
+/** The service of an id, as Render knows it. Rejects with `ShellFailed` and `Unchecked`. */
+export async function runningService(bearer: string, title: string, id: string): Promise<Running> {
+    const { status, body } = await ask(`${renderApi()}/services/${id}`, { bearer });
+    if (status === 401) throw new ShellFailed("Render doesn't take renderApiKey", "npm run preflight says more");
+    if (status !== 200) throw new ShellFailed(`Render answers ${status} for ${title}`, "npm run verify says more");
+    return { title, id, region: (body as { serviceDetails: { region: string } }).serviceDetails.region };
 }
 
 /** Render's keys, as its documentation has them, and those that the user has accepted: never one that nobody knows. */
@@ -79,10 +68,11 @@ const reasons: [pattern: RegExp, message: string, fix: string][] = [
     ],
 ];
 
-function failed(code: number | null, errors: string, command: string): ShellFailed {
-    if (code === 255 || code === null) {
-        const [, message, fix] = reasons.find(([pattern]) => pattern.test(errors)) ?? [undefined, "the connection was lost", "run it again"];
-        return new ShellFailed(message, fix);
+/** Why a shell can't be had, or what the command says of its failure; undefined where neither is known. */
+function known(code: number | null, errors: string, command: string): ShellFailed | undefined {
+    if (code === 255) {
+        const [, message, fix] = reasons.find(([pattern]) => pattern.test(errors)) ?? [];
+        return message && fix ? new ShellFailed(message, fix) : undefined;
     }
     if (code === 127) return new ShellFailed(`its image has no ${command.split(" ")[0]}`, "pulumi up, which gives it the one of this release");
     // The command's own sentence, as in the service's log.
@@ -90,28 +80,34 @@ function failed(code: number | null, errors: string, command: string): ShellFail
         .match(/^backup: .*/gm)
         ?.at(-1)
         ?.replace("backup: ", "");
-    return new ShellFailed(said ?? `it ended with ${code}`, "look at its log at Render, and at docs/backups.md");
+    return code && said ? new ShellFailed(said.replace(/\.$/, ""), "look at its log at Render, and at docs/backups.md") : undefined;
 }
 
 /**
- * Runs a command in a service's shell to its end; gives what it printed, its errors among them as lines. `take` gets its output where that is more than
- * a few lines, and has to read it all. Rejects with `ShellFailed`.
+ * Runs a command in a service's shell to its end; gives what it printed, its errors among them as lines. `take` gets its output where that is more than a
+ * few lines, and has to read it all; `give` gets its input. Rejects with `ShellFailed`.
  */
 export async function inShell(
     { id, region }: Running,
     command: string,
-    { take, within = 45 * 60_000 }: { take?: (output: Readable) => Promise<void>; within?: number } = {},
+    { take, give, within = 45 * 60_000 }: { take?: (output: Readable) => Promise<void>; give?: (input: Writable) => void; within?: number } = {},
 ): Promise<{ out: string; errors: string[] }> {
     const child = spawn("ssh", [...options, `${id}@ssh.${region}.render.com`, command], {
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, PATH: ownPath() },
+        stdio: ["pipe", "pipe", "pipe"],
         timeout: within,
     });
+    child.stdin.on("error", () => undefined); // it may end without having read all
+    if (give) give(child.stdin);
+    else child.stdin.end();
     let [out, errors] = ["", ""];
     child.stderr.setEncoding("utf8").on("data", (text: string) => (errors = (errors + text).slice(-20_000)));
     const taken = take
         ? take(child.stdout).catch((error: unknown) => {
-              child.kill();
+              // It ends by itself when nobody reads, and may say why; unless it is waiting.
+              const waits = setTimeout(() => child.kill(), 5000);
+              child.once("close", () => {
+                  clearTimeout(waits);
+              });
               throw error;
           })
         : Promise.resolve(void child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text)));
@@ -120,9 +116,12 @@ export async function inShell(
         if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new ShellFailed("ssh isn't installed", "install OpenSSH's client");
         throw error;
     })) as [number | null];
-    await taken;
     errors = printable(errors);
-    if (code !== 0) throw failed(code, errors, command);
+    const reason = known(code, errors, command);
+    if (reason) throw reason;
+    await taken;
+    if (code === 255 || code === null) throw new ShellFailed("the connection was lost", "run it again");
+    if (code !== 0) throw new ShellFailed(`it ended with ${code}`, "look at its log at Render, and at docs/backups.md");
     return { out, errors: errors.split("\n").filter((line) => line !== "") };
 }
 
