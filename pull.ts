@@ -50,9 +50,17 @@ function lives(pid: number): boolean {
 /** Where a service's archive lies in such a folder, and in a backup below /pull. */
 const archiveOf = ({ title }: Running, folder: string) => join(folder, `${title.toLowerCase().replaceAll(" ", "-")}.tar`);
 
+/** What ends a command of somebody's; it leaves nothing readable behind. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** Does something with a folder that goes afterwards; what fails of this machine is a sentence. */
 async function inStaging<Value>(folder: string, work: (own: string) => Promise<Value>): Promise<Value> {
     let own = "";
+    const end = () => {
+        if (own) rmSync(own, { recursive: true, force: true });
+        process.exit(130);
+    };
+    for (const signal of signals) process.once(signal, end);
     try {
         own = staging(folder);
         return await work(own);
@@ -60,6 +68,7 @@ async function inStaging<Value>(folder: string, work: (own: string) => Promise<V
         // Of a file system, and not of a service.
         throw error instanceof Error && "syscall" in error ? ofMachine(error, folder) : error;
     } finally {
+        for (const signal of signals) process.off(signal, end);
         if (own) rmSync(own, { recursive: true, force: true });
     }
 }

@@ -20,6 +20,7 @@ const longest = [
     "unit/lint",
     "unit/setup-command",
     "containers/backup",
+    "containers/backup-commands",
     "containers/upgrade",
     "containers/sandbox",
     "containers/page",

@@ -1,4 +1,6 @@
 /** A pull to this machine that this machine can't take. The services' shells are a command `ssh`. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,4 +58,15 @@ test("what a run that was killed has left there goes with the next; what another
     expect(fs.readdirSync(target).toSorted()).toEqual(["srv-0@ssh.oregon.render.com.txt", "srv-1@ssh.oregon.render.com.txt"]);
     expect(fs.existsSync(gone)).toBe(false);
     expect(fs.existsSync(there)).toBe(true);
+});
+
+test("Ctrl-C leaves nothing of it", async () => {
+    fs.writeFileSync(join(folder, "ssh"), "#!/bin/sh\nwhile kill -0 $PPID; do sleep 0.1; done 2>/dev/null\n");
+    const program = `import { pullOpen } from ${JSON.stringify(new URL("../../pull.ts", import.meta.url).href)}; await pullOpen(${JSON.stringify(services)}, ${JSON.stringify(to)});`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { stdio: "ignore" });
+    const ended = once(child, "exit");
+    await expect.poll(() => fs.existsSync(to) && fs.readdirSync(to).length, { timeout: 30_000 }).toBe(1);
+    child.kill("SIGINT");
+    expect(await ended).toEqual([130, null]);
+    expect(fs.readdirSync(to)).toEqual([]);
 });
