@@ -344,6 +344,13 @@ describe("without a bucket", () => {
         expect(await count()).toBe(before);
     });
 
+    test("twice at once makes both, and neither takes away what the other is at", async () => {
+        const before = await count();
+        expect(await Promise.all([backup({ to }), backup({ to })])).toEqual([0, 0]);
+        expect(await count()).toBe(before + 2);
+        expect(readdirSync(to)).toEqual(["repository"]);
+    });
+
     test("another password is said, and nothing is begun anew", async () => {
         await pull();
         const before = await count();
