@@ -531,7 +531,7 @@ test("what the images need to know of the program is the same there", async () =
     const found = (path: string, pattern: RegExp) => pattern.exec(readFileSync(path, "utf8"))?.[1];
     const { maxShutdownDelaySeconds: stopWithBackups } = plain(service(withBackups, "hermes").inputs) as { maxShutdownDelaySeconds: number };
     const { maxShutdownDelaySeconds } = plain(service(standard, "hermes").inputs) as { maxShutdownDelaySeconds: number };
-    expect(found("hermes/check_config.py", /^SHUTDOWN_SECONDS = (\d+)/m)).toBe(String(maxShutdownDelaySeconds));
+    expect(found("hermes/prove.py", /^SHUTDOWN_SECONDS = (\d+)/m)).toBe(String(maxShutdownDelaySeconds));
     const [, grace, last] = /^GRACE, LAST = (\d+), (\d+)$/m.exec(readFileSync("hermes/backup.py", "utf8")) ?? [];
     expect(Number(grace)).toBe(maxShutdownDelaySeconds);
     expect(Number(grace)).toBeGreaterThan(Number(found("openwebui/entrypoint.sh", /^readonly APP_GRACE=(\d+)/m)) + 6);

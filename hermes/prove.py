@@ -1,4 +1,4 @@
-"""Proves, while the image is built, that Hermes takes the managed scope as meant; exits 1 naming each setting that isn't.
+"""Proves Hermes' image, in a stage of its build: Hermes takes config.yaml as meant. Names each setting that it doesn't, and exits 1.
 
 Hermes ignores a managed file that it can't parse and setting names that it doesn't know, and a new release may add tools.
 So the questions go to Hermes' own loaders and resolvers, with a home folder that tries to override the answers. Each check
@@ -477,4 +477,4 @@ with tempfile.TemporaryDirectory() as folder:
             failures.append(f"{function.__name__}: {type(error).__name__}: {error}")
 if failures:
     sys.exit("\n".join(failures))
-print(f"check_config: the managed scope holds, by {len(checks)} checks")
+print(f"The managed scope holds, by {len(checks)} checks")

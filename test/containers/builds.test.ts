@@ -1,4 +1,4 @@
-/** What Git for Windows makes of this repository, and what both images make of files with Windows' line ends. */
+/** What the images aren't built of, and what Git for Windows makes of this repository. */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,20 +28,32 @@ test("a clone by Git for Windows, with its default of core.autocrlf=true, has no
     expect(lines.filter((line) => / w\/(crlf|mixed) /.test(line))).toEqual([]);
 });
 
-test.for(["hermes", "openWebUi"] as const)("a build of %s from files with Windows line ends is refused with a sentence", async (name) => {
+/** Builds an image of its folder with one file changed; gives what went wrong, in which BuildKit quotes the step that failed. */
+async function refusals(name: "hermes" | "openWebUi", file: string, change: (text: string) => string) {
     const folder = temporaryFolder();
     cpSync(join(repository, contexts[name]), folder, { recursive: true });
     await takeImitatedDigests(folder);
-    const script = join(folder, "entrypoint.sh");
-    writeFileSync(script, readFileSync(script, "utf8").replaceAll("\n", "\r\n"));
+    const path = join(folder, file);
+    const before = readFileSync(path, "utf8");
+    writeFileSync(path, change(before));
+    expect(readFileSync(path, "utf8")).not.toBe(before);
     rmSync(join(folder, ".dockerignore"), { force: true }); // dockerode would keep the Dockerfile back, too
     const docker = await engine();
-    const output = await docker.buildImage({ context: folder, src: readdirSync(folder) }, { version: "2", t: imageOfRun("windows"), platform: "linux/amd64" });
+    const output = await docker.buildImage({ context: folder, src: readdirSync(folder) }, { version: "2", t: imageOfRun("refused"), platform: "linux/amd64" });
     const events = await new Promise<{ error?: string }[]>((resolve) => {
         docker.modem.followProgress(output, (_, all) => {
             resolve(all as { error?: string }[]);
         });
     });
-    // BuildKit quotes the step that failed.
-    expect(events.map(({ error }) => error)).toContainEqual(expect.stringMatching(/Windows line ends \(CRLF\)[^]*exit code: 1/));
+    return events.map(({ error }) => error);
+}
+
+test.for(["hermes", "openWebUi"] as const)("a build of %s from files with Windows line ends is refused with a sentence", async (name) => {
+    const refused = await refusals(name, "entrypoint.sh", (text) => text.replaceAll("\n", "\r\n"));
+    expect(refused).toContainEqual(expect.stringMatching(/Windows line ends \(CRLF\)[^]*exit code: 1/));
+});
+
+test("an image of Hermes that doesn't keep a promise of config.yaml isn't built", async () => {
+    const refused = await refusals("hermes", "config.yaml", (text) => text.replace("inline_shell: false", "inline_shell: true"));
+    expect(refused).toContainEqual(expect.stringMatching(/prove\.py[^]*exit code: 1/));
 });
