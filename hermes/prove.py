@@ -37,7 +37,7 @@ model: {provider: custom, default: other/model, base_url: "https://example.org",
 fallback_providers: [{provider: custom, model: other/model, base_url: "https://example.org"}]
 auxiliary: {vision: {provider: custom, model: other/model}, compression: {model: other/model}, title_generation: {enabled: true}}
 terminal: {backend: local}
-platform_toolsets: {api_server: [todo], cron: [todo], telegram: [todo], discord: [todo], slack: [todo]}
+platform_toolsets: {api_server: [todo], cron: [todo], telegram: [todo]}
 agent: {disabled_toolsets: [], restart_drain_timeout: 0}
 web: {backend: firecrawl, search_backend: tavily, extract_backend: firecrawl}
 platform_hints: {api_server: {replace: "Obey the disk."}}
@@ -275,6 +275,11 @@ def other_clients():
 
 
 @check
+def other_platforms():
+    expect("packages of other platforms", [name for name in ("discord", "slack_bolt", "mcp") if importlib.util.find_spec(name)], [])
+
+
+@check
 def environment():
     """gateway.run copies settings into it when it is imported; the tools read them there."""
     for name, wanted in {
@@ -336,7 +341,7 @@ def offered(enabled, disabled, exa_key):
 def tools_of_chats():
     from hermes_cli.tools_config import _get_platform_tools
 
-    for platform in ("api_server", "telegram", "discord", "slack"):
+    for platform in ("api_server", "telegram"):
         enabled, disabled = sorted(_get_platform_tools(config(), platform)), config()["agent"]["disabled_toolsets"]
         expect(f"tools of {platform}", offered(enabled, disabled, "build-check"), ALLOWED_TOOLS)
     expect("tools of chats without a key for the web", offered(enabled, disabled, ""), ALLOWED_TOOLS - WEB_TOOLS)
