@@ -124,7 +124,7 @@ const sandboxNetwork = (value: string) => {
     return wrong === undefined ? undefined : `has ${JSON.stringify(wrong)} in it, which isn't a network`;
 };
 
-/** The same in hermes/entrypoint.sh; "none" looks like a package, and Hermes takes it for no package. */
+/** "none" looks like a package, and Hermes takes it for no package. */
 const sandboxPackages = (value: string) => {
     const wrong = value.split(",").find((name) => !/^(apt:[a-z0-9][a-z0-9+.-]+|[A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.!+]+)?)$/.test(name));
     return wrong === undefined ? undefined : `has ${JSON.stringify(wrong)} in it, which isn't a package`;
@@ -177,6 +177,7 @@ function zone(value: string): string | undefined {
     return `${JSON.stringify(value)} isn't the name of a time zone`;
 }
 
+/** hermes/entrypoint.sh judges its variables the same way (hermes-entrypoint.test.ts compares the two). */
 const rules = {
     registryUser: {
         hint: "give the user name alone, as it stands in your profile's URL",
@@ -230,7 +231,7 @@ const rules = {
     renderRegion: { hint: "write one of them in lower case", wrong: oneOf(regions) },
     modelDefault: {
         hint: "copy the model's id, vendor included, from openrouter.ai/models, such as openai/gpt-5.5",
-        // The same in hermes/entrypoint.sh. With ~ in front OpenRouter has the newest of a family (its API reference, ModelAliasTarget).
+        // With ~ in front OpenRouter has the newest of a family (its API reference, ModelAliasTarget).
         wrong: matches(
             /^~?[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*(:[A-Za-z0-9._-]+)?(@preset\/[A-Za-z0-9._-]+)?$/,
             "isn't an OpenRouter id of the form vendor/model",
@@ -238,7 +239,6 @@ const rules = {
     },
     voiceModel: {
         hint: "copy the model's id, vendor included, from openrouter.ai/models?output_modalities=transcription, or write none",
-        // The same in hermes/entrypoint.sh.
         wrong: matches(/^(none|[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*)$/, "isn't an OpenRouter id of the form vendor/model"),
     },
     agentName: {

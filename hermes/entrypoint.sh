@@ -2,6 +2,7 @@
 # Starts the Hermes gateway: checks the environment and the disk, seals what on the disk could override the image, drops root.
 #
 # Contract. A refused setting ends the container with exit code 1 and one sentence for each on stderr; no value is printed.
+# A default that stands as (ENV) here is set by the image, in the Dockerfile.
 #   API_SERVER_KEY          required  bearer of the API, at least 16 characters and no placeholder (Hermes' own rule)
 #   OPENROUTER_API_KEY      required  key of the only model provider
 #   HERMES_MODEL            required  OpenRouter id with its vendor, e.g. openai/gpt-5.5; used for chats, cron and side tasks
@@ -10,21 +11,22 @@
 #   API_SERVER_PORT         8642      port of the API; PORT is for the platform only
 #   API_SERVER_HOST         0.0.0.0   address of the API
 #   API_SERVER_MODEL_NAME   -         the one model id under /v1/models
-#   SANDBOX_CPU             0.25-2    cores of a sandbox, requested and at most
-#   SANDBOX_MEMORY_MB       512-4096  MiB of its memory, requested and at most
-#   SANDBOX_IDLE_MINUTES    4         minutes without a command after which it is saved and ended
-#   SANDBOX_BACKGROUND_MINUTES 120    the same, while a process runs in the background
-#   SANDBOX_NETWORK         open      what its code reaches: open, none, or CIDRs with commas between them
-#   VOICE_MODEL             none      OpenRouter id of the model that turns speech into text, or none
+#   SANDBOX_CPU             (ENV)     cores of a sandbox, requested and at most
+#   SANDBOX_MEMORY_MB       (ENV)     MiB of its memory, requested and at most
+#   SANDBOX_IDLE_MINUTES    (ENV)     minutes without a command after which it is saved and ended
+#   SANDBOX_BACKGROUND_MINUTES (ENV)  the same, while a process runs in the background
+#   SANDBOX_NETWORK         (ENV)     what its code reaches: open, none, or CIDRs with commas between them
+#   HERMES_TIMEZONE         (ENV)     zone of the agent and its jobs
+#   VOICE_MODEL             (ENV)     OpenRouter id of the model that turns speech into text, or none
 #   EXA_API_KEY             -         switches web search and page reading on
-#   SANDBOX_PACKAGES        none      what its image has besides Python: apt:NAME and pip's NAME or NAME==VERSION, with commas
+#   SANDBOX_PACKAGES        (ENV)     what its image has besides Python: apt:NAME and pip's NAME or NAME==VERSION, with commas
 #   SANDBOX_SECRETS         -         variables of sandboxes: NAME=value, with commas; everybody: before a name that isn't the owner's alone
-#   FILE_LIMIT_MB           10        size of a file that an answer may carry
-#   SESSION_DAYS            90        days after which a session that nobody went on with is deleted
-#   JOB_MINUTES             15        least minutes between two runs of a job
-#   JOBS_PER_PERSON         20        jobs that one person may have
-#   JOB_TURNS               30        calls of the model that a run may take
-#   JOB_TOKENS              180000    tokens that all runs of a job may take on a day; cached ones count a tenth
+#   FILE_LIMIT_MB           (ENV)     size of a file that an answer may carry
+#   SESSION_DAYS            (ENV)     days after which a session that nobody went on with is deleted
+#   JOB_MINUTES             (ENV)     least minutes between two runs of a job
+#   JOBS_PER_PERSON         (ENV)     jobs that one person may have
+#   JOB_TURNS               (ENV)     calls of the model that a run may take
+#   JOB_TOKENS              (ENV)     tokens that all runs of a job may take on a day; cached ones count a tenth
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
 #   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored
 #   TELEGRAM_HOME_CHANNEL   -         chat id for messages that no chat asked for, e.g. of cron jobs
@@ -100,13 +102,13 @@ check_api_key() {
   fi
 }
 
-# The same rules as modelDefault's and voiceModel's in config.ts.
+# The rules for these values stand in config.ts, too; a unit test compares what both take.
 check_model() {
   local LC_ALL=C word='[A-Za-z0-9][A-Za-z0-9._-]*' name='[A-Za-z0-9._-]+'
   if [[ ! ${HERMES_MODEL:-} =~ ^~?$word/$word(:$name)?(@preset/$name)?$ ]]; then
     problems+=("HERMES_MODEL must be an OpenRouter model id with its vendor, e.g. openai/gpt-5.5.")
   fi
-  if [[ ! ${VOICE_MODEL:-none} =~ ^(none|$word/$word)$ ]]; then
+  if [[ ! ${VOICE_MODEL:-} =~ ^(none|$word/$word)$ ]]; then
     problems+=("VOICE_MODEL must be none or an OpenRouter model id with its vendor, e.g. openai/whisper-large-v3-turbo.")
   fi
 }
@@ -122,22 +124,22 @@ check_telegram() {
 check_sandbox() {
   local name='(apt:[a-z0-9][a-z0-9+.-]+|[A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.!+]+)?)'
   local range='^[0-9]+(\.[0-9]+)?-[0-9]+(\.[0-9]+)?$' cidr='[0-9]+(\.[0-9]+){3}/[0-9]+'
-  if [[ ! ${SANDBOX_CPU:-0.25-2} =~ $range ]]; then
+  if [[ ! ${SANDBOX_CPU:-} =~ $range ]]; then
     problems+=("SANDBOX_CPU must be the cores that a sandbox requests and its limit, e.g. 0.25-2.")
   fi
-  if [[ ! ${SANDBOX_MEMORY_MB:-512-4096} =~ ^[0-9]+-[0-9]+$ ]]; then
+  if [[ ! ${SANDBOX_MEMORY_MB:-} =~ ^[0-9]+-[0-9]+$ ]]; then
     problems+=("SANDBOX_MEMORY_MB must be the MiB that a sandbox requests and its limit, e.g. 512-4096.")
   fi
-  if [[ ! ${SANDBOX_IDLE_MINUTES:-4} =~ ^[0-9]+$ ]]; then
+  if [[ ! ${SANDBOX_IDLE_MINUTES:-} =~ ^[0-9]+$ ]]; then
     problems+=("SANDBOX_IDLE_MINUTES must be a number of minutes, e.g. 4.")
   fi
-  if [[ ! ${SANDBOX_BACKGROUND_MINUTES:-120} =~ ^[0-9]+$ ]]; then
+  if [[ ! ${SANDBOX_BACKGROUND_MINUTES:-} =~ ^[0-9]+$ ]]; then
     problems+=("SANDBOX_BACKGROUND_MINUTES must be a number of minutes, e.g. 120.")
   fi
-  if [[ ! ${SANDBOX_NETWORK:-open} =~ ^(open|none|$cidr(,$cidr)*)$ ]]; then
+  if [[ ! ${SANDBOX_NETWORK:-} =~ ^(open|none|$cidr(,$cidr)*)$ ]]; then
     problems+=("SANDBOX_NETWORK must be open, none or networks with commas between them, e.g. 1.1.1.1/32.")
   fi
-  if [[ ! ${SANDBOX_PACKAGES:-none} =~ ^$name(,$name)*$ ]]; then
+  if [[ ! ${SANDBOX_PACKAGES:-} =~ ^$name(,$name)*$ ]]; then
     problems+=("SANDBOX_PACKAGES must be none or packages with commas between them, e.g. apt:git,pandas.")
   fi
   local variable='(everybody:)?[A-Z][A-Z0-9_]*=[^,]+'
@@ -147,15 +149,15 @@ check_sandbox() {
 }
 
 check_numbers() {
-  if [[ ! ${FILE_LIMIT_MB:-10} =~ ^[1-9][0-9]{0,3}$ ]]; then
+  if [[ ! ${FILE_LIMIT_MB:-} =~ ^[1-9][0-9]{0,3}$ ]]; then
     problems+=("FILE_LIMIT_MB must be a number of MB, e.g. 10.")
   fi
-  if [[ ! ${SESSION_DAYS:-90} =~ ^[1-9][0-9]{0,4}$ ]]; then
+  if [[ ! ${SESSION_DAYS:-} =~ ^[1-9][0-9]{0,4}$ ]]; then
     problems+=("SESSION_DAYS must be a number of days, e.g. 90.")
   fi
   local name
   for name in JOB_MINUTES JOBS_PER_PERSON JOB_TURNS JOB_TOKENS; do
-    if [[ ! ${!name:-1} =~ ^[1-9][0-9]{0,8}$ ]]; then
+    if [[ ! ${!name:-} =~ ^[1-9][0-9]{0,8}$ ]]; then
       problems+=("$name must be a whole number above 0.")
     fi
   done

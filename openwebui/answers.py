@@ -15,14 +15,15 @@ from open_webui import tasks
 from open_webui.internal.db import get_async_db_context
 from open_webui.models.chat_messages import ChatMessage
 from open_webui.models.chats import Chats
-from open_webui.private.failures import MARK, TRY_AGAIN
+from open_webui.private.contract import FAILURE
+from open_webui.private.failures import TRY_AGAIN
 from open_webui.private.replacing import replaces
 from sqlalchemy import select
 
 # In seconds: what a crash may take of an answer; how long a stop waits, which leaves enough of APP_GRACE in entrypoint.sh.
 EVERY = 5
 PATIENCE = 20
-STOPPED = f"{MARK} The page's service has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN % 'open-webui'}"
+STOPPED = f"{FAILURE} The page's service has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN % 'open-webui'}"
 
 log = logging.getLogger(__name__)
 

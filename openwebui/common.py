@@ -1,8 +1,6 @@
 """What the readers of extractor.py share: what keeps a document from being read, and what is said of parts that are left out."""
 
-# The model is shown as many pictures as Hermes passes on (hermes/private_hermes/messages.py), as large as the page makes photos, in
-# pixels (Dockerfile).
-SHOWN, SIDE = 8, 1568
+from contract import MOST_PICTURES
 
 READ = "PDF, DOCX, XLSX, PPTX, DOC, XLS, PPT, ODT, ODS, RTF, EPUB, EML, CSV, HTML and text"
 IN_SANDBOX = "The agent can work with it in its sandbox."
@@ -10,7 +8,7 @@ PART = f"{IN_SANDBOX} To have it read at once, save the part that matters as a f
 PROTECTED = "{name} is protected by a password. Save a copy without the password, and upload that."
 BROKEN = "{name} can't be read: it is damaged, protected, or not what its name says. Open it in the program that made it, save it anew, and upload that."
 TOO_MANY_SHOWN = (
-    f"{{name}} has no text, only pictures of its %d pages, and the model can be shown at most {SHOWN}. Save the pages that matter as a "
+    f"{{name}} has no text, only pictures of its %d pages, and the model can be shown at most {MOST_PICTURES}. Save the pages that matter as a "
     "file of their own, or ask the agent to run a text recognition (OCR) over it in its sandbox."
 )
 UNKNOWN = f"{{name}} is of a kind that can't be read. These can: {READ}. {IN_SANDBOX}"

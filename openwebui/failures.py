@@ -14,17 +14,14 @@ import logging
 import re
 
 from aiohttp import ClientError
+from open_webui.private.contract import FAILURE, NO_ANSWER, REFUSED, SIGN
 from open_webui.private.languages import in_english, translated
 from open_webui.private.replacing import replaces
 from starlette.responses import StreamingResponse
 
-SIGN, NO_ANSWER = "⚠️", "No answer from the model."
-MARK = f"{SIGN} **{NO_ANSWER}**"
-# By which Hermes knows which picture to leave out from then on (hermes/private_hermes/failures.py).
-REFUSED = "The provider of the model refuses this message, most likely for a picture in it. The next message goes without it. If it is needed, send it as PNG or JPEG, or smaller."
 TRY_AGAIN = "Wait a minute, then send the message again. If it happens again, tell the admin: the log of the service %s in Render's dashboard says why."
-BROKEN_OFF = f"{MARK} The agent has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN % 'hermes'}"
-OUT_OF_REACH = f"{MARK} The agent doesn't run at the moment, as it is while it is updated. {TRY_AGAIN % 'hermes'}"
+BROKEN_OFF = f"{FAILURE} The agent has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN % 'hermes'}"
+OUT_OF_REACH = f"{FAILURE} The agent doesn't run at the moment, as it is while it is updated. {TRY_AGAIN % 'hermes'}"
 # Of a sentence that only the owner can follow, and what others read in its place.
 OWNERS = re.compile(r"https://openrouter\.ai/settings|modelDefault|pulumi up|openrouterApiKey")
 TELL = "Tell the admin of this page."
@@ -43,7 +40,7 @@ def chunks(said):
 
 def for_others(said):
     """What others than the owner read of a failure: what the owner would do about it is left out."""
-    before, mark, failure = said.partition(MARK)
+    before, mark, failure = said.partition(FAILURE)
     if not OWNERS.search(failure):
         return said
     sentences = [sentence for sentence in re.split(r"(?<=[.”]) (?=[A-Z])", failure) if not OWNERS.search(sentence)]
@@ -52,7 +49,7 @@ def for_others(said):
 
 def failure(said, is_admin, language):
     """A piece of an answer in which a failure is told, in words for who reads it."""
-    before, _, after = (said if is_admin else for_others(said)).partition(MARK)
+    before, _, after = (said if is_admin else for_others(said)).partition(FAILURE)
     return f"{before}{SIGN} **{translated(NO_ANSWER, language)}** {translated(after.strip(), language)}"
 
 
@@ -67,7 +64,7 @@ def changed(line, is_admin, language):
     elif choices := event.get("choices"):
         event.pop("error", None)
         delta = choices[0].get("delta") or {}
-        if MARK in (delta.get("content") or ""):
+        if FAILURE in (delta.get("content") or ""):
             delta["content"] = failure(delta["content"], is_admin, language)
     return b"data: " + json.dumps(event).encode() + b"\n"
 

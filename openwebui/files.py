@@ -12,7 +12,6 @@ serves it as bytes to keep or as plain text, and no browser runs it as a part of
 import asyncio
 import base64
 import logging
-import re
 import tempfile
 import time
 import uuid
@@ -20,13 +19,10 @@ from urllib.parse import unquote
 
 from open_webui.models.chats import Chats
 from open_webui.models.files import FileForm, Files
+from open_webui.private.contract import PART, link_of_file
 from open_webui.private.replacing import replaces
 from open_webui.storage.provider import Storage
 
-PART = re.compile(
-    r"(!?)\[([^\[\]\n]*)\]\(data:(image/(?:png|jpeg|gif|webp)|application/octet-stream);name=([^;,()\s]+);source=([^;,()\s]+)"
-    r";file=([\w-]+);part=(\d+)/(\d+);base64,([\w+/=]+)\)"
-)
 NOT_STORED = "[{} isn't here: it can't be stored. The log of the service open-webui in Render's dashboard tells why.]"
 # Files of which more is to come, by whose they are and Hermes' id: when it began, how many parts have come, and those.
 coming = {}
@@ -75,7 +71,7 @@ async def with_links(original, request, content, metadata, user):
             if file := add((user.id, file_id), int(part), int(parts), base64.b64decode(encoded)):
                 with file:
                     id = await store(unquote(name), kind, file, metadata, user)
-                link = f"{picture}[{text}](/api/v1/files/{id}/content{'' if picture else '?attachment=true'}#{source})"
+                link = link_of_file(text, picture, id, source)
         except Exception:
             log.exception("A file of an answer can't be stored")
             link = NOT_STORED.format(text) if part == parts else ""

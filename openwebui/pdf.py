@@ -9,7 +9,8 @@ import io
 from ctypes import POINTER, c_float, cast, create_string_buffer
 
 import pypdfium2
-from common import BROKEN, PART, PROTECTED, SHOWN, SIDE, TOO_MANY_SHOWN, Problem, about, scan
+from common import BROKEN, PART, PROTECTED, TOO_MANY_SHOWN, Problem, about, scan
+from contract import MOST_PICTURES, SIDE
 from pypdfium2 import raw
 
 PAGES = 300
@@ -145,9 +146,9 @@ def read(file):
             partly.append(number)
         texts.append((text, notes))
         page.close()
-    if len(shown) > SHOWN and not any(text or notes for text, notes in texts):
+    if len(shown) > MOST_PICTURES and not any(text or notes for text, notes in texts):
         raise Problem(TOO_MANY_SHOWN % len(document))
-    for number in shown[:SHOWN]:
+    for number in shown[:MOST_PICTURES]:
         page = document[number - 1]
         pictures.append(draw(page))
         page.close()
@@ -157,15 +158,15 @@ def read(file):
         return "", []
 
     def page_of(number, text, notes):
-        if number in shown[:SHOWN]:
+        if number in shown[:MOST_PICTURES]:
             where = f"(Picture {shown.index(number) + 1} of {len(pictures)} of this document, behind the message, shows this page.)"
             text = f"{text}\n\n{where}".strip()
         empty = "(This page is a picture that isn't shown.)" if number in shown else "(There is no text on this page.)"
         return f"**Page {number}**\n\n{text or empty}{notes}"
 
     notes = []
-    if shown[SHOWN:]:
-        notes.append(f"The model can be shown {SHOWN} pictures of pages: not shown are those of {numbers(shown[SHOWN:])}.")
+    if shown[MOST_PICTURES:]:
+        notes.append(f"The model can be shown {MOST_PICTURES} pictures of pages: not shown are those of {numbers(shown[MOST_PICTURES:])}.")
     if partly:
         notes.append(f"Pictures on {numbers(partly)} aren't shown.")
     if names := [document.get_attachment(index).get_name() for index in range(document.count_attachments())]:

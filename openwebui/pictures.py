@@ -3,7 +3,8 @@
 import base64
 import io
 
-from common import BROKEN, SHOWN, SIDE, TOO_MANY_SHOWN, Problem, scan
+from common import BROKEN, TOO_MANY_SHOWN, Problem, scan
+from contract import MOST_PICTURES, SIDE
 from PIL import AvifImagePlugin, Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 # A process here may have no others, and no threads.
@@ -31,7 +32,7 @@ def read(file):
         picture = Image.open(file, formats=FORMATS)
         # Of what moves, its beginning.
         count = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
-        if count > SHOWN:
+        if count > MOST_PICTURES:
             raise Problem(TOO_MANY_SHOWN % count)
         pictures = [jpeg(page) for page, _ in zip(ImageSequence.Iterator(picture), range(count), strict=False)]
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as error:

@@ -24,6 +24,7 @@ import aiohttp
 from open_webui.models.chats import ChatForm, Chats
 from open_webui.models.users import Users
 from open_webui.private import loops
+from open_webui.private.contract import link_of_file
 from open_webui.private.files import NOT_STORED, store
 from open_webui.private.life import live_with
 from open_webui.socket.main import sio
@@ -52,8 +53,7 @@ async def fetched(hermes, url, kind, name, metadata, user):
         # As of a full disk; the words come.
         log.exception("A file of a report can't be stored")
         return NOT_STORED.format(name)
-    picture = kind.startswith("image/")
-    return f"{'!' if picture else ''}[{name}](/api/v1/files/{id}/content{'' if picture else '?attachment=true'})"
+    return link_of_file(name, kind.startswith("image/"), id)
 
 
 def full(messages):

@@ -15,15 +15,13 @@ import aiohttp
 from fastapi import HTTPException
 from open_webui.config import CACHE_DIR
 from open_webui.env import STATIC_DIR
+from open_webui.private.contract import RECORDING, RECORDING_TOO_LARGE
 from open_webui.private.replacing import replaces
 from open_webui.utils.session_pool import get_session
 
-# In bytes; the same as Hermes' (hermes/private_hermes/voice.py), which says the other limits.
-LIMIT = 9_000_000
 # In seconds; Hermes waits for OpenRouter for 45, and some recordings wait for others.
 PATIENCE = 300
 RECORDINGS = Path(CACHE_DIR) / "audio" / "transcriptions"
-TOO_LARGE = f"The recording is over {LIMIT // 1_000_000} MB. Make a shorter one."
 OFF = "Nothing turns speech into text here. The owner of this deployment may switch it on by the setting voiceModel."
 OUT_OF_REACH = "The agent can't be reached at the moment, so nothing turns speech into text. Try again in a minute."
 
@@ -67,8 +65,8 @@ async def refuse(original, *arguments):
 
 @replaces("open_webui.routers.audio:transcription")
 async def transcription(original, request, file, language=None, user=None):
-    if file.size > LIMIT:
-        raise HTTPException(413, TOO_LARGE)
+    if file.size > RECORDING:
+        raise HTTPException(413, RECORDING_TOO_LARGE)
     return await original(request, file, language, user)
 
 

@@ -5,7 +5,7 @@ Hermes 0.19.0 ends a streamed answer that failed with a chunk that has the reaso
 and stores a blank answer. Here the reason is written into the answer itself, below what was written before, as one sentence
 with the way out.
 
-The sentence is not the model's: it begins with `MARK`, by which it is taken out of the history of later requests. A note stands
+The sentence is not the model's: it begins with `FAILURE`, by which it is taken out of the history of later requests. A note stands
 in the place of an answer that has nothing else, for some providers refuse two messages of the user in a row.
 
 Telegram hides the reason ("check gateway logs") and tells it twice, an answer without a word five times (gateway/run.py). There the
@@ -24,10 +24,8 @@ from agent.error_classifier import classify_api_error
 from gateway.platforms import api_server
 
 from . import replaces
+from .contract import FAILURE, REFUSED
 
-MARK = "⚠️ **No answer from the model.**"
-# Of a request with pictures: which one a provider refuses, and why, OpenRouter tells beside its own words ("Provider returned error").
-REFUSED = "The provider of the model refuses this message, most likely for a picture in it. The next message goes without it. If it is needed, send it as PNG or JPEG, or smaller."
 PICTURE_LEFT_OUT = {"type": "text", "text": "[A picture stood here and was left out, because the provider of the model refused it.]"}
 NO_ANSWER = "[This message got no answer: the service of the model failed.]"
 
@@ -104,14 +102,14 @@ def words_of(error):
 
 def told(reason, words=""):
     words = " ".join(api_server._redact_api_error_text(words).split())[:200].rstrip(" .")
-    return f"{MARK} {reason}" + (f" It says: “{words}”." if words else "")
+    return f"{FAILURE} {reason}" + (f" It says: “{words}”." if words else "")
 
 
 def sentence(text):
     """What a person reads of a failure: one reason with the way out, and the provider's own words where there are some."""
     text = text or ""
     # Of an error of OpenRouter's Hermes passes on what `summarize_error` has made of it, with words of its own around it.
-    if found := re.search(rf"{re.escape(MARK)}[^\n]*", text):
+    if found := re.search(rf"{re.escape(FAILURE)}[^\n]*", text):
         return found[0]
     return told(next((said for pattern, said in OWN_WORDS if re.search(pattern, text, re.IGNORECASE)), FAILED))
 
@@ -137,12 +135,12 @@ def without_sentences(history):
     cleaned = []
     for message in history or []:
         content = message.get("content")
-        if message.get("role") == "assistant" and isinstance(content, str) and f"{MARK} {REFUSED}" in content:
+        if message.get("role") == "assistant" and isinstance(content, str) and f"{FAILURE} {REFUSED}" in content:
             # Those of the message itself; where that has none, any of those before.
             ours = -1 if cleaned and has_pictures(cleaned[-1].get("content")) else 0
             cleaned[ours:] = [without_pictures(before) for before in cleaned[ours:]]
-        if message.get("role") == "assistant" and isinstance(content, str) and MARK in content:
-            message = {**message, "content": content.split(MARK)[0].rstrip() or NO_ANSWER}
+        if message.get("role") == "assistant" and isinstance(content, str) and FAILURE in content:
+            message = {**message, "content": content.split(FAILURE)[0].rstrip() or NO_ANSWER}
         cleaned.append(message)
     return cleaned
 
@@ -177,9 +175,9 @@ async def run_agent(original, user_message, conversation_history, *arguments, st
     if result.get("failed") or (error and not result.get("completed", True)):
         said = of_result({**result, "error": error})
         if UNKNOWN in said and any(has_pictures(one) for one in (user_message, *(before.get("content") for before in history))):
-            said = f"{MARK} {REFUSED}"
+            said = f"{FAILURE} {REFUSED}"
         # A person reads it once, whatever Hermes would add.
-        result = {**result, "completed": False, "failed": True, "error": said.removeprefix(f"{MARK} "), "final_response": said}
+        result = {**result, "completed": False, "failed": True, "error": said.removeprefix(f"{FAILURE} "), "final_response": said}
         if callback:
             stream_delta_callback(f"\n\n{said}" if written else said)
     return result, usage
@@ -208,7 +206,7 @@ def explain(original, agent_result, response, *, history_len=0):
 @replaces("gateway.run:_prepare_gateway_status_message")
 def status(original, platform, event_type, message):
     said = original(platform, event_type, message)
-    return None if said and (MARK in said or RETRYING.search(said)) else said
+    return None if said and (FAILURE in said or RETRYING.search(said)) else said
 
 
 @replaces("run_agent:AIAgent._format_turn_completion_explanation")
@@ -225,7 +223,7 @@ def run_job(original, job, **more):
 
 @replaces("cron.scheduler:_summarize_cron_failure_for_delivery")
 def summarize(original, job, error):
-    known = MARK in (error or "") or any(re.search(pattern, error or "", re.IGNORECASE) for pattern, _ in OWN_WORDS)
+    known = FAILURE in (error or "") or any(re.search(pattern, error or "", re.IGNORECASE) for pattern, _ in OWN_WORDS)
     return f"Scheduled job “{job.get('name') or job.get('id')}”:\n{sentence(error)}" if known else original(job, error)
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from . import replaces
+from .contract import LINK, part_of_file
 from .people import asks, person_of_task
 from .progress import Changed
 from .registering import context
@@ -34,7 +35,7 @@ from .sandbox.limits import HOME
 from .sandbox.modal_client import SandboxError
 
 # Bytes of one file, the same as of an upload. What a file of this size costs is in docs/figures.md.
-LIMIT = int(os.environ.get("FILE_LIMIT_MB", "10")) << 20
+LIMIT = int(os.environ["FILE_LIMIT_MB"]) << 20
 # Bytes of a part, a multiple of 3: Open WebUI copies a piece of the stream several times.
 PART = 48 << 10
 # In one answer, lest one fills the disk.
@@ -66,8 +67,6 @@ BEGUN = re.compile(
 # Characters of such a place. What has begun before that is none, as a list of numbers without a line's end.
 LONGEST = 4096
 NOT_STREAMED = "files come with streamed answers only, so switch streaming on in the settings of this chat"
-# What openwebui/files.py makes of a place.
-LINK = re.compile(r"!?\[([^\[\]\n]*)\]\(/api/v1/files/[\w-]+/content[^\s)#]*#(MEDIA|sandbox):([^\s)]+)\)")
 
 log = logging.getLogger(__name__)
 
@@ -151,11 +150,10 @@ def for_page(person):
         file, note = read(person, path)
         kind = next((kind for start, kind in PICTURES if re.match(start, os.pread(file.fileno(), 20, 0), re.DOTALL)), None)
         name, source, id, parts = name_of(path), f"{written}:{quote(path)}", uuid.uuid4(), -(-file.tell() // PART)
-        about = f"{kind or 'application/octet-stream'};name={quote(name, safe='')};source={source};file={id}"
 
         def part(number):
             encoded = base64.b64encode(os.pread(file.fileno(), PART, number * PART)).decode()
-            return f"{'!' if kind else ''}[{name}](data:{about};part={number + 1}/{parts};base64,{encoded})"
+            return part_of_file(name, kind, source, id, number + 1, parts, encoded)
 
         return [*filter(None, [note]), *(partial(part, number) for number in range(parts))]
 

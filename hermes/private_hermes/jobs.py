@@ -40,8 +40,8 @@ from .sandbox.modal_client import SandboxError
 asker = contextvars.ContextVar("asker", default=None)
 
 # Bounds of a job, by the names of the settings that they come from: jobMinutes, jobsPerPerson.
-MINUTES = int(os.environ.get("JOB_MINUTES", "15"))
-PER_PERSON = int(os.environ.get("JOBS_PER_PERSON", "20"))
+MINUTES = int(os.environ["JOB_MINUTES"])
+PER_PERSON = int(os.environ["JOBS_PER_PERSON"])
 
 # What a job could have in Hermes and not here, with the reason.
 NOT_HERE = {

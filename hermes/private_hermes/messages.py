@@ -18,11 +18,11 @@ from aiohttp import web
 from gateway.platforms import api_server
 
 from . import replaces
+from .contract import MOST_PICTURES
 from .files import PICTURES
 
-# Pictures that one request keeps, and their bytes, in base64. One that is larger by itself is left out, too. The page sends them with
-# at most 1568 pixels a side (openwebui/Dockerfile), some 2,500 tokens for a photo (width * height / 750, Anthropic's documentation).
-MOST_PICTURES = 8
+# The bytes of pictures that one request keeps, in base64. One that is larger by itself is left out, too. As the page sends them, a photo has
+# some 2,500 tokens (width * height / 750, Anthropic's documentation).
 KEPT_PICTURES = 8_000_000
 # What a request has besides pictures.
 MAX_TEXT = api_server.MAX_REQUEST_BYTES

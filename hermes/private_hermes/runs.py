@@ -31,8 +31,8 @@ LATE = 600
 # By which a process knows the runs that it has begun itself.
 PROCESS = uuid.uuid4().hex
 # Calls of the model that a run may take, and tokens that a job may take on a day of the zone: the settings jobTurns and jobTokens.
-TURNS = int(os.environ.get("JOB_TURNS", "30"))
-TOKENS = int(os.environ.get("JOB_TOKENS", "180000"))
+TURNS = int(os.environ["JOB_TURNS"])
+TOKENS = int(os.environ["JOB_TOKENS"])
 MAX_TRIES = 2
 MAX_FAILURES = 3
 # Seconds before a report is sent again. Hermes itself tries for some seconds.

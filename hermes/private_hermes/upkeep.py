@@ -20,7 +20,7 @@ from hermes_state import SessionDB
 
 from . import handover, summaries
 
-DAYS = int(os.environ.get("SESSION_DAYS", "90"))
+DAYS = int(os.environ["SESSION_DAYS"])
 DAY = 24 * 60 * 60  # seconds
 CACHED_DAYS = 7
 CACHES = ("audio", "documents", "images", "screenshots", "videos")

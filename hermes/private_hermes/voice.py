@@ -27,15 +27,13 @@ from gateway.platforms import api_server
 from gateway.platforms.base import MessageType
 
 from . import costs, replaces
+from .contract import RECORDING, RECORDING_TOO_LARGE
 from .inbox import is_allowed
 from .internet import TooLong, post
 
 # Takes JSON with the recording in base64 (openrouter.ai/docs/guides/overview/multimodal/stt).
 API = "https://openrouter.ai/api/v1/audio/transcriptions"
-MODEL = os.environ.get("VOICE_MODEL") or "none"
-# Bytes of a recording; ten minutes of a browser are smaller. Hermes itself refuses a request over 10 MB; OpenRouter takes 25 MB as a form, and
-# says no limit of JSON.
-LIMIT = 9_000_000
+MODEL = os.environ["VOICE_MODEL"]
 # Seconds of a recording, as far as it says how long it is.
 LONGEST = 600
 # Until the text is there; a minute of speech takes a second or two.
@@ -58,7 +56,6 @@ CLUSTER = re.compile(rb"\x1fC\xb6u.{1,8}?\xe7([\x81-\x84])(.{4})", re.DOTALL)
 NO_WORDS = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|<[^>]*>")
 
 OFF = "Nothing turns speech into text here. Write instead; the owner of this deployment may switch it on by the setting voiceModel."
-TOO_LARGE = f"The recording is over {LIMIT // 1_000_000} MB. Make a shorter one."
 TOO_LONG = f"The recording is longer than {LONGEST // 60} minutes. Make a shorter one."
 NOT_AUDIO = "This isn't a recording that can be read. WebM, Ogg, WAV, MP3, M4A, FLAC and AAC can."
 NOTHING_SAID = "Nothing was said in the recording, or it couldn't be understood. Check the microphone, and record it again."
@@ -72,7 +69,7 @@ REASONS = {
     401: "OpenRouter doesn't take the key of this deployment. Its owner has to put a valid one into the setting openrouterApiKey, then run pulumi up.",
     402: "OpenRouter refuses: the credit is used up, or the limit of the key. The owner of this deployment raises it at https://openrouter.ai/settings/credits.",
     404: "OpenRouter has no such model for speech. The owner of this deployment sets voiceModel to one of https://openrouter.ai/models?output_modalities=transcription.",
-    413: TOO_LARGE,
+    413: RECORDING_TOO_LARGE,
     429: "OpenRouter has too much to do at the moment. Try again in a minute.",
 }
 
@@ -90,7 +87,7 @@ class Refused(Exception):
 
 
 def length(data, kind):
-    """Seconds that a recording says it takes, to half a minute; 0 if it doesn't say. A WAV of LIMIT is short."""
+    """Seconds that a recording says it takes, to half a minute; 0 if it doesn't say. A WAV of so many bytes is short."""
     if kind == "ogg" and b"OpusHead" in data[:200]:
         # The last page tells how many samples there were, of which a second has 48,000 (RFC 7845).
         last = data.rfind(b"OggS")
@@ -117,8 +114,8 @@ def text_of(file, language=""):
     if MODEL == "none":
         raise Refused(OFF, 404)
     size = os.fstat(file.fileno()).st_size
-    if size > LIMIT:
-        raise Refused(TOO_LARGE, 413)
+    if size > RECORDING:
+        raise Refused(RECORDING_TOO_LARGE, 413)
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else memoryview(b"") as data:
         kind = next((kind for start, kind in KINDS if re.match(start, data, re.DOTALL)), None)
         if not kind:
@@ -160,8 +157,8 @@ async def receive(request, file):
             elif part.name == "file":
                 found = True
                 while piece := await part.read_chunk(PIECE):
-                    if file.tell() + len(piece) > LIMIT:
-                        raise Refused(TOO_LARGE, 413)
+                    if file.tell() + len(piece) > RECORDING:
+                        raise Refused(RECORDING_TOO_LARGE, 413)
                     file.write(piece)
     except (AssertionError, AttributeError, ValueError):
         found = False
@@ -191,7 +188,7 @@ async def spoken(event):
     """What is said in a voice message, whose file is gone then. Raises Refused."""
     # Hermes fetches none that is over 20 MB.
     if not event.media_urls:
-        raise Refused(TOO_LARGE)
+        raise Refused(RECORDING_TOO_LARGE)
     [path] = event.media_urls
     try:
         with open(path, "rb") as file:

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { stackOf } from "../../ops/stack.ts";
+import { environmentOfImage } from "../harness/files.ts";
 import { project, requiredSettings, secretSettings } from "../harness/settings.ts";
 
 const entrypoint = fileURLToPath(new URL("../../hermes/entrypoint.sh", import.meta.url));
@@ -16,6 +17,9 @@ const goodEnv = {
     MODAL_TOKEN_ID: "ak-something",
     MODAL_TOKEN_SECRET: "as-something",
 };
+
+// What the image sets in the place of the program.
+const defaults = environmentOfImage("hermes");
 
 // What needs root or a machine of its own; everything else is the real command, on a temporary folder.
 const fakes = {
@@ -66,6 +70,7 @@ function boot({ env = {}, commands = {} }: { env?: Record<string, string>; comma
     const { status, stdout, stderr } = spawnSync("bash", [entrypoint], {
         encoding: "utf8",
         env: {
+            ...defaults,
             PATH: `${join(root, "bin")}:/usr/bin:/bin`,
             HERMES_HOME: data,
             HERMES_MANAGED_DIR: join(root, "managed"),
@@ -191,32 +196,95 @@ describe("refusals", () => {
     });
 });
 
-describe("a model's id is judged here as by the settings' rules, which the program has its complaints from", () => {
-    test.for<[id: string, right: boolean]>([
-        ["openai/gpt-5.5", true],
-        ["meta-llama/llama-3.3-70b-instruct:free", true],
-        ["~anthropic/claude-sonnet-latest", true],
-        ["openai/gpt-5.5@preset/careful", true],
-        ["openai/gpt-5.5:nitro@preset/careful", true],
-        ["gpt-5.5", false],
-        ["/gpt-5.5", false],
-        ["openai/", false],
-        ["openai/-x", false],
-        ["-openai/x", false],
-        ["~/x", false],
-        ["openai/~x", false],
-        ["openai/gpt-5.5@preset", false],
-        ["openai/gpt-5.5@other/x", false],
-        ["openrouter/openai/gpt-5.5", false],
-        ["openai/gpt-5.5:", false],
-        ["openäi/x", false],
-    ])("%s", ([id, right]) => {
-        expect(boot({ env: { ...goodEnv, HERMES_MODEL: id } }).status).toBe(right ? 7 : 1);
-        const fullKey = (key: string) => `${project.name}:${key}`;
-        const values = Object.fromEntries(Object.entries({ ...requiredSettings(), modelDefault: id }).map(([key, value]) => [fullKey(key), value]));
-        const { complaints } = stackOf({ name: "test", values, secretKeys: secretSettings.map(fullKey) });
-        expect(complaints.map(({ key }) => key)).toEqual(right ? [] : ["modelDefault"]);
+describe("a value is judged here as by the settings' rules, which the program has its complaints from", () => {
+    const variables = {
+        modelDefault: "HERMES_MODEL",
+        voiceModel: "VOICE_MODEL",
+        sandboxPackages: "SANDBOX_PACKAGES",
+        sandboxSecrets: "SANDBOX_SECRETS",
+        sandboxNetwork: "SANDBOX_NETWORK",
+    } as const;
+    test.for<[setting: keyof typeof variables, value: string, right: boolean]>([
+        ["modelDefault", "openai/gpt-5.5", true],
+        ["modelDefault", "meta-llama/llama-3.3-70b-instruct:free", true],
+        ["modelDefault", "~anthropic/claude-sonnet-latest", true],
+        ["modelDefault", "openai/gpt-5.5@preset/careful", true],
+        ["modelDefault", "openai/gpt-5.5:nitro@preset/careful", true],
+        ["modelDefault", "gpt-5.5", false],
+        ["modelDefault", "/gpt-5.5", false],
+        ["modelDefault", "openai/", false],
+        ["modelDefault", "openai/-x", false],
+        ["modelDefault", "-openai/x", false],
+        ["modelDefault", "~/x", false],
+        ["modelDefault", "openai/~x", false],
+        ["modelDefault", "openai/gpt-5.5@preset", false],
+        ["modelDefault", "openai/gpt-5.5@other/x", false],
+        ["modelDefault", "openrouter/openai/gpt-5.5", false],
+        ["modelDefault", "openai/gpt-5.5:", false],
+        ["modelDefault", "openäi/x", false],
+        ["voiceModel", "none", true],
+        ["voiceModel", "openai/whisper-large-v3.1_turbo", true],
+        ["voiceModel", "None", false],
+        ["voiceModel", "openai/whisper:free", false],
+        ["voiceModel", "openai/-x", false],
+        ["voiceModel", "openai/ä", false],
+        ["sandboxPackages", "none", true],
+        ["sandboxPackages", "apt:g++,apt:lib.x-1,pandas==2.3.3,Pillow,scikit_learn", true],
+        ["sandboxPackages", "pandas==2.3.3+cpu!1", true],
+        ["sandboxPackages", "apt:a", false],
+        ["sandboxPackages", "apt:Git", false],
+        ["sandboxPackages", "pandas>=2", false],
+        ["sandboxPackages", "pandas,", false],
+        ["sandboxPackages", "-r", false],
+        ["sandboxPackages", "pändas", false],
+        ["sandboxSecrets", "A=b,everybody:C_2=d=e", true],
+        ["sandboxSecrets", "a=b", false],
+        ["sandboxSecrets", "A=", false],
+        ["sandboxSecrets", "A=b,", false],
+        ["sandboxSecrets", "owner:A=b", false],
+        ["sandboxNetwork", "none", true],
+        ["sandboxNetwork", "10.0.0.0/8,1.1.1.1/32", true],
+        ["sandboxNetwork", "1.1.1.1", false],
+        ["sandboxNetwork", "10.0.0.0/8,", false],
+        ["sandboxNetwork", "fd00::/8", false],
+    ])("%s=%s", ([setting, value, right]) => {
+        expect(refused({ [variables[setting]]: value })).toEqual(right ? [] : [variables[setting]]);
+        expect(complained({ [setting]: value })).toEqual(right ? [] : [setting]);
     });
+
+    test("what the rules take at most is taken", () => {
+        const most = {
+            sandboxCpu: ["SANDBOX_CPU", "0.125-16"],
+            sandboxMemoryMb: ["SANDBOX_MEMORY_MB", "128-65536"],
+            sandboxIdleMinutes: ["SANDBOX_IDLE_MINUTES", "12"],
+            sandboxBackgroundMinutes: ["SANDBOX_BACKGROUND_MINUTES", "1380"],
+            fileLimitMb: ["FILE_LIMIT_MB", "10"],
+            sessionDays: ["SESSION_DAYS", "3650"],
+            jobMinutes: ["JOB_MINUTES", "1440"],
+            jobsPerPerson: ["JOBS_PER_PERSON", "1000"],
+            jobTurns: ["JOB_TURNS", "90"],
+            jobTokens: ["JOB_TOKENS", "100000000"],
+            telegramAllowedUsers: ["TELEGRAM_ALLOWED_USERS", "1,22,333"],
+        };
+        const settings = Object.fromEntries(Object.entries(most).map(([setting, [, value]]) => [setting, value]));
+        expect(complained({ ...settings, telegramBotToken: `123456789:${"A".repeat(35)}` })).toEqual([]);
+        expect(refused({ TELEGRAM_BOT_TOKEN: "1:token", ...(Object.fromEntries(Object.values(most)) as Record<string, string>) })).toEqual([]);
+    });
+
+    /** The variables that the image refuses. It is without a disk, for what it doesn't refuse takes two seconds. */
+    function refused(variables: Record<string, string>): string[] {
+        const { refusals } = boot({ env: { ...goodEnv, ...variables }, commands: { mountpoint: "exit 1" } });
+        expect(refusals.at(-1)).toMatch(/No disk is mounted/);
+        return refusals.slice(0, -1).map((line) => line.split(" ")[1]);
+    }
+
+    /** The settings that the program complains of. */
+    function complained(settings: Record<string, string>): string[] {
+        const fullKey = (key: string) => `${project.name}:${key}`;
+        const values = Object.fromEntries(Object.entries({ ...requiredSettings(), ...settings }).map(([key, value]) => [fullKey(key), value]));
+        const { complaints } = stackOf({ name: "test", values, secretKeys: secretSettings.map(fullKey) });
+        return complaints.map(({ key }) => key);
+    }
 });
 
 describe("accepted", () => {

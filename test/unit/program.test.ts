@@ -5,8 +5,9 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { tailnetPort, tailnetTag } from "../../config.ts";
 import { refusal } from "../../guard.ts";
 import { evaluate, plain, plainStrings, tryProgram, type Program, type Resource } from "../harness/program.ts";
+import { environmentOfImage, projectFiles } from "../harness/files.ts";
 import { readableIn } from "../harness/forms.ts";
-import { backupSettings, requiredSettings } from "../harness/settings.ts";
+import { backupSettings, declaredSettings, requiredSettings } from "../harness/settings.ts";
 
 const credential = "render:index/registryCredential:RegistryCredential";
 const privateService = "render:index/privateService:PrivateService";
@@ -538,6 +539,49 @@ test("what the images need to know of the program is the same there", async () =
     expect(Number(grace) + Number(last) + 10).toBeLessThanOrEqual(stopWithBackups);
     expect(found("openwebui/entrypoint.sh", /^readonly TAG=(\S+)/m)).toBe(tailnetTag);
     expect(found("openwebui/entrypoint.sh", /serve --bg --https=(\d+)/)).toBe(String(tailnetPort));
+});
+
+describe("what the program gives the images", () => {
+    const everything = {
+        ...backupSettings(),
+        exaApiKey: "0a1b2c3d-4e5f-6a7b-8c9d",
+        sandboxSecrets: "GITHUB_TOKEN=0a1b",
+        signIn: "tailscale",
+        webuiAdminEmail: "me@github",
+    };
+    const telegram = { telegramBotToken: `123456789:${"A".repeat(35)}`, telegramAllowedUsers: "42" };
+    const read = (path: string) => readFileSync(path, "utf8");
+    /** The variables that the head of a file names. */
+    const inHead = (path: string) => [...read(path).matchAll(/^(?:# )? {2,}((?:[A-Z][A-Z0-9_]+(?:, )?)+)(?=\s)/gm)].flatMap(([, names]) => names.split(", "));
+    const backups = inHead("hermes/backup.py");
+
+    test("is what Hermes' image reads, under the same names", async () => {
+        const given = Object.keys(environment(await evaluate({ ...everything, ...telegram }), "hermes")).filter((name) => name !== "PORT");
+        const named = inHead("hermes/entrypoint.sh");
+        const ofImage = [...Object.keys(environmentOfImage("hermes")).filter((name) => !given.includes(name)), "SSL_CERT_FILE", "MODAL_SERVER_URL"];
+        expect(given.filter((name) => ![...named, ...backups].includes(name))).toEqual([]);
+        expect(named.filter((name) => ![...given, ...ofImage].includes(name))).toEqual([]);
+    });
+
+    test("is what Open WebUI's image reads, or Open WebUI itself", async () => {
+        const given = Object.keys(environment(await evaluate({ ...everything, ...telegram }), "open-webui"));
+        const ours = projectFiles("openwebui/*.{py,sh}").map(read).join("\n");
+        // https://docs.openwebui.com/reference/env-configuration
+        const upstreams = ["CORS_ALLOW_ORIGIN", "ENABLE_SIGNUP", "RAG_FILE_MAX_SIZE"];
+        expect(given.filter((name) => !new RegExp(`\\b${name}\\b`).test(ours))).toEqual(upstreams);
+    });
+
+    test("has the same defaults there", () => {
+        const given = environment(standard, "hermes");
+        const defaults = environmentOfImage("hermes");
+        const both = Object.keys(given).filter((name) => name in defaults);
+        expect(both.length).toBeGreaterThan(13);
+        expect(both.map((name) => [name, defaults[name]])).toEqual(both.map((name) => [name, given[name]]));
+        const withDefault = [...read("hermes/entrypoint.sh").matchAll(/^# +([A-Z_]+) +\(ENV\)/gm)].map(([, name]) => name);
+        expect(withDefault.sort()).toEqual(both.filter((name) => name !== "API_SERVER_PORT").sort());
+        const [, minutes] = /environ\.get\("BACKUP_MINUTES"\) or "(\d+)"/.exec(read("hermes/backup.py")) ?? [];
+        expect(minutes).toBe(String(declaredSettings.backupEveryMinutes.default));
+    });
 });
 
 describe("the guard", () => {

@@ -1,13 +1,25 @@
 /** What the lists of replaced places can say without Hermes and Open WebUI; their images' builds and a container test prove the rest. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { projectFiles } from "../harness/files.ts";
+import { environmentOfImage, projectFiles } from "../harness/files.ts";
 
 const read = (path: string) => readFileSync(path, "utf8");
 
 test("both images replace what isn't theirs in the same way", () => {
     expect(read("openwebui/replacing.py")).toBe(read("hermes/private_hermes/replacing.py"));
     expect(read("openwebui/confined.py")).toBe(read("hermes/confined.py"));
+});
+
+test("both images have the same contract, and what stands in other languages is the same", () => {
+    const contract = read("openwebui/contract.py");
+    expect(contract).toBe(read("hermes/private_hermes/contract.py"));
+    const [, side] = /^MOST_PICTURES, SIDE = \d+, (\d+)$/m.exec(contract) ?? [];
+    const { FILE_IMAGE_COMPRESSION_WIDTH, FILE_IMAGE_COMPRESSION_HEIGHT } = environmentOfImage("openwebui");
+    expect([FILE_IMAGE_COMPRESSION_WIDTH, FILE_IMAGE_COMPRESSION_HEIGHT]).toEqual([side, side]);
+    expect(/const \[SIDE, LARGE\] = \[(\d+),/.exec(read("openwebui/page/pictures.js"))?.[1]).toBe(side);
+    const [, noAnswer] = /^SIGN, NO_ANSWER = "[^"]+", "([^"]+)"$/m.exec(contract) ?? [];
+    const { sentences } = JSON.parse(read("openwebui/page/texts.json")) as { sentences: object };
+    expect(Object.keys(sentences)).toContain(noAnswer);
 });
 
 test("each private name of Hermes that is used stands in the list", () => {

@@ -113,7 +113,7 @@ class Client:
                 # A shell as the first process, because it takes up the ends of processes whose parents have gone. It outlives `pkill sleep`.
                 "bash", "-c", "while :; do sleep infinity & wait; done",
                 app=self._app, image=chosen, timeout=limits.LIFE, idle_timeout=limits.LEFT_ALONE,
-                cpu=requested("SANDBOX_CPU", "0.25-2", float), memory=requested("SANDBOX_MEMORY_MB", "512-4096", int), **network(),
+                cpu=requested("SANDBOX_CPU", float), memory=requested("SANDBOX_MEMORY_MB", int), **network(),
                 # As what Modal calls a secret, and not as its `env`: neither stands on a disk that is saved.
                 secrets=[modal.Secret.from_dict(secrets)] if secrets else [],
             )

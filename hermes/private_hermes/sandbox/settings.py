@@ -1,4 +1,4 @@
-"""What the variables SANDBOX_* say of sandboxes; hermes/entrypoint.sh has checked their form."""
+"""What the variables SANDBOX_* say of sandboxes; hermes/entrypoint.sh has checked their form, and their defaults stand in hermes/Dockerfile."""
 
 import os
 import re
@@ -13,15 +13,15 @@ for entry in filter(None, os.environ.get("SANDBOX_SECRETS", "").split(",")):
     SECRETS[name] = (bool(who), value)
 
 
-def requested(name, default, kind):
+def requested(name, kind):
     """What is requested of Modal and the limit, written as "request-limit"."""
-    request, limit = os.environ.get(name, default).split("-")
+    request, limit = os.environ[name].split("-")
     return kind(request), kind(limit)
 
 
 def network():
     """SANDBOX_NETWORK as Modal's client takes it."""
-    chosen = os.environ.get("SANDBOX_NETWORK", "open").strip()
+    chosen = os.environ["SANDBOX_NETWORK"].strip()
     if chosen == "open":
         return {}
     if chosen == "none":
@@ -31,7 +31,7 @@ def network():
 
 def packages():
     """SANDBOX_PACKAGES: the names of Debian's packages, and of Python's."""
-    named = os.environ.get("SANDBOX_PACKAGES", "none").strip()
+    named = os.environ["SANDBOX_PACKAGES"].strip()
     names = [] if named == "none" else named.split(",")
     return [name.removeprefix("apt:") for name in names if name.startswith("apt:")], [name for name in names if not name.startswith("apt:")]
 
@@ -48,11 +48,11 @@ def with_packages(image):
 
 
 def idle_seconds():
-    return 60 * float(os.environ.get("SANDBOX_IDLE_MINUTES", "4"))
+    return 60 * float(os.environ["SANDBOX_IDLE_MINUTES"])
 
 
 def background_minutes():
-    return float(os.environ.get("SANDBOX_BACKGROUND_MINUTES", "120"))
+    return float(os.environ["SANDBOX_BACKGROUND_MINUTES"])
 
 
 def secrets_of(person):
