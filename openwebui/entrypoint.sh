@@ -2,6 +2,7 @@
 #
 # Joins the tailnet, publishes Open WebUI there over HTTPS, then runs it.
 # The arguments are the command that starts the app (default: the image's CMD).
+# Tailscale's own containerboot isn't used: it has no sentence for each refusal, and leaves the key in the environment.
 #
 # The app listens on a Unix socket, and only root and the app's own user get
 # into its folder: tailscaled is the one way to it. What the platform finds on
