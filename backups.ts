@@ -50,7 +50,7 @@ async function serviceOf(settings: Settings, name: string): Promise<{ id: string
 }
 
 /**
- * Has both services of a stack make a last backup: they are suspended, and so stopped, and make one when their program has ended. Rejects
+ * Makes a last backup of both services: suspends them, which stops them, and each makes one when its program has ended. Rejects
  * with a mistake, and then they run again, unless Render itself can't be asked.
  */
 export async function backUpBoth(settings: Settings, project: string, stack: string, { stop, every, within }: Patience = patience): Promise<void> {

@@ -35,8 +35,8 @@ export function refuseMove(services: Record<string, render.PrivateService>, rend
 let oldOwner: string | undefined;
 
 /**
- * A hook for the provider: notes a new workspace. It replaces nothing, because the provider is updated in place. It isn't refused
- * either: after an `up` that failed, the right workspace in the place of a wrong one is such a change.
+ * A hook for the provider: notes a new workspace. A warning is enough: a new workspace doesn't replace the
+ * services. It isn't refused, because the user may be correcting a wrong id after an `up` that failed.
  */
 export const tellOfNewOwner = () =>
     new pulumi.ResourceHook(

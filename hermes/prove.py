@@ -72,7 +72,7 @@ asked_of = set()
 
 
 def check(function):
-    """Has a function run as one of the checks, in the order in which they stand here."""
+    """Adds a function to the checks, which run in the order in which they stand here."""
     checks.append(function)
     return function
 

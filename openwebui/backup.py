@@ -511,7 +511,7 @@ def as_pattern(path):
 
 
 def as_app(what, seconds):
-    """Has a part of this program done as the app's user, without the credentials; gives what it says. It is the app's word."""
+    """Runs a part of this program as the app's user, without the credentials; gives what it says. It is the app's word."""
     import json
     import subprocess
 

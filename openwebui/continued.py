@@ -1,4 +1,4 @@
-"""Has “Continue Response” go on with an answer that broke off, and joins what comes to it.
+"""Makes “Continue Response” go on with an answer that broke off, and joins what comes to it.
 
 Open WebUI 0.12.4 sends the half answer as the last message, as some model servers take it. Hermes takes the last message for the
 question: it would glue the half answer to the person's words, and answer those anew. Here a request to go on stands behind it.

@@ -356,7 +356,7 @@ supervise() {
   local rc=0 ended processes=("$tailscaled_pid" "$extractor_pid" "$app_pid" "$door_pid")
   watch_login >/dev/null 2>&1 &
   watcher_pid=$!
-  # `wait -n` knows nothing of one that ended while something else was waited for, and goes on without it.
+  # `wait -n` misses a process that ended earlier, so check first that all are alive.
   for ended in "${processes[@]}" ''; do kill -0 "$ended" 2>/dev/null || break; done
   if [[ $ended ]]; then wait "$ended" || rc=$?; else wait -n -p ended "${processes[@]}" "$watcher_pid" || rc=$?; fi
   case $ended in

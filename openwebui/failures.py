@@ -1,4 +1,4 @@
-"""Has a lost connection to the agent say what it is, in the place of the answer.
+"""Tells in the place of the answer that the connection to the agent is lost.
 
 Open WebUI 0.12.4 shows an error of its HTTP client under an answer that Hermes didn't finish ("Response payload is not
 completed: <TransferEncodingError: …>"), and "Server Connection Error" where Hermes doesn't run at all. Here both become a

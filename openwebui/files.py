@@ -2,8 +2,8 @@
 
 Open WebUI 0.12.4 does so with pictures alone, under a name of its own (`convert_markdown_base64_images` in open_webui/utils/files.py,
 called for each piece of a stream). Here any file is kept under the name that Hermes gives it (hermes/private_hermes/files.py), once
-its last part has come, and a link takes its place. What is behind the number sign tells Hermes, in later requests, what the model
-wrote there.
+its last part has come, and a link takes its place. The part after # keeps what the model wrote, so that Hermes can restore it in later
+requests.
 
 On the disk the file has no name, and nothing but a picture has a type: whatever a page or a drawing from the sandbox holds, Open WebUI
 serves it as bytes to keep or as plain text, and no browser runs it as a part of the page.

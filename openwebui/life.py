@@ -1,4 +1,4 @@
-"""Has something live with the app of Open WebUI: begin once that has started, and end before that does."""
+"""Lets something live with the app of Open WebUI: it begins once that has started, and ends before that does."""
 
 from contextlib import asynccontextmanager
 

@@ -34,7 +34,7 @@ def end(what, why="nothing says why"):
 
 
 def watch(task, what):
-    """Has the end of a task end the app, unless somebody has cancelled it."""
+    """Ends the app when a task ends, unless somebody has cancelled that."""
 
     def ended(task):
         if not task.cancelled():

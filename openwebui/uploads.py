@@ -1,4 +1,4 @@
-"""Has uploads read by the extractor (extractor.py), and says what keeps one from being read.
+"""Gives uploads to the extractor (extractor.py) to read, and says what keeps one from being read.
 
 Open WebUI 0.12.4 (slim) refuses documents, and reads text files in its own process. Here every upload goes to the extractor, as
 an open file over a Unix socket. What that can't read is a sentence. The page shows it once, and keeps the file in the chat; so
@@ -86,7 +86,7 @@ def store(original, file, filename, tags):
 
 @replaces("open_webui.retrieval.vector.async_client:AsyncVectorDBClient.delete")
 async def delete_from_index(original, self, *arguments, **more):
-    """Has nothing to delete."""
+    """There is nothing to delete."""
 
 
 @replaces("open_webui.routers.files:index_file")

@@ -1,4 +1,4 @@
-"""Has what people say become text at Hermes, and keeps none of it.
+"""Asks Hermes to turn speech into text, and keeps none of it.
 
 Open WebUI 0.12.4 can ask any service that transcribes as OpenAI does, and so Hermes (AUDIO_STT_ENGINE, which entrypoint.sh sets). But it
 keeps each recording and its text for ever, asks a second time when it was refused, and puts words of its own before the reason. All of that
@@ -71,7 +71,7 @@ async def transcription(original, request, file, language=None, user=None):
 
 
 def register(audio):
-    """Has the route of open_webui/routers/audio/__init__.py, given as its module, call what is replaced."""
+    """Makes the route of open_webui/routers/audio/__init__.py, given as its module, call what is replaced."""
     # What a crash has left.
     for recording in RECORDINGS.glob("*"):
         recording.unlink()

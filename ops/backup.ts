@@ -30,7 +30,7 @@ export async function orFailure(work: () => Promise<Finding>): Promise<Finding> 
     }
 }
 
-/** Has one service make a backup; says what it saved, and what it says besides. Rejects with `ShellFailed`. */
+/** Tells one service to make a backup; gives what it saved, and what it says besides. Rejects with `ShellFailed`. */
 export async function makeBackup(service: Running): Promise<Finding> {
     const { errors } = await inShell(service, `${backupCommand} now`);
     const said = errors.filter((line) => line.startsWith("backup: ")).map((line) => line.replace(/^backup: /, ""));

@@ -6,7 +6,7 @@ import { type Stack, whenRight } from "./stack.ts";
 const url = "https://api.exa.ai/contents";
 
 /**
- * Has one page read, for Exa has no question about a key alone, and a search costs seven times as much (exa.ai/docs/admin/pricing). The statuses are those of exa.ai/docs/admin/error-codes.
+ * Asks Exa to read one page, for it has no question about a key alone, and a search costs seven times as much (exa.ai/docs/admin/pricing). The statuses are those of exa.ai/docs/admin/error-codes.
  */
 async function key({ settings: { exaApiKey } }: Stack): Promise<Finding> {
     const answer = await ask(url, {}, { "x-api-key": exaApiKey }, { urls: ["https://exa.ai"], text: { maxCharacters: 1 } });

@@ -195,7 +195,7 @@ async function chat({ url }: Page, token: string | Finding, content: string, jud
 }
 
 /**
- * Has the agent run code. The digest can't be made up: a model may know or compute the sum, but not the SHA-256 of a
+ * Asks the agent to run code. The digest can't be made up: a model may know or compute the sum, but not the SHA-256 of a
  * word that is new each time.
  */
 async function modalRun(page: Page, token: string | Finding): Promise<Finding> {

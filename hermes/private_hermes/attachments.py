@@ -1,4 +1,4 @@
-"""Has what people send on Telegram reach their sandboxes, as what they give in the page does (handover.py), and its text the model.
+"""Brings files from Telegram into the sender's sandbox, as those of the page (handover.py), and their text to the model.
 
 Hermes 0.19.0 tells the model the path of an attachment on the gateway's disk, where none of its tools looks, and has it read that. It puts
 a text into the message if it is UTF-8 and short, and says so of others, too. Here each attachment but a voice message is handed over, and

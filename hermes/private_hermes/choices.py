@@ -1,4 +1,4 @@
-"""Has every question go to OpenRouter, with the key and the model of the environment, whoever asks for another.
+"""Sends every question to OpenRouter, with the key and the model of the environment, whoever asks for another.
 
 A scheduled job, a chat and a request's body may each carry a model, a provider and an address of its own. Hermes 0.19.0 has no
 setting against it, and one with the provider "custom" would send its prompts to any server. All of them end at a client of the

@@ -1,12 +1,11 @@
-"""Has a failure of the model say what it is, in the place of the answer: in the page, on Telegram and from a scheduled job.
+"""Tells why the model failed, in the place of the answer: in the page, on Telegram and from a scheduled job.
 
 Hermes 0.19.0 ends a streamed answer that failed with a chunk that has the reason beside an empty choice
 (`_write_sse_chat_completion` in gateway/platforms/api_server.py). Open WebUI reads a reason only of a chunk without choices,
-and stores a blank answer. Here the reason is written into the answer itself, below what was written before, as one sentence
-with the way out.
+and stores a blank answer. Here one sentence is added to the answer: the reason, and what to do.
 
-The sentence is not the model's: it begins with `FAILURE`, by which it is taken out of the history of later requests. A note stands
-in the place of an answer that has nothing else, for some providers refuse two messages of the user in a row.
+The sentence is not the model's. It begins with `FAILURE`, and is taken out of the history of later requests by that. If nothing else is
+left of the answer, a short note replaces it, because some providers reject two messages of the user in a row.
 
 Telegram hides the reason ("check gateway logs") and tells it twice, an answer without a word five times (gateway/run.py). There the
 sentence is not stored with the chat, and the next message comes to the model together with the one that had no answer.

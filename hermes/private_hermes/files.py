@@ -1,4 +1,4 @@
-"""Has a file that the agent names in an answer arrive with the person: out of that person's sandbox, and from nowhere else.
+"""Brings a file that the agent names in an answer to the person: out of that person's sandbox, and from nowhere else.
 
 The agent writes `MEDIA:/path` at the end of a line, as Hermes' own hints have it, or `[words](sandbox:/path)`, which models know from
 elsewhere. Hermes 0.19.0 looks for such a path on the gateway's own disk, where none of the agent's files are but everybody's chats,

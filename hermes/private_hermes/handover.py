@@ -1,4 +1,4 @@
-"""Has each file that a person gives lie in that person's own sandbox when a tool first wants it: /root/uploads/<name>, byte for byte.
+"""Puts each file that a person gives into that person's own sandbox, before a tool first wants it: /root/uploads/<name>, byte for byte.
 
 Until then it lies on Hermes' disk, in uploads/<person>/<id>/. The page brings it there with the message that names it, over two
 routes beside the chats, behind the same bearer and with the header that says whose it is (openwebui/handover.py); Hermes asks the page

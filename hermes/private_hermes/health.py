@@ -1,4 +1,4 @@
-"""Has `/health` say whether Hermes can work: 200, or 503 with a sentence for each thing that is wrong.
+"""Tells in `/health` whether Hermes can work: 200, or 503 with a sentence for each thing that is wrong.
 
 Hermes 0.19.0 answers ok as long as it answers. A module adds a question to `CHECKS`; it must be quick, for each call asks all.
 """

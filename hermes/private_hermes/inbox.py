@@ -1,4 +1,4 @@
-"""Has every message on Telegram answered, once and in order, whenever Hermes restarts.
+"""Answers every message on Telegram, once and in order, whenever Hermes restarts.
 
 Hermes 0.19.0 drops what waits at Telegram when it starts (`drop_pending_updates` in plugins/platforms/telegram/adapter.py), refuses
 what comes while it stops, and tells Telegram that a message has arrived long before it has an answer; an answer that can't be sent
@@ -30,8 +30,8 @@ from .telegram_kinds import is_edit, moved, unread
 
 # All in seconds. Telegram itself keeps a message as long (core.telegram.org/bots/api, "Getting updates").
 MAX_AGE = 24 * 3600
-# Hermes drops an answer when Telegram can't be reached for some 6 s, and takes that for so until the first question for messages
-# has an answer, up to 10 s after each start.
+# Hermes drops an answer when Telegram can't be reached for some 6 s. After a start it believes so until its first poll succeeds, which
+# takes up to 10 s. We wait for that.
 SEND_PATIENCE = 120
 # Until a disk that is full, or fails, is tried again.
 DISK_PATIENCE = 5
@@ -149,7 +149,7 @@ box = Inbox(get_hermes_home() / "telegram-inbox")
 
 
 async def watch(app):
-    """Has each update of an application kept before it is handled; to be called before it asks for some."""
+    """Keeps each update of an application before it is handled; to be called before it asks for some."""
     if getattr(app.update_queue, "is_watched", False):
         return
     put = app.update_queue.put

@@ -3,7 +3,7 @@
 Whoever planted something there could make the agent lie about it. So the owner doesn't ask the agent: the command reads the disk, in
 the shell that Render gives to the owner of the account alone, and nothing listens for it.
 
-Planted text is taken for granted. What isn't printable is shown escaped, and each line of a text begins with a bar, so that no
+Every text is treated as hostile. What isn't printable is shown escaped, and each line of a text begins with a bar, so that no
 entry can look like another one or like its own origin. An id is a hash of what was shown: it never means what came later.
 
 Removing: with Hermes' own locks, while it runs. Hermes 0.19.0 keeps the prompt that a chat began with, memory and list of skills

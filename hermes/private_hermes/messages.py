@@ -136,7 +136,7 @@ def text_limit(original):
 async def limit(original, request, handler):
     if request.method != "POST" or not request.path.endswith("/chat/completions"):
         return await original(request, handler)
-    # Nobody without the key has this process read anything; the handler asks for it too late.
+    # Checks the key before the body is read. Hermes checks it afterwards.
     if refusal := request.app["api_server_adapter"]._check_auth(request):
         return refusal
     try:

@@ -22,7 +22,7 @@ from . import replaces
 
 # Headers of Open WebUI with ENABLE_FORWARD_USER_INFO_HEADERS (open_webui/utils/headers.py).
 USER, CHAT = "X-OpenWebUI-User-Id", "X-OpenWebUI-Chat-Id"
-# Who isn't named: a request without these headers, a job that was written by hand.
+# The person of a request without these headers, and of a job that was written by hand.
 OWNER = "person-owner"
 
 asks = contextvars.ContextVar("asks", default=(OWNER, ""))

@@ -1,4 +1,4 @@
-"""Has the page say which tool runs, and on what.
+"""Tells the page which tool runs, and on what.
 
 Hermes 0.19.0 sends an event of its own for it (`hermes.tool.progress`), which Open WebUI ignores. It takes events of its own kind
 out of the same data, though (`event` in utils/middleware.py): one of the type `status` is a line above the answer, kept with the

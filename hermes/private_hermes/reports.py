@@ -1,4 +1,4 @@
-"""Has a job's report arrive: in the page, in a chat of the job's own of whoever made it there.
+"""Brings a job's report to the page: into a chat of the job's own, of the person who made the job there.
 
 Hermes 0.19.0 answers the page and never writes to it, so the report of a job that was made there went nowhere (`_deliver_result` in
 cron/scheduler.py). Here it is kept on the disk, with its files, until Open WebUI has fetched it, stored it and said so

@@ -1,4 +1,4 @@
-"""Has each run of a job happen, or somebody told.
+"""Makes sure that each run of a job happens, or that somebody is told.
 
 Hermes 0.19.0 forgets a run that a restart or a crash cuts off: the next is at the next time, and a job that was to run once is gone
 (`advance_next_run` and `claim_dispatch` in cron/jobs.py). Here the job holds `begun` from the start of a run to its end. What is found
@@ -65,7 +65,7 @@ def due_at(job):
 
 
 def give_back():
-    """Has the runs that were cut off be due again. Nothing runs yet."""
+    """Makes the runs that were cut off due again. Nothing runs yet."""
     with jobs._jobs_lock():
         stored = jobs.load_jobs()
         for job in stored:

@@ -1,4 +1,4 @@
-"""Has the agent know what a job has sent into a chat on Telegram: "What did you just send me?" has an answer.
+"""Tells the agent what a job has sent into a chat on Telegram: "What did you just send me?" has an answer.
 
 Hermes 0.19.0 can note a report in the chat that the job was made in (`cron.mirror_delivery`, on in config.yaml), as words of the
 user. What a page or a mail has put into a report would be an order then. It does so while a message is being answered, too, between

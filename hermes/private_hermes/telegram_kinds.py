@@ -56,7 +56,7 @@ def mark_forwarded(event):
 
 
 def moved(old, new):
-    """Has the jobs of a group report to the supergroup that it has become. Raises OSError."""
+    """Lets the jobs of a group report to the supergroup that it has become. Raises OSError."""
     with jobs._jobs_lock():
         everybody, changed = jobs.load_jobs(), 0
         for job in everybody:

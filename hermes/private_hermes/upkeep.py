@@ -1,7 +1,7 @@
 """Keeps what Hermes stores of chats and jobs from growing for ever.
 
-Hermes 0.19.0 deletes old sessions if it is told to (`sessions.auto_prune`), but only when it starts, and only those that have ended:
-the chats of the page never do, for each message of theirs may be the last. Here those that nobody went on with for SESSION_DAYS are
+Hermes 0.19.0 deletes old sessions if it is told to (`sessions.auto_prune`), but only when it starts, and only those that have ended.
+A chat of the page never ends. Here those that nobody went on with for SESSION_DAYS are
 ended first, and it is done every day. Open WebUI keeps its own copy of each chat; one that goes on later begins a session anew,
 with all that the page sends of it. What the agent remembers, its skills and its jobs are elsewhere, and stay.
 

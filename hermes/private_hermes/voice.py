@@ -4,8 +4,8 @@ The page gets a route beside the chats, POST /v1/audio/transcriptions behind the
 as at OpenAI). A voice message on Telegram becomes a message with its words before Hermes has it: Hermes 0.19.0 would hand one that can't be
 transcribed to the model, as a note, and asks other services than OpenRouter.
 
-A recording goes out as it came, for OpenRouter takes whatever browsers and Telegram record, so that nothing is decoded here. What it is
-say its first bytes; the page calls those of a call .wav, whatever they are. It lies in a file that is gone when it has been sent, and is
+A recording goes out as it came, for OpenRouter takes whatever browsers and Telegram record, so that nothing is decoded here. Its first
+bytes tell the format; the page names every recording of the voice mode .wav. It lies in a file that is gone when it has been sent, and is
 encoded in pieces, so that it takes no memory to speak of.
 """
 
@@ -36,7 +36,7 @@ API = "https://openrouter.ai/api/v1/audio/transcriptions"
 MODEL = os.environ["VOICE_MODEL"]
 # Seconds of a recording, as far as it says how long it is.
 LONGEST = 600
-# Until the text is there; a minute of speech takes a second or two.
+# Seconds to wait for the text; a minute of speech takes a second or two.
 SECONDS = 45
 # How many are sent at a time, and how many may wait besides.
 AT_ONCE, WAITING = 4, 16

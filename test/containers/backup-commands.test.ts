@@ -31,7 +31,7 @@ let ids = {} as Record<ServiceName, string>;
 const shell = new Shell();
 const commands = new Commands();
 
-/** Has both shells lead to what runs now. */
+/** Leads both shells to what runs now. */
 const lead = () => {
     for (const name of serviceNames) shell.lead(ids[name], region, testbed.running(name));
 };

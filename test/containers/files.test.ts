@@ -21,7 +21,7 @@ afterAll(() => testbed.remove());
 const csv = 'Stadt;Einwohner\nZürich;448664\n"a, b";1\r\n';
 const sha256 = (content: string | Buffer) => createHash("sha256").update(content).digest("hex");
 
-/** Has code run in a new chat; gives the answer as it is stored. What the code prints on a line is a line of the answer. */
+/** Runs code in a new chat; gives the answer as it is stored. What the code prints on a line is a line of the answer. */
 const answerTo = (code: string, token = owner.token) => testbed.sendFromPage(token, `${words("Work")} in your sandbox: ${code}`);
 /** Python that writes files, by their paths. */
 const writing = (files: Record<string, string | Buffer>) =>
@@ -206,7 +206,7 @@ describe("a file from the sandbox runs no script in the page's origin", () => {
 
 describe("a file that a person gives", () => {
     let uploads: Uploads;
-    /** Has code run in a chat whose message comes with these files. */
+    /** Runs code in a chat whose message comes with these files. */
     const workOn = (files: string[], code: string, token = owner.token) => testbed.sendFromPage(token, `${words("Work")} in your sandbox: ${code}`, { files });
     /** Python that prints the name and the SHA-256 of each file that was given. */
     const look =

@@ -191,7 +191,7 @@ describe("a voice message", () => {
 });
 
 describe("a document", () => {
-    /** Has code run in a chat's sandbox by the caption. */
+    /** Runs code in a chat's sandbox, by the caption. */
     const running = (what: string, code: string) => `${words(what)} in your sandbox: ${code}`;
     const tell = (name: string) => `import hashlib; print(hashlib.sha256(open('/root/uploads/${name}', 'rb').read()).hexdigest())`;
     const sha256 = (content: Buffer) => createHash("sha256").update(content).digest("hex");

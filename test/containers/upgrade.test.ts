@@ -60,7 +60,7 @@ async function versions(): Promise<Versions> {
 /** What Open WebUI does to a database that it finds. */
 const migrations = () => output(testbed.running("open-webui"), "ls", "/app/backend/open_webui/migrations/versions");
 
-/** Has the agent call a tool that must succeed; gives what it returned. */
+/** Makes the agent call a tool that must succeed; gives what it returned. */
 async function use(tool: string, parameters: object): Promise<string> {
     const said = await testbed.useTool(tool, parameters);
     expect(said).toContain('"success": true');

@@ -28,7 +28,7 @@ export async function cliVersion(): Promise<string | undefined> {
     return found?.stdout.trim();
 }
 
-/** Has the npm package `pulumi` fetch its CLI where there is none; says in one line when it can't. */
+/** Makes the npm package `pulumi` fetch its CLI where there is none; says in one line when it can't. */
 export async function fetchCli(): Promise<void> {
     if (await cliVersion()) return;
     const host = "get.pulumi.com";

@@ -130,7 +130,7 @@ export const deploysOf = async (id: string) =>
 /** The newest first. */
 export const statusesOf = async (id: string) => (await deploysOf(id)).map(({ status }) => status);
 
-/** Has the next call of a mock wait for the test. */
+/** Makes the next call of a mock wait for the test. */
 export function hold<Result>(mock: Mock<(...args: never[]) => Promise<Result>>) {
     let end!: (result: Result | PromiseLike<Result>) => void;
     const held = new Promise<Result>((resolve) => (end = resolve));

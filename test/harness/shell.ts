@@ -42,7 +42,7 @@ export class Shell {
         chmodSync(join(this.folder, "ssh"), 0o755);
     }
 
-    /** Has a service's shell lead to a container; to none while it is away. */
+    /** Leads a service's shell to a container; to none while it is away. */
     lead(serviceId: string, region: string, container?: Container): void {
         const path = join(this.folder, `${serviceId}@ssh.${region}.render.com`);
         if (container) writeFileSync(path, container.getId());

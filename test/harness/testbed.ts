@@ -234,7 +234,7 @@ export class Testbed {
     }
 
     /**
-     * Has Hermes run without the kernel's filter, by a command in the place of `confined` (hermes/confined.py): an emulation of x86-64, as on
+     * Makes Hermes run without the kernel's filter, by a command in the place of `confined` (hermes/confined.py): an emulation of x86-64, as on
      * Apple silicon, takes none. All else is as ever.
      */
     async takeFilterAway(): Promise<void> {
@@ -481,7 +481,7 @@ export class Testbed {
         return (body as { choices: { message: { content: string } }[] }).choices[0].message.content;
     }
 
-    /** Has the agent call a tool; gives what it says of that. */
+    /** Makes the agent call a tool; gives what it says of that. */
     useTool(name: string, parameters: object): Promise<string> {
         return this.ask(`CALL ${name} ${JSON.stringify(parameters)}`);
     }

@@ -411,7 +411,7 @@ describe("On a phone", () => {
     });
 });
 
-/** Has the policy let devices through to these ports only. */
+/** Lets devices through to these ports only, by the policy. */
 const grant = (Ports: number[] | null) => testbed.tailnet("PATCH", "/settings", { Ports });
 
 describe("Only the page is served", () => {

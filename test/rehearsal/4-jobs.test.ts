@@ -122,7 +122,7 @@ async function arrived(due: Stored[], moment: string): Promise<string[]> {
 /** The jobs that are due at a moment. */
 const dueAt = async (moment: string) => (await stored()).filter(({ next_run_at: next }) => Date.parse(next) <= Date.parse(moment));
 
-/** Has the scheduler's clock be at a moment; gives what arrives then. */
+/** Sets the scheduler's clock to a moment; gives what arrives then. */
 async function at(moment: string, meanwhile?: () => Promise<unknown>): Promise<string[]> {
     const due = await dueAt(moment);
     await output(hermes(), "sh", "-c", `echo ${ahead(moment)} >/clock/ahead`);

@@ -60,7 +60,7 @@ const stack = (options: Partial<StackOptions> = {}) => {
 const docker = (info: string | { error: string } = dockerInfo()) => {
     commands.install("docker", { "info --format {{json .}}": info, "image inspect moby/buildkit:buildx-stable-1": { error: "Error: No such image" } });
 };
-/** Has buildx remember a builder. */
+/** Makes buildx remember a builder. */
 function rememberBuilder(driver: string) {
     const folder = commands.makeFolder("docker");
     mkdirSync(join(folder, "buildx", "instances"), { recursive: true });

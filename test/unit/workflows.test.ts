@@ -188,7 +188,7 @@ describe("the deployment", () => {
             commands.remove();
         });
 
-        /** Has the CLI preview these steps. */
+        /** Lets the CLI preview these steps. */
         const previews = (found: object[]) => {
             commands.install("pulumi", { "preview --json": JSON.stringify({ steps: found }) });
         };

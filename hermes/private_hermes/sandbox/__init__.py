@@ -5,7 +5,7 @@ noticed, and a billing error throws the saved files away. So this is another one
 Of this, Hermes 0.22 has fixed the writing of files alone; it has a place where an environment like this one is registered
 (`register_terminal_environment_provider`).
 
-people.py decides whose sandbox a command belongs to. All of a person's chats and jobs share one (PersonSandbox); the folder, what
+people.py decides which person a command belongs to. All of a person's chats and jobs share one (PersonSandbox); the folder, what
 was exported and an activated environment are each chat's own (ChatEnvironment).
 
 When: a sandbox is made for the first command and not before. It is saved within the first minute and every few minutes while it is

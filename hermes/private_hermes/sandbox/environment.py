@@ -23,7 +23,7 @@ from . import everybody, limits, scripts
 from .modal_client import SandboxError
 from .settings import secrets_of
 
-# Whether the bytes of a command's output are a file that may be written back.
+# True while a file tool reads: every byte is kept, because the file may be written back.
 whole_file = contextvars.ContextVar("whole_file", default=False)
 kept = contextvars.ContextVar("kept", default=limits.KEPT)
 # Whether a command is one of the terminal, which leaves its folder and what it exported for the next.
@@ -278,7 +278,7 @@ def readable(original, self):
 
 
 def register():
-    """Has the tool for processes in the background know those of the person alone."""
+    """Makes the tool for processes in the background know only those of the person."""
     original = registry.get_entry("process").handler
 
     def process(args, **more):

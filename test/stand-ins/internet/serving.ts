@@ -49,7 +49,7 @@ export interface Host {
 
 type Answer = Host["answer"];
 
-/** Has a request answered; one that goes wrong is dropped, and its error printed. */
+/** Answers a request; one that goes wrong is dropped, and its error printed. */
 export async function attempt(answer: Answer, exchange: Exchange): Promise<void> {
     try {
         await answer(exchange);

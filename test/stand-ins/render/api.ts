@@ -137,7 +137,7 @@ export class RenderApi {
         return this.calls.slice(mark).filter(({ method }) => method !== "GET");
     }
 
-    /** Has requests fail that have yet to come. */
+    /** Makes requests fail that have yet to come. */
     fail(failure: Failure): void {
         this.failures.push({ ...failure });
     }
