@@ -43,14 +43,14 @@ const jobs = (method: string, path: string, body?: unknown) =>
 
 describe("after both disks are gone, at the next start", () => {
     const [fact, skill, prompt, chat, file] = ["The cat is called", "Greet the cat as", "Feed the cat", "Is the cat well", "Cats sleep on"].map(words);
-    const ben = { name: "Ben", email: "ben@example.com", password: randomUUID(), role: "user" };
+    let ben: Awaited<ReturnType<Testbed["addAccount"]>>;
     let machines: Awaited<ReturnType<Testbed["machines"]>>;
     let job = "";
     let upload = "";
 
     beforeAll(async () => {
         const { token } = await testbed.signIn();
-        await testbed.webui("POST", "/api/v1/auths/add", { bearer: token, body: ben });
+        ben = await testbed.addAccount(token, { name: "Ben" });
         await testbed.sendFromPage(token, chat);
         await testbed.useTool("memory", { action: "add", target: "user", content: fact });
         const content = `---\nname: greet-cat\ndescription: Greets the cat\n---\n\n${skill}\n`;

@@ -268,9 +268,7 @@ describe("a slow model", () => {
 
 test("the code of each account runs in a sandbox of its own, although both begin a chat with the same words", async () => {
     const admin = await testbed.signIn();
-    const account = { name: "Ben", email: "ben@example.com", password: randomUUID(), role: "user" };
-    const { body } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: account });
-    const ben = (body as Session).token;
+    const { token: ben } = await testbed.addAccount(admin.token);
     const message = `CALL terminal ${JSON.stringify({ command: "cat /root/visits; date +%s.%N >>/root/visits; echo end" })}`;
     const visits = async (token: string) => (await testbed.sendFromPage(token, message)).match(/\d{10}\.\d+/g)?.length ?? 0;
     expect([await visits(admin.token), await visits(ben)]).toEqual([0, 0]);
@@ -284,8 +282,7 @@ describe("a job that was made in the page", () => {
     let admin: Session, carol: Session;
     beforeAll(async () => {
         admin = await testbed.signIn();
-        const account = { name: "Carol", email: "carol@example.com", password: randomUUID(), role: "user" };
-        carol = (await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: account })).body as Session;
+        carol = await testbed.addAccount(admin.token, { name: "Carol" });
     });
 
     /** Makes a job in a chat of somebody; gives what runs it. */

@@ -1,7 +1,7 @@
 /** Documents that people upload: as text they reach the model, and what can't be read is told. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { output, outputOf, withPid } from "../harness/docker.ts";
-import { type Session, Testbed, words } from "../harness/testbed.ts";
+import { Testbed, words } from "../harness/testbed.ts";
 import { Uploads } from "../harness/uploads.ts";
 
 let testbed: Testbed;
@@ -182,10 +182,9 @@ print(json.dumps([[one.width, one.height, *colours(one)] for one in pictures]))`
 
     test("isn't shown to the model of somebody else, who names it", async () => {
         const { id } = await uploads.upload("scan.pdf");
-        const account = { name: "Ben", email: "ben@example.com", password: words("password"), role: "user" };
-        const { body } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: token, body: account });
+        const ben = await testbed.addAccount(token);
         const question = words("What is on it?");
-        await testbed.sendFromPage((body as Session).token, question, { files: [id] });
+        await testbed.sendFromPage(ben.token, question, { files: [id] });
         expect(await picturesIn(question)).toEqual([]);
     });
 

@@ -1,5 +1,5 @@
 /** Files that the agent gives: out of a person's sandbox, by way of Hermes' answer, into the page. */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { output, outputOf } from "../harness/docker.ts";
 import { png } from "../harness/picture.ts";
@@ -72,11 +72,7 @@ describe("a file that the agent names", () => {
     });
 
     test("is of the person who chats, and nobody else's", async () => {
-        const join = async (name: string) => {
-            const account = { name, email: `${name}@example.com`, password: randomUUID(), role: "user" };
-            return ((await testbed.webui("POST", "/api/v1/auths/add", { bearer: owner.token, body: account })).body as Session).token;
-        };
-        const [anna, ben] = [await join("anna"), await join("ben")];
+        const [anna, ben] = await testbed.addAccounts(owner.token, 2);
         const [{ link }] = linksIn(await answerTo(writing({ "/root/hers.csv": csv }) + naming("MEDIA:/root/hers.csv"), anna));
         expect(await open(anna, link)).toMatchObject({ status: 200, sha256: sha256(csv) });
         expect(await open(ben, link)).toMatchObject({ status: 404 });
@@ -214,9 +210,8 @@ describe("a file that a person gives", () => {
     const seen = async (files: string[], token = owner.token) =>
         JSON.parse((await workOn(files, look, token)).replace("It has printed: ", "")) as Record<string, string>;
     const join = async (name: string) => {
-        const account = { name, email: `${name}@example.com`, password: randomUUID(), role: "user" };
-        const session = (await testbed.webui("POST", "/api/v1/auths/add", { bearer: owner.token, body: account })).body as Session;
-        return { id: session.id, token: session.token, uploads: await Uploads.create(testbed, session.token) };
+        const { id, token } = await testbed.addAccount(owner.token, { name });
+        return { id, token, uploads: await Uploads.create(testbed, token) };
     };
 
     beforeAll(async () => {

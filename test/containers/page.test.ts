@@ -41,15 +41,13 @@ describe("the controls", () => {
     const walked: Partial<Record<"admin" | "people", Walked>> = {};
 
     beforeAll(async () => {
-        const person = { name: "Ada", email: "ada@example.com", password: words("password"), role: "user" };
-        const { status } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: person });
-        expect(status).toBe(200);
+        const person = await testbed.addAccount(admin.token, { name: "Ada" });
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
         const gone = addresses.filter(({ state }) => state === "gone").map(({ name }) => name.replaceAll(/\[\w+\]/g, "x"));
         const order = { url: testbed.url, suggestions, addresses: gone };
         [walked.admin, walked.people] = await Promise.all([
             laptop.walk({ ...order, email, password, width: 1280 }),
-            laptop.walk({ ...order, ...person, width: 390 }),
+            laptop.walk({ ...order, email: person.email, password: person.password, width: 390 }),
         ]);
     });
 
@@ -87,12 +85,7 @@ describe("from day to day", () => {
     const { offline, starting, unsent } = page;
     type More = { width?: number; locale?: string; with?: object; email?: string; password?: string };
     /** A new account, and its token; Open WebUI refuses a sixteenth sign-in of one within three minutes. */
-    const join = async (role = "user") => {
-        const account = { name: words("Kim"), email: `${words("kim").replace(" ", "-")}@example.com`, password: words("password") };
-        const { status, body } = await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: { ...account, role } });
-        expect(status).toBe(200);
-        return { ...account, ...(body as Session) };
-    };
+    const join = (role = "user") => testbed.addAccount(admin.token, { name: words("Kim"), role });
     const day = async (does: string, more: More = {}) => {
         const { email, password } = more.email ? { email: more.email, password: more.password ?? "" } : await join();
         return laptop.week({ url: testbed.url, does, ...more, email, password });

@@ -501,14 +501,18 @@ export class Testbed {
         return body as Session;
     }
 
+    /** Makes an account, as the admin whose token is given, and signs it in. */
+    async addAccount(token: string, { name = unique(), role = "user" } = {}) {
+        const account = { name, email: `${name.toLowerCase().replace(" ", "-")}@example.com`, password: randomUUID() };
+        const { status, body } = await this.webui("POST", "/api/v1/auths/add", { bearer: token, body: { ...account, role } });
+        if (status !== 200) throw new Error(`Open WebUI answered ${status} to a new account: ${JSON.stringify(body)}`);
+        return { ...account, ...(body as Session) };
+    }
+
     /** Makes accounts, as the admin whose token is given; gives their tokens. */
     async addAccounts(token: string, count: number): Promise<string[]> {
-        const add = async () => {
-            const name = unique();
-            const account = { name, email: `${name}@example.com`, password: randomUUID(), role: "user" };
-            return ((await this.webui("POST", "/api/v1/auths/add", { bearer: token, body: account })).body as Session).token;
-        };
-        return Promise.all(Array.from({ length: count }, add));
+        const accounts = await Promise.all(Array.from({ length: count }, () => this.addAccount(token)));
+        return accounts.map((account) => account.token);
     }
 
     /** The chats of an account; a title is the first message. */

@@ -160,8 +160,7 @@ beforeAll(async () => {
     for (const [page, text] of Object.entries(pages)) await serve(page, text);
     await Promise.all([startHermes(), testbed.start("open-webui", { REPORTS_EVERY: "1" })]);
     const admin = await testbed.signIn();
-    const account = { name: "Anna", email: "anna@example.com", password: randomUUID(), role: "user" };
-    const anna = (await testbed.webui("POST", "/api/v1/auths/add", { bearer: admin.token, body: account })).body as Session;
+    const anna = await testbed.addAccount(admin.token, { name: "Anna" });
     accounts = [
         { ...admin, name: "owner", seen: new Set() },
         { ...anna, name: "Anna", seen: new Set() },
