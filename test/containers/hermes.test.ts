@@ -596,6 +596,7 @@ test("pieces of an answer are joined in their order and nothing else is, and a c
 });
 
 test("what is replaced in Hermes is what seams.py lists, and nothing else", async () => {
+    if (!testbed.services.hermes) await testbed.start("hermes");
     const script = readFileSync(new URL("../harness/seams.py", import.meta.url), "utf8");
     await output(hermes(), ...asHermes, "-c", `open("/tmp/seams.py", "w").write(${JSON.stringify(script)})`);
     expect(await output(hermes(), ...asHermes, "/tmp/seams.py")).toMatch(/^\d\d functions and values differ, of \d{5,}/);

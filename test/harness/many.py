@@ -18,7 +18,8 @@ def chat(number):
     body = json.dumps({"model": order["model"], "stream": True, "messages": [{"role": "user", "content": content}]})
     connection.request("POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {order['bearer']}", "Content-Type": "application/json"})
     for line in connection.getresponse():
-        if line.startswith(b"data: {") and json.loads(line[6:])["choices"][0]["delta"].get("content"):
+        # What an answer has cost comes without choices.
+        if line.startswith(b"data: {") and any(choice["delta"].get("content") for choice in json.loads(line[6:]).get("choices", ())):
             begun.add(number)
     at_the_first_end.append(len(begun))
 
