@@ -67,7 +67,7 @@ HOSTILE_JOB = {
 
 failures = []
 checks = []
-# Addresses that the checks have had Hermes ask.
+# Addresses that Hermes has asked in the checks.
 asked_of = set()
 
 

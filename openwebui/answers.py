@@ -4,7 +4,7 @@ Open WebUI 0.12.4 has a running answer in memory and stores it once it is whole:
 to be on its way for ever. Here it is stored every few seconds. A stop waits for it for a while; what isn't whole by then, or at a
 crash, gets a sentence below.
 
-leftovers.py has the app call what is for its start and its stop.
+leftovers.py makes the app call what is for its start and its stop.
 """
 
 import asyncio

@@ -3,11 +3,11 @@
 
   backup COMMAND [ARGUMENT...]  the container's first process: brings the disk back, runs the command, makes backups, ends with it
   backup now                    makes a backup; for a shell of the service, as root
-  backup adopt                  has this disk go on with backups that another disk has made; the same
+  backup adopt                  lets this disk go on with the backups of another disk; the same
   backup list                   prints, as JSON, the backups that there are, and the one that is being gone back to; the same
   backup compare ID             prints, as JSON, what differs between a backup and the newest one; the same
   backup fetch ID MOMENT        brings a backup onto the disk, beside what is there; MOMENT is a word that stands for it in both services; the same
-  backup back MOMENT            has the next start put what was fetched in the place of what is there; the same
+  backup back MOMENT            makes the next start put what was fetched in the place of what is there; the same
   backup drop MOMENT            removes what was fetched; the same
   backup pull                   prints the disk as a tar archive in gzip, laid out as in a backup; the same, and without a repository
   backup take BYTES MOMENT      brings an archive of `backup pull` from its input, in the place of `backup fetch`; the same, and without a repository
@@ -375,7 +375,7 @@ def new_id():
 
 
 def prepare():
-    """Makes the folders, and has the kernel take this before the app when memory runs out."""
+    """Makes the folders, and tells the kernel to end this before the app when memory runs out."""
     for path, owner, mode in ((HOME, 0, 0o711), (CACHE, RESTIC_UID, 0o700), (BLOCKS, UID, 0o700)):
         os.makedirs(path, exist_ok=True)
         os.chown(path, owner, owner)

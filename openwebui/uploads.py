@@ -4,7 +4,7 @@ Open WebUI 0.12.4 (slim) refuses documents, and reads text files in its own proc
 an open file over a Unix socket. What that can't read is a sentence. The page shows it once, and keeps the file in the chat; so
 the sentence stands in the place of the file's text, too, and the model can say in its answer what the person overlooked.
 
-Open WebUI has a whole upload in memory to write it to the disk. Here a file costs this process no memory but for its text.
+Open WebUI holds a whole upload in memory to write it to the disk. Here a file costs this process no memory but for its text.
 
 Open WebUI tells whoever deletes a file that it couldn't be deleted, because the slim image has no index to delete it from as well. It is gone by then.
 """

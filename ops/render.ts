@@ -238,7 +238,7 @@ const undelivered = [
         lost: /A report of the scheduled job (\S+) can't be delivered: (.*)/,
         again: /Reports of the scheduled job (\S+) are delivered again/,
         what: "reports of scheduled jobs",
-        wayOut: "knowledge in the shell of the service hermes shows these jobs; have whoever made one have it report elsewhere, or remove it",
+        wayOut: "knowledge in the shell of the service hermes shows these jobs; ask whoever made one to let it report elsewhere, or remove it",
     },
     // hermes/private_hermes/undelivered.py
     {

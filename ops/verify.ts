@@ -3,7 +3,7 @@
  * how the page is published on the tailnet, how full the disks are, and whether the agent answers.
  *
  *   npm run verify
- *   npm run verify -- --modal               also has the agent run code at Modal, which costs a little
+ *   npm run verify -- --modal               also asks the agent to run code at Modal, which costs a little
  *   npm run verify -- --restore-test        also restores the last backup of each service into a container on this machine, and compares
  *   npm run --silent verify -- --json       one JSON document: {"ok", "unchecked", "checks": [{"check", "status", "message", "fix"}]}
  *

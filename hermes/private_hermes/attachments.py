@@ -1,6 +1,6 @@
 """Brings files from Telegram into the sender's sandbox, as those of the page (handover.py), and their text to the model.
 
-Hermes 0.19.0 tells the model the path of an attachment on the gateway's disk, where none of its tools looks, and has it read that. It puts
+Hermes 0.19.0 tells the model the path of an attachment on the gateway's disk, where none of its tools looks, and tells it to read that. It puts
 a text into the message if it is UTF-8 and short, and says so of others, too. Here each attachment but a voice message is handed over, and
 the model reads its path in the sandbox. A text is put into the message, of a long one the beginning and of a large table the head, as
 openwebui/extractor.py does. Other documents are read in the sandbox, which has what it takes: what reads foreign documents must not run

@@ -8,7 +8,7 @@ entry can look like another one or like its own origin. An id is a hash of what 
 
 Removing: with Hermes' own locks, while it runs. Hermes 0.19.0 keeps the prompt that a chat began with, memory and list of skills
 included, in three places: in the database, in the agent of a Telegram chat, and the list of skills once more in the process. The
-command empties the first, and what it replaces has the gateway go by that.
+command empties the first. What it replaces makes the gateway follow that.
 """
 
 import contextlib

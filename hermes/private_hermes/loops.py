@@ -57,7 +57,7 @@ def watch_tasks():
 
 def ended(what):
     def callback(task):
-        # Hermes cancels it, or has it end, when it connects anew.
+        # Hermes cancels it, or lets it end, when it connects anew.
         if not task.cancelled() and task.exception():
             end(what, repr(task.exception()))
 

@@ -1,4 +1,4 @@
-"""Tells the model what it has of the web, and has a chat that goes on after an upgrade learn what has changed for it.
+"""Tells the model what it has of the web, and a chat that goes on after an upgrade what has changed for it.
 
 The web: what the model may ask depends on EXA_API_KEY, and what its code may reach on SANDBOX_NETWORK. Hermes 0.19.0 says neither, and
 tells some models to look facts up with web_search, whether or not they have it (agent/prompt_builder.py). What a sandbox has besides

@@ -1,6 +1,6 @@
 """Keeps the summary of a long chat of the page, so that it is paid for once, and not with each message.
 
-When a chat is too long for the model, Hermes has the model write a summary, which stands in the place of older messages. The page sends
+When a chat is too long for the model, Hermes asks the model for a summary, which stands in the place of older messages. The page sends
 the whole chat again with each message, and Hermes 0.19.0 forgets a summary when the message has its answer (it stores one for its own
 chats alone, as those of Telegram). So each message paid for a new one; and as no two are the same, the provider had nothing of the chat
 in its cache. Here a summary is a file in summaries/ on the disk. It stands again in the place of the messages that it was made of, as

@@ -4,7 +4,7 @@ Hermes 0.19.0 has a provider for Exa (plugins/web/exa). It needs a package that 
 and hands on whatever the service says. Here a provider of our own is a client of a few lines: what comes back has limits, each failure is a
 sentence, and nothing of it has the key.
 
-Before Hermes has a page read it looks up the page's host (`async_is_safe_url`). Whoever planted the address would learn of that from
+Before Hermes asks for a page it looks up the page's host (`async_is_safe_url`). Whoever planted the address would learn of that from
 the name alone, so here none is looked up: an address goes to Exa, and nowhere else.
 
 Of a long page Hermes saves the text on its own disk, and names a path that the sandbox doesn't have. Here the model is told how to get

@@ -8,7 +8,7 @@ build ends with a sentence when one isn't there exactly once, as after an upgrad
 scripts change with each release.
 
 A browser keeps the page's files for a year, by names that change with Open WebUI's content and not with what stands here. So those that
-are changed are listed in changed.json, and assets.py has browsers ask whether they have a new one.
+are changed are listed in changed.json, and assets.py makes browsers ask for a newer one.
 """
 
 import json

@@ -5,7 +5,7 @@
  * a large photo before it would make it smaller. Here a browser turns what it can show into a JPEG; the rest goes to what reads documents,
  * which makes pictures of a TIFF (pictures.py), or says what is wrong.
  *
- * build.py has the page call it for each file that is chosen, dropped or pasted. What is sent before the page has got all of them waits: it
+ * build.py makes the page call it for each file that is chosen, dropped or pasted. What is sent before the page has got all of them waits: it
  * would go without them.
  */
 (() => {
