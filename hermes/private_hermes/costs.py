@@ -30,6 +30,9 @@ SELECT source, SUM(dollars), SUM(calls), SUM(untold) FROM private_costs
 WHERE (:month IS NULL OR month = :month) AND (:what IS NULL OR what = :what) GROUP BY source
 """
 
+# How long a month is kept.
+MONTHS = 24
+
 log = logging.getLogger(__name__)
 # The agent whose turn runs, for the questions that it doesn't ask by a client of its own.
 spends = contextvars.ContextVar("spends", default=None)
@@ -110,6 +113,12 @@ def known(month=None, what=None):
 def total(month=None, what=None):
     """The same in one sum."""
     return sum(known(month, what).values(), Cost())
+
+
+def delete_old():
+    """Deletes the months that are older than MONTHS; upkeep.py calls it."""
+    with tables.changing() as db:
+        db.execute("DELETE FROM private_costs WHERE month < strftime('%Y-%m', 'now', ?)", (f"-{MONTHS} months",))
 
 
 def count(usage, agent):

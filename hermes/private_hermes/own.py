@@ -82,6 +82,15 @@ def entries(person):
             yield True, "job", entry
 
 
+def seen(person):
+    """The same as a list. Raises FileNotFoundError."""
+    try:
+        return list(entries(person))
+    except FileNotFoundError:
+        # Somebody has deleted a skill meanwhile.
+        return list(entries(person))
+
+
 def job_of(job):
     """How a job stands, for the page, which says it in its language."""
     failed = job.get("last_run_at") and job.get("last_status") != "ok"
@@ -101,7 +110,7 @@ def job_of(job):
 def listed(person, request):
     """GET /v1/own: {"memory", "skill", "job": [{"id", "own", "text", …}], "owner": whether it is the owner who asks}."""
     found = {"memory": [], "skill": [], "job": [], "owner": is_owner(person)}
-    for own, kind, entry in entries(person):
+    for own, kind, entry in seen(person):
         more = job_of(entry.about) if kind == "job" else {"name": entry.about}
         text = entry.about.get("prompt") if kind == "job" else entry.text
         found[kind].append({"id": entry.id, "own": own, "text": str(text or "")[:LONGEST], **more})
@@ -111,7 +120,7 @@ def listed(person, request):
 def change(person, request):
     """POST /v1/own/{id}/{remove|pause|resume}: done for good when it answers."""
     id, action = request.match_info["id"], request.match_info["action"]
-    kind, entry = next(((kind, entry) for _, kind, entry in entries(person) if entry.id == id), (None, None))
+    kind, entry = next(((kind, entry) for _, kind, entry in seen(person) if entry.id == id), (None, None))
     if not entry or action not in (("remove", "pause", "resume") if kind == "job" else ("remove",)):
         raise Refused(GONE)
     if action == "remove":

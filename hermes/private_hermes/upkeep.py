@@ -18,7 +18,7 @@ import time
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
 
-from . import handover, summaries
+from . import costs, handover, summaries
 
 DAYS = int(os.environ["SESSION_DAYS"])
 DAY = 24 * 60 * 60  # seconds
@@ -60,7 +60,7 @@ def keep_up():
     while True:
         # Not at once: a start has enough to do.
         time.sleep(60)
-        for work in (forget, empty_caches, handover.delete_old, lambda: summaries.delete_old(DAYS * DAY)):
+        for work in (forget, empty_caches, handover.delete_old, lambda: summaries.delete_old(DAYS * DAY), costs.delete_old):
             try:
                 work()
             except Exception as error:

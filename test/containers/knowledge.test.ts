@@ -240,7 +240,7 @@ test("says where the provider tells no cost", async () => {
     expect((await knowledge()).replace(/\s+/g, " ")).toMatch(/cost, by what OpenRouter says: \$[\d.,]+, and 1 calls of which the provider tells no cost\./);
 });
 
-test("a full disk loses no cost, and stops no answer", async () => {
+test("a full disk loses no cost, and stops no answer; what is years old goes", async () => {
     const program = `
 import os, shutil
 from pathlib import Path
@@ -259,6 +259,9 @@ for _ in range(200):
 during = costs.total().dollars
 full.unlink()
 costs.add(costs.cost_of({}))
+with costs.tables.changing() as db:
+    db.execute("INSERT INTO private_costs VALUES ('2020-01', '', '', 1000, 1, 0)")
+costs.delete_old()
 print(during, costs.total())`;
     const env = "HERMES_HOME=/dev/shm/full HOME=/dev/shm/full OPENROUTER_API_KEY=x HERMES_MODEL=x";
     const script = `mkdir -p /dev/shm/full; env ${env} /opt/hermes/bin/python -c "$0" 2>&1; code=$?; rm -r /dev/shm/full; exit $code`;
