@@ -150,7 +150,8 @@ class WithCost:
             return piece
         self._ended = True
         cost = getattr(self._agent_ref[0], "costs", Cost())
-        return ("__tool_progress__", {"usage": {"cost": round(cost.dollars, 8)}}) if cost.calls > cost.untold else None
+        # As a chunk of usage is at OpenAI's API: whoever else reads the stream looks for choices.
+        return ("__tool_progress__", {"choices": [], "usage": {"cost": round(cost.dollars, 8)}}) if cost.calls > cost.untold else None
 
 
 @replaces("openai._base_client:BaseClient._process_response_data")
