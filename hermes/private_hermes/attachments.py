@@ -4,11 +4,12 @@ Hermes 0.19.0 tells the model the path of an attachment on the gateway's disk, w
 a text into the message if it is UTF-8 and short, and says so of others, too. Here each attachment but a voice message is handed over, and
 the model reads its path in the sandbox. A text is put into the message, of a long one the beginning and of a large table the head, as
 openwebui/extractor.py does. Other documents are read in the sandbox, which has what it takes: what reads foreign documents must not run
-as the gateway's user, who has all keys, and Hermes' container has no room for a second one. The model is told how, and what is easily
-overlooked there.
+as the gateway's user, who has everybody's chats, and Hermes' container has no room for a second one. The model is told how, and what is
+easily overlooked there.
 
-A picture of a kind that models take is shown to the model besides, by Hermes itself. Of an audio file the words stand in the message, as in
-the page (voice.py). A video is a file in the sandbox, as in the page.
+A picture is shown to the model besides, as in the page: one of a kind that models don't take, or a large one, as JPEG (pictures.py).
+Hermes would tell its path on the gateway, too. Of an audio file the words stand in the message, as in the page (voice.py). A video is a
+file in the sandbox, as in the page.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from pathlib import Path
 from gateway.platforms import base
 from gateway.platforms.base import MessageType
 
-from . import handover, voice
+from . import handover, pictures, replaces, voice
 from .files import LIMIT, PICTURES
 from .inbox import is_allowed
 from .people import named
@@ -40,14 +41,21 @@ READING = {
     ".ods": "it is a ZIP: its cells are content.xml",
     ".eml": "read it with Python's email",
 }
-PICTURE = "it can't be shown to you, for models take PNG, JPEG, GIF and WebP alone; if you have to see it, ask for it as one of them, or as a photo"
+# By their names, as a sender may say no kind, or "application/octet-stream".
+PICTURE_NAMES = (".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif", ".jp2", ".ico")
+# Bytes of a picture that the model is shown as it is.
+SMALL = 1 << 20
+PICTURE = "you aren't shown it, for {}"
 VIDEO = "you can't see or hear it, but work with it as a file"
 TOO_LARGE = f"📎 The file is larger than {LIMIT >> 20} MB, or Telegram doesn't say how large it is. Send it in parts, or make a smaller one."
+NOT_TAKEN = "📎 What came with the message can't be taken now. Send it again; if that changes nothing, the log of Hermes says why."
 NOT_FETCHED = "📎 The file can't be fetched from Telegram now. Send it again."
 # What Hermes puts before a document's name in its cache (cache_document_from_bytes in gateway/platforms/base.py); other files lose theirs.
 CACHED = "doc_0123456789ab_"
 
 log = logging.getLogger(__name__)
+# By the path of an attachment that comes with others: its name, as its sender has it.
+names = {}
 
 
 def text_of(data):
@@ -86,60 +94,79 @@ def is_shown(path, kind):
     return any(re.match(start, beginning, re.DOTALL) for start, _ in PICTURES)
 
 
+def shown_to_model(name, kind, cached):
+    """A picture as the model is shown it, and why it isn't: its files in Hermes' cache with their kinds. Nothing of what isn't one. Raises OSError."""
+    if not kind.startswith("image/") and not name.lower().endswith(PICTURE_NAMES):
+        return [], ""
+    if is_shown(cached, kind) and (cached.stat().st_size <= SMALL or kind == "image/gif"):
+        return [(str(cached), kind)], ""
+    try:
+        return [(base.cache_image_from_bytes(picture), "image/jpeg") for picture in pictures.jpegs(cached)], ""
+    except (pictures.Unreadable, ValueError) as error:
+        return [], PICTURE.format(error)
+
+
 def missing(name, kind, refused):
     """What the model is told of a file of which nothing stands in the message."""
-    if kind.startswith("image/"):
-        return PICTURE
     if kind.startswith("video/"):
         return VIDEO
     reading = READING.get(os.path.splitext(name)[1].lower())
     return ", ".join(filter(None, ["nothing of it stands here", refused or reading]))
 
 
+def name_of(event):
+    """The name of a message's file, as its sender has it, or None: a photo has none."""
+    return getattr(event.raw_message.effective_attachment, "file_name", None)
+
+
+def remember(event):
+    """Keeps the name of a file that Hermes is about to put together with others."""
+    names.update((path, name) for path in event.media_urls if (name := name_of(event)))
+
+
 def hand_over(event, number, cached, kind, heard):
-    """Hands an attachment over; gives its place in the sandbox or why it has none, and what stands of it in the message.
+    """Hands an attachment over; gives its place in the sandbox or why it has none, what stands of it in the message, and as what the model sees it.
 
     `heard` has of an audio file what is said in it, and why nothing is.
     """
-    sent = getattr(event.raw_message, "effective_attachment", None) if number == 0 else None
-    name = cached.name[len(CACHED) :] if cached.name.startswith("doc_") else getattr(sent, "file_name", None) or f"{kind.split('/')[0]}{cached.suffix}"
-    picture, (words, refused) = is_shown(cached, kind), heard
-    content = f"(What is said in {name})\n\n{words}" if words else ""
-    if not kind.startswith(("image/", "audio/", "video/")) and (cached.suffix.lower() in base._TEXT_INJECT_EXTENSIONS or kind.startswith("text/")):
-        try:
-            data = cached.read_bytes()
-        except OSError as error:
-            log.warning("an attachment can't be read: %s", error)
-            return f"{name} isn't there: {handover.NO_ROOM}", ""
-        if (text := text_of(data)) is not None:
-            content = shown(name, text)
-            # What Hermes itself has put in, whole.
-            known = re.sub(r"[^\w.\- ]", "_", name)
-            event.text = (event.text or "").replace(f"[Content of {known}]:\n{data.decode(errors='replace')}", "", 1).strip()
-    new = handover.root() / f"{uuid.uuid4().hex}.new"
+    own = names.pop(str(cached), None) or (name_of(event) if number == 0 else None)
+    name = cached.name[len(CACHED) :] if cached.name.startswith("doc_") else own or f"{kind.split('/')[0]}{cached.suffix}"
+    if name.lower().endswith(".svg"):
+        kind = "text/svg"
+    words, refused = heard
+    content, seen = f"(What is said in {name})\n\n{words}" if words else "", []
     try:
+        if not kind.startswith(("image/", "audio/", "video/")) and (cached.suffix.lower() in base._TEXT_INJECT_EXTENSIONS or kind.startswith("text/")):
+            data = cached.read_bytes()
+            if (text := text_of(data)) is not None:
+                content = shown(name, text)
+                # What Hermes itself has put in, whole.
+                known = re.sub(r"[^\w.\- ]", "_", name)
+                event.text = (event.text or "").replace(f"[Content of {known}]:\n{data.decode(errors='replace')}", "", 1).strip()
+        seen, unseen = shown_to_model(name, kind, cached)
+        new = handover.root() / f"{uuid.uuid4().hex}.new"
         new.parent.mkdir(mode=0o700, exist_ok=True)
         # Hermes shows the model a picture from its cache.
-        (shutil.copyfile if picture else os.replace)(cached, new)
+        (shutil.copyfile if (str(cached), kind) in seen else os.replace)(cached, new)
         id = f"{event.source.platform.value}-{event.source.chat_id}-{event.message_id}-{number}"
         place = handover.keep(named("telegram", str(event.source.user_id)), id, name, new)
         # Of a message that is replied to Hermes tells the path.
         event.text = (event.text or "").replace(str(cached), place)
-        return place + ("" if content or picture else f" ({missing(name, kind, refused)})"), content
+        pages = f" (you see its {len(seen)} pages)" if len(seen) > 1 else ""
+        return place + (pages if content or seen else f" ({unseen or missing(name, kind, refused)})"), content, seen
     except (handover.Refused, OSError) as error:
         log.warning("an attachment can't be kept: %s", error)
-        return f"{name} isn't there: {error if isinstance(error, handover.Refused) else handover.NO_ROOM}", content
+        return f"{name} isn't there: {error if isinstance(error, handover.Refused) else handover.NO_ROOM}", content, seen
 
 
 def hand_all_over(event, heard):
     kinds = [*event.media_types, *[""] * len(event.media_urls)]
-    all_ = list(zip(event.media_urls, kinds))
-    pictures = [(path, kind) for path, kind in all_ if is_shown(Path(path), kind)]
-    done = [hand_over(event, number, Path(path), kind, heard.get(path, ("", ""))) for number, (path, kind) in enumerate(all_)]
-    event.media_urls, event.media_types = [path for path, _ in pictures], [kind for _, kind in pictures]
-    event.message_type = MessageType.PHOTO if pictures else MessageType.TEXT
-    line = f"[Given by the person, and byte for byte in the sandbox: {', '.join(place for place, _ in done)}]"
-    event.text = "\n\n".join(filter(None, [line, *(content for _, content in done), event.text]))
+    done = [hand_over(event, number, Path(path), kind, heard.get(path, ("", ""))) for number, (path, kind) in enumerate(zip(event.media_urls, kinds))]
+    seen = [picture for *_, pictures_of_one in done for picture in pictures_of_one]
+    event.media_urls, event.media_types = [path for path, _ in seen], [kind for _, kind in seen]
+    event.message_type = MessageType.PHOTO if seen else MessageType.TEXT
+    line = f"[Given by the person, and byte for byte in the sandbox: {', '.join(place for place, *_ in done)}]"
+    event.text = "\n\n".join(filter(None, [line, *(content for _, content, _ in done), event.text]))
 
 
 async def words_of(path):
@@ -151,6 +178,23 @@ async def words_of(path):
         return "", f"its words can't be had: {str(refused).rstrip('.')}"
     except OSError:
         return "", ""
+
+
+async def show_sticker(sticker, event):
+    """Has the model see a sticker in the message itself. Hermes asks a model for a description first, in a second call, and keeps it."""
+    event.text = f"[The person sent a sticker{f', {sticker.emoji}' if sticker.emoji else ''}.]"
+    if not (sticker.is_animated or sticker.is_video):
+        try:
+            data = await (await sticker.get_file()).download_as_bytearray()
+            event.media_urls, event.media_types = [base.cache_image_from_bytes(bytes(data), ".webp")], ["image/webp"]
+            event.message_type = MessageType.PHOTO
+        except Exception as error:
+            log.warning("a sticker can't be fetched: %s", type(error).__name__)
+
+
+def place_of(event):
+    """Where an answer goes within a chat, as Hermes has it."""
+    return {"thread_id": event.source.thread_id} if event.source.thread_id else None
 
 
 async def fetch_picture(event, document):
@@ -167,13 +211,13 @@ def attached(event):
 
 async def go_on(adapter, event):
     """Hands the attachments of a message over, and says whether there is something to answer."""
-    if not is_allowed(event.source.user_id) or event.message_type == MessageType.VOICE:
+    if not is_allowed(event.source.user_id) or event.message_type == MessageType.VOICE or getattr(event.raw_message, "sticker", None):
         return True
     if not event.media_urls and (sent := attached(event)):
         # Hermes has said so to who has sent it.
         if "they have been asked to retry" in (event.text or ""):
             return False
-        place = {"thread_id": event.source.thread_id} if event.source.thread_id else None
+        place = place_of(event)
         if (sent.file_size or LIMIT + 1) > LIMIT:
             await adapter.send(event.source.chat_id, TOO_LARGE, metadata=place)
             return False
@@ -188,3 +232,13 @@ async def go_on(adapter, event):
         heard = {path: await words_of(path) for path, kind in zip(event.media_urls, event.media_types) if kind.startswith("audio/")}
         await asyncio.to_thread(hand_all_over, event, heard)
     return True
+
+
+@replaces("agent.image_routing:build_native_content_parts")
+def content_parts(original, user_text, image_paths, image_urls=None):
+    parts, skipped = original(user_text, image_paths, image_urls)
+    for part in parts:
+        for path in image_paths:
+            if part["type"] == "text":
+                part["text"] = part["text"].replace(f"[Image attached at: {path}]", "").rstrip()
+    return parts, skipped

@@ -1,8 +1,9 @@
 """Tells why the model failed, in the place of the answer: in the page, on Telegram and from a scheduled job.
 
 Hermes 0.19.0 ends a streamed answer that failed with a chunk that has the reason beside an empty choice
-(`_write_sse_chat_completion` in gateway/platforms/api_server.py). Open WebUI reads a reason only of a chunk without choices,
-and stores a blank answer. Here one sentence is added to the answer: the reason, and what to do.
+(`_write_sse_chat_completion` in gateway/platforms/api_server.py). Open WebUI stores a reason only of a chunk without choices. Of this one
+it passes the reason on to pages that are open, which show it until they are loaded again (openwebui/failures.py takes it out), and stores
+a blank answer. Here one sentence is added to the answer: the reason, and what to do.
 
 The sentence is not the model's. It begins with `FAILURE`, and is taken out of the history of later requests by that. If nothing else is
 left of the answer, a short note replaces it, because some providers reject two messages of the user in a row.

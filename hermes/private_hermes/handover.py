@@ -111,7 +111,11 @@ def files_of(person):
 def name_in(person, id, name):
     """The name of a file in the sandbox: its own, as far as a path takes it, with a number if another file has it."""
     names = root() / person / "names.json"
-    known = json.loads(names.read_text()) if names.exists() else {}
+    try:
+        known = json.loads(names.read_text()) if names.exists() else {}
+    except ValueError:
+        log.warning("the names of earlier files of %s can't be read; those that are kept have them", person)
+        known = {id: file.name for id, file in files_of(person).items()}
     if id not in known:
         name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", "_", name.replace("\\", "/").rsplit("/", 1)[-1])
         stem, end = os.path.splitext(name if name.strip(" .") else "file")

@@ -33,6 +33,8 @@ MAX_AGE = 24 * 3600
 # Hermes drops an answer when Telegram can't be reached for some 6 s. After a start it believes so until its first poll succeeds, which
 # takes up to 10 s. We wait for that.
 SEND_PATIENCE = 120
+# Until an answer that Telegram didn't take is sent again.
+SEND_PAUSE = 5
 # Until a disk that is full, or fails, is tried again.
 DISK_PATIENCE = 5
 MAX_TRIES = 2

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
-import { logOf, output } from "../harness/docker.ts";
+import { logOf, output, outputOf } from "../harness/docker.ts";
 import { png } from "../harness/picture.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 import { Telegram } from "../harness/telegram.ts";
@@ -66,6 +66,23 @@ async function expectAnsweredOnce(user: number, ...messages: string[]): Promise<
     expect(answers.join("\n").match(new RegExp(messages.join("|"), "g"))).toEqual(messages);
     for (const text of messages) expect(await testbed.asked(text)).toHaveLength(1);
 }
+
+/** A picture that Pillow makes, where Hermes runs. */
+const drawn = async (code: string) => {
+    const program = `import base64, io; from PIL import Image; file = io.BytesIO(); ${code}; print(base64.b64encode(file.getvalue()).decode())`;
+    return Buffer.from(await output(testbed.running("hermes"), "/opt/hermes/bin/python", "-I", "-c", program), "base64");
+};
+/** Kind, size and colour of the pictures of a message. */
+const picturesOf = async (question: string) => {
+    const content = (await testbed.asked(question))[0].messages.at(-1)?.content;
+    const urls = Array.isArray(content) ? content.flatMap(({ image_url: picture }: { image_url?: { url: string } }) => picture?.url ?? []) : [];
+    const program =
+        "import base64, io, json, sys; from PIL import Image\nfor url in json.load(sys.stdin):\n" +
+        " picture = Image.open(io.BytesIO(base64.b64decode(url.split(',')[1])));" +
+        " print(url[5:15], *picture.size, 'red' if picture.convert('RGB').getpixel((9, 9))[0] > 150 > picture.convert('RGB').getpixel((9, 9))[1] else '')";
+    return (await outputOf(testbed.running("hermes"), ["/opt/hermes/bin/python", "-I", "-c", program], JSON.stringify(urls))).trim().split("\n");
+};
+const red = (size: string) => `Image.new("RGB", (${size}), (200, 40, 30))`;
 
 describe("a message", () => {
     test("of each allowed user is answered, at the price of one model call", async () => {
@@ -243,15 +260,91 @@ describe("a document", () => {
         return String(messages.at(-1)?.content);
     }
 
-    test.for<[what: string, name: string, beginning: string, mime: string]>([
-        ["TIFF", "scan.tiff", "II*\0 and so on", "image/tiff"],
-        ["BMP", "drawing.bmp", "BM and so on, and on", "image/bmp"],
-        ["AVIF", "photo.avif", "\0\0\0 ftypavif and so on", "image/avif"],
-        ["PNG in its name alone", "other.png", "BM and so on, and on", "image/png"],
-    ])("that is a picture that models don't take, as %s, is a file, and the model knows why it doesn't see it", async ([, name, beginning, mime]) => {
-        const told = await toldOf(name, Buffer.from(beginning, "latin1"), { mime });
-        expect(told).toContain(`/root/uploads/${name} (it can't be shown to you, for models take PNG, JPEG, GIF and WebP alone`);
+    const heic =
+        "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAVZtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAAAAAERAAAEAAQAAAAABegABAAAAAAAAABgAAAAjaWluZgAA" +
+        "AAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA1mlwcnAAAAC3aXBjbwAAAHhodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEA" +
+        "AQArQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqSSmubgIaDAgAAAMAyAAAAwAIQGIAAQAHRAHBcrAiQAAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAABBwaXhpAAAAAAMICAgAAAAX" +
+        "aXBtYQAAAAAAAAABAAEEgQIDBAAAACBtZGF0AAAAFCgBrwQY/Hk46//4kQ/XQFwERHQ4";
+
+    test.for<[what: string, name: string, mime: string, shown: string[], code: string]>([
+        [
+            "TIFF, each page",
+            "fax.tiff",
+            "image/tiff",
+            ["60 40", "60 40"],
+            `${red("60, 40")}.save(file, "TIFF", save_all=True, append_images=[${red("60, 40")}])`,
+        ],
+        ["TIFF of which nothing says that it is one", "a.tif", "application/octet-stream", ["60 40"], `${red("60, 40")}.save(file, "TIFF")`],
+        ["BMP", "drawing.bmp", "image/bmp", ["1568 1176"], `${red("1600, 1200")}.save(file, "BMP")`],
+        ["AVIF", "photo.avif", "image/avif", ["60 40"], `${red("60, 40")}.save(file, "AVIF")`],
+        ["HEIC", "photo.heic", "image/heic", ["64 64"], `file.write(base64.b64decode("${heic}"))`],
+        [
+            "photo of 48 megapixels",
+            "photo.jpg",
+            "image/jpeg",
+            ["1568 1176"],
+            `${red("8000, 6000")}.save(file, "JPEG", quality=100, subsampling=0); file.write(bytes(1 << 20))`,
+        ],
+    ])("that is a picture is shown to the model as one that models take, a %s, and is a file besides", async ([, name, mime, shown, code]) => {
+        const user = nextUser++;
+        const [picture, question] = [await drawn(code), words("What is on it")];
+        await telegram.give(user, name, picture, { caption: question, mime });
+        await expectSaid(user, question);
+        expect(await picturesOf(question)).toEqual(shown.map((size) => `image/jpeg ${size} red`));
+        expect(JSON.stringify((await testbed.asked(question))[0].messages.at(-1))).not.toContain("/opt/data");
+        await telegram.write(user, running("Look", tell(name)));
+        await expectSaid(user, sha256(picture));
+    });
+
+    // A small picture that says it is a large one.
+    const bomb =
+        'import struct, zlib; Image.new("1", (8, 8)).save(file, "PNG"); data = bytearray(file.getvalue()); data[16:24] = struct.pack(">II", 20000, 20000);' +
+        ' data[29:33] = struct.pack(">I", zlib.crc32(data[12:29])); file.seek(0); file.write(data); file.seek(0, 2); file.write(bytes(1 << 20))';
+
+    test.for<[what: string, name: string, mime: string, why: string, code: string]>([
+        ["damaged", "scan.tiff", "image/tiff", "it is damaged, or not what its name says", 'file.write(b"II*\\0 and so on")'],
+        ["a picture in its name alone", "other.png", "image/png", "it is damaged", 'file.write(b"BM and so on, and on")'],
+        [
+            "of nine pages",
+            "fax.tiff",
+            "image/tiff",
+            "it has 9 pages, and 8 can be shown",
+            `${red("9, 9")}.save(file, "TIFF", save_all=True, append_images=[${red("9, 9")}] * 8)`,
+        ],
+        ["of 400 megapixels", "large.bmp", "image/png", "it has too many pixels", bomb],
+    ])("that is a picture which can't be shown, %s, is a file, and the model knows why it doesn't see it", async ([, name, mime, why, code]) => {
+        const told = await toldOf(name, await drawn(code), { mime });
+        expect(told).toContain(`/root/uploads/${name} (you aren't shown it, for ${why}`);
         expect(told).toMatch(/\n\nLook at it/);
+    });
+
+    test("that is a drawing in SVG stands in the message as its text, as in the page", async () => {
+        const told = await toldOf("a.svg", Buffer.from("<svg><text>The word is plum</text></svg>"), { mime: "image/svg+xml" });
+        expect(told).toMatch(/uploads\/a\.svg\]\n\n\(Text of a\.svg\)\n\n<svg><text>The word is plum/);
+    });
+
+    test("that is a picture is read where nothing else can be done", async () => {
+        const program = `
+import importlib.util, os, socket, subprocess, sys, threading
+spec = importlib.util.find_spec("private_hermes")
+at = importlib.util.spec_from_file_location("reader", os.path.join(os.path.dirname(spec.origin), "picture_reader.py"))
+reader = importlib.util.module_from_spec(at)
+at.loader.exec_module(reader)
+reader.confine()
+def refused(attempt):
+    try:
+        return f"{attempt()}, which was to be refused"
+    except PermissionError:
+        return "refused"
+    except MemoryError:
+        return "no memory"
+attempts = {"read": lambda: open("/etc/passwd"), "list": lambda: os.listdir("/opt/data"), "connect": lambda: socket.socket(socket.AF_UNIX), "begin": os.fork,
+    "end": lambda: os.kill(os.getppid(), 0), "write": lambda: os.write(0, b"x"), "run": lambda: os.execv("/bin/true", ["true"]), "take": lambda: bytearray(1 << 30)}
+print({name: refused(attempt) for name, attempt in attempts.items()}, flush=True)
+os._exit(0)`;
+        const { output: printed } = await testbed.running("hermes").exec(["/opt/hermes/bin/python", "-c", program], { user: "10000:10000" });
+        const tries = ["read", "list", "connect", "begin", "end", "write", "run"].map((name) => `'${name}': 'refused'`);
+        expect(printed.trim()).toBe(`{${[...tries, "'take': 'no memory'"].join(", ")}}`);
     });
 
     test("that is a video is a file, as in the page, and the model knows that it can't see it", async () => {
@@ -285,6 +378,21 @@ describe("a document", () => {
         expect(messages.at(-1)?.content).toContain("/root/uploads/m.eml (what is attached to it lies in /root/uploads/m.eml.files/)");
     });
 
+    test("that breaks what takes it is said, and one of which the names were lost is taken all the same", async () => {
+        const [someone, other] = [nextUser++, nextUser++];
+        const inside = (command: string) => output(testbed.running("hermes"), "sh", "-c", command);
+        const names = `/opt/data/uploads/person-telegram-${someone}/names.json`;
+        await telegram.give(someone, "a.zip", Buffer.from("PK"), { caption: running("Look", tell("a.zip")) });
+        await expectSaid(someone, sha256(Buffer.from("PK")));
+        await inside(`echo '{' >${names}`);
+        await telegram.give(someone, "a.zip", Buffer.from("PK again"), { caption: running("Look", tell("a (2).zip")) });
+        await expectSaid(someone, sha256(Buffer.from("PK again")));
+        // Whatever is wrong with it.
+        await inside(`mkdir -p /opt/data/uploads/person-telegram-${other} && echo '[]' >/opt/data/uploads/person-telegram-${other}/names.json`);
+        await telegram.give(other, "b.zip", Buffer.from("PK"), { caption: words("Unpack it") });
+        await expectSaid(other, "^📎 What came with the message can't be taken now");
+    });
+
     test("that is one of an album comes with the others, in one message", async () => {
         const user = nextUser++;
         const caption = running("Compare", "import os; print(sorted(os.listdir('/root/uploads')))");
@@ -293,6 +401,47 @@ describe("a document", () => {
         await telegram.give(user, "two.zip", Buffer.from("PK two"), album);
         await expectSaid(user, "\\['one\\.zip', 'two\\.zip'\\]");
         expect(await testbed.asked(caption.split(" in your")[0])).toHaveLength(1);
+    });
+
+    test("that is one of an album in a group comes with the one that has the mention", async () => {
+        const user = nextUser++;
+        const question = words("What are these");
+        const album = { chat: friends, more: { media_group_id: String(user) } };
+        await telegram.give(user, "one.zip", Buffer.from("PK one"), { caption: `${mention} ${question}`, ...album });
+        await telegram.give(user, "two.zip", Buffer.from("PK two"), album);
+        await telegram.give(user, "other.zip", Buffer.from("PK"), { chat: friends, more: { media_group_id: `${user}-other` } });
+        await expectSaid(friends, question);
+        const told = JSON.stringify((await testbed.asked(question)).map(({ messages }) => messages.at(-1)));
+        expect(told).toContain("/root/uploads/one.zip");
+        expect(told).toContain("/root/uploads/two.zip");
+        expect(told).not.toContain("other.zip");
+    });
+
+    test("that comes with others has its own name, a second video and a second picture, too", async () => {
+        await catchUp(); // the very first message comes to the model with a note behind it
+        const user = nextUser++;
+        const caption = words("Compare");
+        const list = async () => {
+            const look = running("List", "import os; print(sorted(os.listdir('/root/uploads')))");
+            await telegram.write(user, look);
+            await expect.poll(async () => (await said(user)).at(-1), { timeout: 60_000 }).toContain("It has printed: ");
+            return (await said(user)).at(-1);
+        };
+        const album = { more: { media_group_id: String(user) } };
+        const video = (name: string) =>
+            telegram.give(user, name, Buffer.from(`\0\0\0 ftypisom ${name}`, "latin1"), { as: "video", mime: "video/mp4", ...album });
+        await video("beach.mp4");
+        await video("sea.mp4");
+        await telegram.give(user, "map.png", png, { mime: "image/png", ...album });
+        await telegram.give(user, "sign.png", png, { caption, mime: "image/png", ...album });
+        await expectSaid(user, caption);
+        expect(await list()).toContain("['beach.mp4', 'map.png', 'sea.mp4', 'sign.png']");
+        // Not an album, and yet so near that Hermes takes them for one message.
+        const again = words("And these");
+        await telegram.give(user, "one.png", png, { mime: "image/png" });
+        await telegram.give(user, "two.png", png, { caption: again, mime: "image/png" });
+        await expectSaid(user, again);
+        expect(await list()).toContain("'one.png', 'sea.mp4', 'sign.png', 'two.png'");
     });
 
     test.for(["document", "video", "audio"] as const)("that is too large, a %s, is refused in one sentence, without a call of the model", async (as) => {
@@ -340,6 +489,25 @@ describe("what isn't a new message in its sender's words", () => {
         await expectSaid(someone, `^I can't read a ${what}\\. Send`);
         await catchUp();
         expect(await telegram.texts(someone)).toHaveLength(1);
+    });
+
+    test("a sticker is seen, at the price of one model call; of one that moves the model hears", async () => {
+        const someone = nextUser++;
+        await testbed.forgetCalls();
+        await telegram.give(someone, "", await drawn(`${red("60, 40")}.save(file, "WEBP")`), { as: "sticker" });
+        await expectSaid(someone, "Echo: [^]*The person sent a sticker, 🙂");
+        expect(await picturesOf("The person sent a sticker")).toEqual(["image/webp 60 40 red"]);
+        expect((await testbed.calls()).filter(({ messages }) => JSON.stringify(messages).includes("sticker"))).toHaveLength(1);
+        const moving = nextUser++;
+        const about = { ...file, type: "regular", width: 1, height: 1, is_animated: true, is_video: false, emoji: "🎈" };
+        await telegram.send(moving, "", { sticker: about });
+        await expectSaid(moving, "Echo: [^]*The person sent a sticker, 🎈");
+    });
+
+    test("a place is told to the model", async () => {
+        const someone = nextUser++;
+        await telegram.send(someone, "", { location: { latitude: 47.5, longitude: 8.25 } });
+        await expectSaid(someone, "Echo: [^]*latitude: 47.5[^]*longitude: 8.25");
     });
 
     test("a forward is marked, and a command in it isn't obeyed", async () => {
@@ -514,6 +682,8 @@ describe("when Telegram refuses", () => {
     test.for<[method: string, times: number, code: number, description: string, retryAfter?: number]>([
         ["sendMessage", 1, 429, "Too Many Requests: retry after 3", 3],
         ["sendMessage", 2, 502, "Bad Gateway"],
+        // More often than Hermes itself tries.
+        ["sendMessage", 14, 502, "Bad Gateway"],
         ["getUpdates", 3, 502, "Bad Gateway"],
         ["getUpdates", 3, 409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"],
     ])("%s %i times with %i, an answer arrives, once", async ([method, times, code, description, retryAfter]) => {
@@ -524,6 +694,42 @@ describe("when Telegram refuses", () => {
         await catchUp();
         expect((await said(partner)).filter((text) => text.includes(question))).toHaveLength(1);
         expect(await testbed.asked(question)).toHaveLength(1);
+    });
+
+    test("a file of an answer some times, it arrives, once", async () => {
+        const user = nextUser++;
+        await catchUp(); // the very first message comes to the model with a note behind it
+        await telegram.refuse("sendDocument", 2, 502, "Bad Gateway");
+        const code = "open('/root/report.csv', 'w').write('a;b')\nprint('Here:\\nMEDIA:/root/report.csv')";
+        await telegram.write(user, `${words("Work")} in your sandbox: ${code}`);
+        await expectSaid(user, "It has printed: Here:");
+        await expect
+            .poll(() => telegram.files(user), { timeout: 60_000 })
+            .toMatchObject([{ name: "report.csv", content: Buffer.from("a;b").toString("base64") }]);
+        await catchUp();
+        expect(await telegram.files(user)).toHaveLength(1);
+    });
+
+    test("an answer to somebody who has blocked the bot meanwhile, the first user is told, once, until one arrives there again", async () => {
+        const user = nextUser++;
+        const [first, second, third] = [words("SLOW 3 of the first"), words("The second"), words("The third")];
+        await telegram.write(owner, "/whoami"); // a bot can't write first
+        const told = async () => (await said(owner)).filter((text) => text.includes(`(${user}) couldn't be delivered`));
+        await telegram.write(user, first);
+        await expect.poll(() => testbed.asked(first), { timeout: 60_000 }).toHaveLength(1);
+        await telegram.block(user);
+        await expectSaid(owner, `An answer on Telegram to User ${user} \\(${user}\\) couldn't be delivered: Forbidden: bot was blocked by the user`);
+        await telegram.write(user, second);
+        await expect.poll(() => testbed.asked(second), { timeout: 60_000 }).toHaveLength(1);
+        await expect.poll(() => output(testbed.running("hermes"), "ls", "/opt/data/telegram-inbox"), { timeout: 60_000 }).toBe("");
+        await telegram.block(user, false);
+        await telegram.write(user, third);
+        await expectSaid(user, `Echo: [^]*${third}`);
+        expect(await told()).toHaveLength(1);
+        // What verify looks for.
+        const log = await logOf(testbed.running("hermes"));
+        expect(log.split(`An answer in the chat ${user} can't be delivered: Forbidden`)).toHaveLength(2);
+        expect(log).toContain(`Answers in the chat ${user} are delivered again`);
     });
 
     test("a long answer, it arrives in parts", async () => {

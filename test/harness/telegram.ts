@@ -26,12 +26,15 @@ export class Telegram extends PlayedHost {
         await this.ask("POST", "/updates", { from, text: caption, voice, size });
     }
 
-    /** Sends the bot a file, in private, with a caption. */
+    /** Sends the bot a file, in private or in a group, with a caption. */
     async give(
         from: number,
         name: string,
         content: Buffer,
-        { caption = "", ...more }: { caption?: string; mime?: string; size?: number; as?: "document" | "audio" | "video"; more?: object } = {},
+        {
+            caption = "",
+            ...more
+        }: { caption?: string; mime?: string; size?: number; chat?: number; as?: "document" | "audio" | "video" | "sticker"; more?: object } = {},
     ): Promise<void> {
         await this.ask("POST", "/updates", { from, text: caption, document: content.toString("base64"), name, ...more });
     }
@@ -44,6 +47,11 @@ export class Telegram extends PlayedHost {
     /** Makes a supergroup of a group; the bot is told of it by a service message, if `by` is somebody. */
     async move(from: number, to: number, by?: number): Promise<void> {
         await this.ask("POST", "/moved", { from, to, told: by !== undefined, by });
+    }
+
+    /** Has a chat block the bot, or let it write again. */
+    async block(chat: number, blocked = true): Promise<void> {
+        await this.ask("POST", "/blocked", { chat, blocked });
     }
 
     /** Refuses the next calls of a method; `retry_after` in seconds. */

@@ -124,3 +124,17 @@ test("every test that a page names as a proof is one", () => {
         tests.some(({ path, text }) => path.endsWith(`/${file}`) && text.includes(`test("${name}`));
     expect(names.filter((one) => !exists(one))).toEqual([]);
 });
+
+test("each test that docs/reports.md names exists, in the file that it names", () => {
+    const files = Object.fromEntries(projectFiles("test/**/*.test.ts").map((path) => [path.replace(/^.*\/|\.ts$/g, ""), readFileSync(path, "utf8")]));
+    const named = pages["docs/reports.md"].split("\n").flatMap((line) => {
+        // A title belongs to the file that is named last before it, in its row.
+        let file = "";
+        return [...line.matchAll(/([\w-]+\.test)\b|“([^”]+)”/g)].flatMap(([, path, title]) => {
+            if (path) file = path;
+            return path || !file ? [] : [{ file, title }];
+        });
+    });
+    expect(named.length).toBeGreaterThan(50);
+    expect(named.filter(({ file, title }) => !files[file]?.includes(`"${title}"`))).toEqual([]);
+});

@@ -5,8 +5,9 @@
  *
  * People write to the first bot by POST /updates on port 8000: {"from": user id, "text", "chat": group id (a private chat when left out),
  * "age": seconds since then, "voice" or "document": a voice message or a file in base64, whose caption the text is then, "size": its bytes as
- * Telegram says them, "name" and "mime" of a document, "as": "audio" or "video" for a document that is one, "more": further fields of the
+ * Telegram says them, "name" and "mime" of a document, "as": "audio", "video" or "sticker" for a document that is one, "more": further fields of the
  * message, "edited": whether it is an edit}.
+ * POST /blocked, {"chat", "blocked"}: whether the bot is blocked in a chat, or removed from it.
  * POST /moved, {"from", "to"}: a group becomes a supergroup, of which the bot is told by its service message if "told" is true.
  * A mention (@ and the bot's name) and a /command at the beginning are marked as Telegram marks them. GET /chats/<id> gives
  * the texts that the bot has in that chat as people see them, with edits and deletions applied; GET /calls each method that
@@ -61,7 +62,7 @@ interface Message {
     size?: number;
     name?: string;
     mime?: string;
-    as?: "document" | "audio" | "video";
+    as?: "document" | "audio" | "video" | "sticker";
     more?: object;
     edited?: boolean;
 }
@@ -77,6 +78,8 @@ interface Account {
     /** Ids of those who have pressed Start. */
     users: string[];
 }
+
+const sticker = { type: "regular", is_animated: false, is_video: false, emoji: "🙂" };
 
 let numbers = 0;
 const next = () => ++numbers;
@@ -118,6 +121,8 @@ export class Telegram implements Host {
     private readonly chats = new Map<number, { id: number }>();
     /** Supergroups, by the group that each was. */
     private readonly moved = new Map<number, number>();
+    /** Chats that have blocked the bot. */
+    private readonly blocked = new Set<number>();
     /** Text by message id, by chat id; in the order in which they were sent. */
     private readonly shown = new Map<number, Map<number, string>>();
     /** What was sent besides texts, by chat id. */
@@ -187,8 +192,13 @@ export class Telegram implements Host {
         if (what === "faults") {
             const fault = await exchange.json<Fault>();
             this.faults.set(fault.method, fault);
-        } else if (what === "moved") this.move(await exchange.json());
-        else this.write(await exchange.json());
+        } else if (what === "moved") {
+            this.move(await exchange.json());
+        } else if (what === "blocked") {
+            const { chat, blocked } = await exchange.json<{ chat: number; blocked: boolean }>();
+            if (blocked) this.blocked.add(chat);
+            else this.blocked.delete(chat);
+        } else this.write(await exchange.json());
         exchange.send(200, {});
     }
 
@@ -214,7 +224,16 @@ export class Telegram implements Host {
             const about = { file_id: file, file_unique_id: file, file_size: size ?? content.length };
             const kind =
                 voice === undefined
-                    ? { [as]: { ...about, file_name: name, mime_type: mime, ...(as !== "document" && { duration: 1, width: 1, height: 1 }) }, ...more }
+                    ? {
+                          [as]: {
+                              ...about,
+                              file_name: name,
+                              mime_type: mime,
+                              ...(as !== "document" && { duration: 1, width: 1, height: 1 }),
+                              ...(as === "sticker" && sticker),
+                          },
+                          ...more,
+                      }
                     : { voice: { ...about, duration: 1, mime_type: "audio/ogg" } };
             this.updates.push({ update_id: next(), message: { ...message, ...kind, ...said("caption", "caption_entities") } });
         }
@@ -230,6 +249,7 @@ export class Telegram implements Host {
     private chat({ parameters: { chat_id: id }, bot: { users } }: Call): { id: number } {
         const to = this.moved.get(Number(id));
         if (to) throw new Refused(400, "Bad Request: group chat was upgraded to a supergroup chat", { parameters: { migrate_to_chat_id: to } });
+        if (this.blocked.has(Number(id))) throw new Refused(403, "Forbidden: bot was blocked by the user");
         const chat = this.chats.get(Number(id)) ?? (users.includes(id) ? { id: Number(id) } : undefined);
         if (!chat) throw new Refused(400, "Bad Request: chat not found");
         return chat;
