@@ -131,6 +131,15 @@ def threads():
 
 
 @check
+def plugins():
+    from hermes_cli.plugins import discover_plugins, get_plugin_manager
+
+    discover_plugins()
+    enabled = {plugin["key"] for plugin in get_plugin_manager().list_plugins() if plugin["enabled"] and plugin["kind"] != "model-provider"}
+    expect("plugins that are on (plugins.disabled)", enabled, {"telegram-platform"})
+
+
+@check
 def authorities():
     from agent import ssl_guard
 
