@@ -1,7 +1,7 @@
 """Undoes in an image of ours what was done for half a CPU, so that the bench can hold both against each other.
 
 Run while an image is built upon it. Ends with a sentence when something isn't there as it was. Not undone is what is in settings (the bench
-gives the old ones), and the lighter page of page/connection.js.
+gives the old ones), the lighter page of page/connection.js, and the shorter changelog.
 """
 
 import subprocess
@@ -13,6 +13,7 @@ from pathlib import Path
 HERMES = {
     "/opt/hermes/lib/python3.11/site-packages/private_hermes/__init__.py": [(" speed ", " ")],
     "/opt/hermes/lib/python3.11/site-packages/private_hermes/speed.py": [("if type(piece) is not str:", "if True:")],
+    "/etc/hermes/config.yaml": [("\nplugins:\n", "\nplugins_of_now:\n")],
     "/opt/hermes/bin/hermes-gateway": [("gc.disable()", ""), ("gc.freeze()", ""), ("gc.enable()", "")],
 }
 OPEN_WEBUI = {
@@ -22,7 +23,7 @@ OPEN_WEBUI = {
         ('        ("open_webui.main:SPAStaticFiles.file_response", "a5b4f20447da", "assets",', "        *(),  #"),
     ],
     f"{sysconfig.get_path('purelib')}/start.pth": [('__import__("app_start").main()', "None")],
-    "/usr/local/bin/entrypoint.sh": [(" TS_DEBUG_DISABLE_PORTLIST=1 ", " ")],
+    "/usr/local/bin/entrypoint.sh": [(" TS_DEBUG_DISABLE_PORTLIST=1 ", " "), ("LOGIN_CHECK=60", "LOGIN_CHECK=30")],
 }
 
 
@@ -35,11 +36,9 @@ def main():
                 sys.exit(f"{path} has no {now!r} any more: correct test/bench/before/undo.py")
             text = text.replace(now, before)
         Path(path).write_text(text)
-    python = next((path for path in ("/opt/hermes/bin/python",) if Path(path).exists()), sys.executable)
-    for path in changes:
-        if path.endswith(".py"):
-            mode = "unchecked-hash" if changes is HERMES else "timestamp"
-            subprocess.run([python, "-m", "compileall", "-q", "-f", "--invalidation-mode", mode, path], check=True)
+    python, mode = ("/opt/hermes/bin/python", "unchecked-hash") if changes is HERMES else (sys.executable, "timestamp")
+    files = [path for path in changes if path.endswith(".py")]
+    subprocess.run([python, "-m", "compileall", "-q", "-f", "--invalidation-mode", mode, *files], check=True)
 
 
 main()

@@ -9,6 +9,7 @@ PNG}, and the exit code is 1. The password is never printed.
 import base64
 import json
 import sys
+import time
 from pathlib import Path
 
 from browse import TIMEOUT, Visit, fail, open_browser
@@ -395,6 +396,25 @@ def first_load(person: Person) -> dict:
     person.open()
     person.page.locator("input[type=password]").wait_for()
     return {"requests": len(sizes), "bytes": sum(sizes), "address": person.page.evaluate("location.pathname + location.search")}
+
+
+def comes_back(person: Person, message: str) -> dict:
+    """Somebody who is signed in opens the page from its icon, and asks for words from 1 on: the seconds until the page takes a message, and from
+    Enter until the first word stands there."""
+    person.begin()
+    person.field.wait_for()
+    beside = person.beside()
+    beside.step = "Opening the page again"
+    began = time.monotonic()
+    beside.page.goto(person.url, wait_until="commit")
+    beside.field.wait_for()
+    opened = time.monotonic() - began
+    beside.field.click()
+    beside.page.keyboard.insert_text(message)
+    began = time.monotonic()
+    beside.page.keyboard.press("Enter")
+    beside.page.wait_for_function("() => /^1\\b/.test(document.querySelector('.chat-assistant p')?.textContent ?? '')", polling="raf")
+    return {"opened": opened, "word": time.monotonic() - began}
 
 
 def turns(person: Person, draft: str, other: dict) -> dict:
