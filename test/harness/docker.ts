@@ -313,6 +313,8 @@ export interface ContainerSpec {
     user?: string;
     /** IP address by host name. */
     hosts?: Record<string, string>;
+    /** Whether Docker asks the image's health check, as it does by default. Render doesn't. */
+    checked?: boolean;
     /** TCP ports that this machine gets on its loopback, under numbers that are free there. */
     published?: number | number[];
     /** Whether it may start containers itself. */
@@ -338,6 +340,7 @@ class Peer extends GenericContainer {
             .withEnvironment(spec.environment ?? {})
             .withAutoRemove(false);
         if (spec.command) this.withCommand(spec.command);
+        if (spec.checked === false) this.createOpts.Healthcheck = { Test: ["NONE"] };
         if (spec.memoryMb) this.hostConfig.Memory = this.hostConfig.MemorySwap = spec.memoryMb * 1024 * 1024;
         if (spec.cpus) this.hostConfig.NanoCpus = spec.cpus * 1e9;
         // For no strategy at all Testcontainers would wait for the image's health check.
