@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HAPROXY = Path("/etc/egress/haproxy.cfg")
+LAUNCHER = Path("/opt/hermes/bin/hermes-gateway")
 MODEL = "vendor/model-of-the-environment"
 VOICE_MODEL = "vendor/model-for-speech"
 SHUTDOWN_SECONDS = 60  # maxShutdownDelaySeconds of the service
@@ -304,7 +305,8 @@ def environment():
 def concurrency():
     from gateway.platforms.api_server import APIServerAdapter
 
-    expect("gateway.api_server.max_concurrent_runs", APIServerAdapter._resolve_max_concurrent_runs(), 64)
+    runs = re.search(r"^RUNS = (\d+)", LAUNCHER.read_text(), re.MULTILINE)[1]
+    expect("RUNS in launcher.py, or gateway.api_server.max_concurrent_runs", APIServerAdapter._resolve_max_concurrent_runs(), int(runs))
 
 
 @check

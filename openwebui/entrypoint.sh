@@ -6,19 +6,20 @@
 #
 # The app listens on a Unix socket, and only root and the app's own user get
 # into its folder: tailscaled is the one way to it. What the platform finds on
-# PORT is a stub that refuses everybody (door.py).
+# PORT is a stub that refuses everybody (door.py). The app itself can open no
+# connection (confined); relay.py connects it with the agent, and with nobody else.
 #
 # The order is join, serve, app, stub: a mistake in the settings ends the
 # container within seconds, and no port is bound before the app answers, so that
 # the platform never takes the deploy for live too early. From then on the
-# container lives exactly as long as tailscaled, the app, what reads documents
-# for it (extractor.py), the stub and the machine's login do.
+# container lives exactly as long as tailscaled, the app, its way to the agent,
+# what reads documents for it (extractor.py), the stub and the machine's login do.
 #
 # Environment
 #   Required, and handed on to the app, which documents them at
 #   https://docs.openwebui.com/reference/env-configuration:
 #     WEBUI_URL                 https://<machine name>.<tailnet>.ts.net, how the UI is reached
-#     OPENAI_API_BASE_URL       the agent's API, ending in /v1
+#     OPENAI_API_BASE_URL       the agent's API, http://HOST:PORT/v1
 #     OPENAI_API_KEY            its key
 #     WEBUI_SECRET_KEY          signs the sessions
 #     WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD, WEBUI_ADMIN_NAME
@@ -44,6 +45,7 @@
 #     SSL_CERT_FILE             CA bundle for tailscaled as well as the app (the system's)
 #     DATA_DIR                  where the disk is, for the app too (default /app/backend/data)
 #     UVICORN_UDS               the app's socket (default /var/lib/open-webui/socket)
+#     HERMES_SOCKET             its way to the agent; the image sets it
 #
 # Disk: must be mounted at DATA_DIR. The node's state lies in its folder tailscale/,
 # which only root can read: with it lost, the node joins as another machine. All else
@@ -51,7 +53,7 @@
 #
 # Exit code: 0 after SIGTERM or SIGINT, once the app and then tailscaled have
 # stopped; otherwise never 0, whether the start was refused (one sentence on
-# stderr says why), one of the four processes ended, or the login did.
+# stderr says why), one of the five processes ended, or the login did.
 
 set -euo pipefail
 
@@ -67,6 +69,7 @@ readonly APP_GRACE=50       # seconds; below the platform's own limit, and GRACE
 readonly COMMAND_TIMEOUT=20 # seconds for one call of the tailscale CLI, within JOIN_TIMEOUT
 readonly LOGIN_CHECK=60     # seconds between two looks at the login, which take 15 ms of the CPU each
 readonly SUGGESTIONS=${BASH_SOURCE[0]%/*}/suggestions.json # what the first screen offers
+readonly HERMES_URL='^http://([A-Za-z0-9.-]+):([0-9]+)/v1$'
 readonly FREE_MB=16         # what the disk must have room for
 readonly LOGIN_HEADER=Tailscale-User-Login # which tailscaled sets, whatever was sent
 readonly TAG=tag:hermes     # what the tailnet's policy grants port 443 of; tailnetTag in config.ts
@@ -75,6 +78,7 @@ readonly ADMIN=https://login.tailscale.com/admin
 tailscaled_pid=
 app_pid=
 extractor_pid=
+relay_pid=
 door_pid=
 watcher_pid=
 
@@ -113,6 +117,9 @@ check_environment() {
     problems+=("WEBUI_URL must look like https://open-webui.tailnet-name.ts.net, with no port or path, but is $WEBUI_URL.")
   elif [[ -n ${WEBUI_URL-} && -n ${TS_HOSTNAME-} && $(webui_host) != "$TS_HOSTNAME".* ]]; then
     problems+=("TS_HOSTNAME is $TS_HOSTNAME but WEBUI_URL is $WEBUI_URL: make TS_HOSTNAME the first part of its host.")
+  fi
+  if [[ -n ${OPENAI_API_BASE_URL-} && ! $OPENAI_API_BASE_URL =~ $HERMES_URL ]]; then
+    problems+=("OPENAI_API_BASE_URL must look like http://hermes:8642/v1, but is $OPENAI_API_BASE_URL.")
   fi
   # Any other header comes through as it was sent: everybody could be anybody.
   if [[ ${WEBUI_AUTH_TRUSTED_EMAIL_HEADER:-$LOGIN_HEADER} != "$LOGIN_HEADER" ]]; then
@@ -281,9 +288,9 @@ publish() {
   log "Open WebUI is published at $WEBUI_URL, for the tailnet only."
 }
 
-# Runs the app without root. As root its users with admin rights, whose
-# functions are Python code in the server, could reach tailscaled and make the
-# machine public (Funnel), or read the machine's key. The disk belongs to the
+# Runs the app without root, and with Unix sockets alone. As root its users with
+# admin rights, whose functions are Python code in the server, could reach tailscaled and
+# make the machine public (Funnel), or read the machine's key. The disk belongs to the
 # app but for the node's state, which the sticky bit keeps in its place.
 start_app() {
   local name
@@ -301,7 +308,7 @@ start_app() {
 }
 
 as_app() {
-  HOME=$DATA_DIR exec setpriv --reuid="$APP_ID" --regid="$APP_ID" --clear-groups --no-new-privs "$@"
+  HOME=$DATA_DIR exec confined "$APP_ID" "$@"
 }
 
 # With another way to sign in, nobody would be the admin.
@@ -318,13 +325,25 @@ start_extractor() {
   extractor_pid=$!
 }
 
+# The app's way to the agent; the folder of its socket is nobody's, and open to the app alone.
+start_relay() {
+  [[ $OPENAI_API_BASE_URL =~ $HERMES_URL ]]
+  rm -f "$HERMES_SOCKET"
+  as_nobody relay.py "$HERMES_SOCKET" "${BASH_REMATCH[@]:1}" &
+  relay_pid=$!
+}
+
+as_nobody() {
+  exec setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups --no-new-privs \
+    env -i PATH="$PATH" MALLOC_ARENA_MAX=1 python3 -I -S "/usr/local/lib/$1" "${@:2}"
+}
+
 # What the platform finds on PORT once the app answers. Nobody gets further than to it from the private network, so it is
 # nobody's, in an empty environment.
 open_door() {
   {
     until curl --silent --fail --output /dev/null --max-time 5 --unix-socket "$SOCKET" http://localhost/ready; do sleep 0.5; done
-    exec setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups --no-new-privs \
-      env -i PATH="$PATH" python3 -I -S /usr/local/lib/door.py "$PORT"
+    as_nobody door.py "$PORT"
   } &
   door_pid=$!
 }
@@ -341,6 +360,7 @@ stop_all() {
   [[ -z $watcher_pid ]] || kill "$watcher_pid" 2>/dev/null || true
   stop "$app_pid" "$APP_GRACE"
   stop "$door_pid" 1
+  stop "$relay_pid" 1
   stop "$extractor_pid" 1
   stop "$tailscaled_pid" 5
 }
@@ -353,7 +373,7 @@ watch_login() {
 }
 
 supervise() {
-  local rc=0 ended processes=("$tailscaled_pid" "$extractor_pid" "$app_pid" "$door_pid")
+  local rc=0 ended processes=("$tailscaled_pid" "$extractor_pid" "$relay_pid" "$app_pid" "$door_pid")
   watch_login >/dev/null 2>&1 &
   watcher_pid=$!
   # `wait -n` misses a process that ended earlier, so check first that all are alive.
@@ -363,6 +383,7 @@ supervise() {
     "$watcher_pid") log "This machine's login has expired or was removed at $ADMIN/machines: stopping the container, the next start logs in with TS_AUTHKEY." ;;
     "$app_pid") log "Open WebUI ended with code $rc: stopping the container." ;;
     "$door_pid") log "The stub on port $PORT ended with code $rc: stopping the container." ;;
+    "$relay_pid") log "What connects Open WebUI with Hermes ended with code $rc: stopping the container." ;;
     "$extractor_pid") log "What reads documents ended with code $rc: stopping the container." ;;
     *) log "tailscaled ended with code $rc: stopping the container." ;;
   esac
@@ -376,6 +397,8 @@ main() {
   take_authkey
   check_environment
   check_disk
+  # It says itself what the kernel of this machine doesn't do.
+  confined "$APP_ID" true || exit 1
   start_tailscaled
   join_tailnet
   unset authkey
@@ -383,6 +406,7 @@ main() {
   lock_socket
   publish
   start_extractor
+  start_relay
   start_app "$@"
   open_door
   supervise

@@ -112,13 +112,3 @@ async def generate_chat_completion(original, request, form_data, user):
         if not form_data.get("stream") or not isinstance(error.__context__, LOST):
             raise
         return StreamingResponse(chunks(failure(OUT_OF_REACH, True, language)), media_type="text/event-stream")
-
-
-@replaces("aiohttp.client:ClientSession._request")
-async def request(original, self, method, url, **more):
-    """Follows no redirect. Open WebUI would carry a chat, with the headers that name the user, wherever an answer says."""
-    answer = await original(method, url, **{**more, "allow_redirects": False})
-    if answer.status in (301, 302, 303, 307, 308):
-        answer.close()
-        raise ClientError(f"{url} leads elsewhere, and nothing here follows")
-    return answer

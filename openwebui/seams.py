@@ -35,7 +35,8 @@ REPLACED = {
         ("open_webui.routers.openai:stream_wrapper", "9c5fef92873c", "failures", "A lost connection is a sentence in the answer."),
         ("open_webui.routers.openai:generate_chat_completion", "7843bd0800ae", "failures", "The same, where Hermes doesn't run; a failure is told once."),
         ("open_webui.routers.openai:get_all_models_responses", "0b465d2db8d5", "names", "The agent's name."),
-        ("aiohttp.client:ClientSession._request", "32986b8105fa", "failures", "No redirect is followed, whoever answers."),
+        ("aiohttp.client:ClientSession._request", "32986b8105fa", "way_out", "No redirect is followed, whoever answers."),
+        ("aiohttp.connector:TCPConnector._create_connection", "1fc9f0b5725d", "way_out", "The app reaches Hermes alone, by a Unix socket."),
     ],
     "open_webui.routers.files": [
         ("open_webui.routers.files:index_file", "7d7a93f8044c", "uploads", "What keeps an upload from being read stands in its place."),

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { handleOf, logOf, output, outputOf, runToEnd } from "../harness/docker.ts";
 import { Exa } from "../harness/exa.ts";
+import { observe, socketOwners, takesEverything, takesNoFilter } from "../harness/kernel.ts";
 import { Person } from "../harness/person.ts";
 import { Telegram } from "../harness/telegram.ts";
 import { Testbed, words } from "../harness/testbed.ts";
@@ -22,15 +23,15 @@ beforeAll(async () => {
     await testbed.configure({ exaApiKey, telegramBotToken, telegramAllowedUsers: `${owner}` });
     telegram = await Telegram.open(testbed, telegramBotToken);
     exa = await Exa.open(testbed, exaApiKey);
-    await testbed.start("hermes");
+    testbed.services.hermes = await testbed.startAndWait("hermes", { ...testbed.spec("hermes"), seccomp: takesEverything });
 });
 afterAll(() => testbed.remove());
 
 const hermes = () => testbed.running("hermes");
 const root = (script: string) => output(hermes(), "bash", "-c", script);
 /** Beneath the filter, as all of Hermes. */
-const asTaken = (what: "kernel" | "ask", input = "") =>
-    outputOf(hermes(), ["bash", "-c", `confined /opt/hermes/bin/python -I -c "$0" ${what}`, attacks], input || " ");
+const asTaken = (what: "kernel" | "files" | "ask", input = "", pid = "") =>
+    outputOf(hermes(), ["bash", "-c", `confined /opt/hermes/bin/python -I -c "$0" ${what} ${pid}`, attacks], input || " ");
 const refusals = async () => (await logOf(hermes())).split("\n").filter((line) => line.startsWith("haproxy: "));
 /** All that the services outside know Hermes by. */
 const credentials = () => {
@@ -66,11 +67,12 @@ test("all that Hermes uses works, each service with its own credential, and HAPr
 
 describe("from Hermes' user", () => {
     test("no way of the kernel leads out, into HAProxy or back to root", async () => {
-        const { "allowed: a Unix socket": allowed, ...tried } = JSON.parse(await asTaken("kernel")) as Record<string, string>;
-        expect(allowed).toBe("gave None");
-        expect(Object.keys(tried).length).toBeGreaterThan(250);
-        expect(Object.entries(tried).filter(([, came]) => came !== "refused")).toEqual([]);
-        expect(await haproxy()).not.toBe("");
+        const kernel = JSON.parse(await asTaken("kernel", "", await haproxy())) as Record<string, string>;
+        expect(Object.keys(kernel).length).toBeGreaterThan(250);
+        const tried = { ...kernel, ...(JSON.parse(await asTaken("files")) as Record<string, string>) };
+        // What is allowed would prove nothing if it were refused.
+        const allowed = { "allowed: a Unix socket": "gave True", "allowed: one of the sockets": "gave None" };
+        expect(Object.fromEntries(Object.entries(tried).filter(([, came]) => came !== "refused"))).toEqual(allowed);
     });
 
     test("a connection that somebody hands over is closed before it begins", async () => {
@@ -83,43 +85,21 @@ describe("from Hermes' user", () => {
         await root("(hermes cron list; knowledge) >/dev/null 2>&1 & sleep 1; true");
         const filtered = await root("grep -l '^Uid:.10000' /proc/[0-9]*/status | xargs grep -h '^Seccomp:'");
         expect(new Set(filtered.trim().split("\n"))).toEqual(new Set(["Seccomp:\t2"]));
-        const observed = `
-import glob, os, re
-inodes = {line.split()[9] for name in ("tcp", "tcp6", "udp", "udp6", "raw") for line in open(f"/proc/{os.environ['PID']}/net/{name}").readlines()[1:]}
-owners = set()
-for path in glob.glob("/proc/[0-9]*/fd/*"):
-    try:
-        found = re.match(r"socket:\\[(\\d+)\\]", os.readlink(path))
-    except OSError:
-        continue
-    if found and found[1] in inodes:
-        owners.add(open(f"/proc/{path.split('/')[2]}/comm").read().strip())
-print(*owners)`;
-        expect(await observe(observed, await haproxy())).toBe("haproxy\n");
+        expect(await socketOwners(hermes(), testbed.network)).toEqual(["haproxy: haproxy"]);
     });
 
     test("after a use of all five services no credential is in memory, environment, arguments or files of its processes", async () => {
         await useAll();
         const { API_SERVER_KEY } = testbed.environment("hermes");
-        const { memory, files } = JSON.parse(await observe(scan, "1", [...credentials(), API_SERVER_KEY].join("\n"))) as Record<string, string[]>;
+        const { memory, files } = JSON.parse(await observe(hermes(), testbed.network, scan, [...credentials(), API_SERVER_KEY].join("\n"))) as Record<
+            string,
+            string[]
+        >;
         // Its own key is in both: so the search finds what is there.
         expect(new Set(memory)).toEqual(new Set([API_SERVER_KEY]));
         expect(files).toEqual([]);
     });
 });
-
-/** Python beside Hermes, in its process namespace, with the right to look into every process. */
-async function observe(script: string, pid: string, input = ""): Promise<string> {
-    const { code, log } = await runToEnd({
-        image: "internet",
-        network: testbed.network,
-        observes: hermes(),
-        environment: { PID: pid, SOUGHT: input },
-        command: ["python3", "-c", script],
-    });
-    expect(code, log).toBe(0);
-    return log;
-}
 
 const scan = `
 import base64, glob, json, os, re
@@ -191,7 +171,10 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
             no,
             [
                 http("CONNECT 169.254.169.254:80", ["Host: 169.254.169.254"]),
-                ...["http://evil.example", "https://evil.example", "https://openrouter.ai"].map((origin) => http(`GET ${origin}/api/v1/models`)),
+                ...["http://evil.example", "https://evil.example", "https://openrouter.ai"].flatMap((origin) => [
+                    http(`GET ${origin}/api/v1/models`),
+                    http(`GET ${origin}/api/v1/models`, [`Host: ${new URL(origin).host}`]),
+                ]),
                 ...["GET /api/v1/key", "POST /api/v1/keys", "GET /api/v1/chat/completions", "PUT /api/v1/models", "TRACE /api/v1/models"].map((line) =>
                     http(line),
                 ),
@@ -201,6 +184,10 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
                 http("GET /api/v1/models", ["Host: openrouter.ai", "Host: evil.example"]),
                 ...["Content-Length: 50", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked, gzip", "Transfer-Encoding : chunked"].map((header) =>
                     chat(header),
+                ),
+                http("POST /api/v1/chat/completions", ["Transfer-Encoding: chunked"], `${question.length.toString(16)}\r\n${question}\r\n0\r\n\r\n`).replace(
+                    /Content-Length.*\r\n/,
+                    "",
                 ),
             ],
         ],
@@ -235,7 +222,7 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
                 ...["SecretList", "AuthTokenGet", "TokenFlowCreate", "WorkspaceNameLookup", "SandboxCreateConnectToken"].map((method) => modal(method)),
                 ...["ClientHello/../SecretList", "clienthello", "ClientHello?x=1", "ClientHello/"].map((method) => modal(method)),
                 // A secret of the workspace's by its name: plain, late, behind too much, and compressed.
-                ...["00000000030a0178", "00000000061a01650a0178", `0000005000${"1a01".padEnd(40_000, "6")}`, "01000000030a0178"].map(
+                ...["00000000030a0178", "00000000061a01650a0178", `0000005000${"1a01".padEnd(40_000, "6")}`, "01000000030a0178", "01000000041f8b0800"].map(
                     (body) => `${modal("SecretGetOrCreate")}\n\n${body}`,
                 ),
                 modal("ClientHello").replace("POST", "GET"),
@@ -272,7 +259,9 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
         const answers = await answersOf(allowed.map(([host, request]) => [host, request]));
         for (const [index, [host, request, answer]] of allowed.entries()) expect(answers[index], `${host}: ${request}`).toMatch(answer);
         // The other stand-ins know their own credential alone.
-        expect((await testbed.calls()).map(({ authorization }) => authorization)).toEqual([`Bearer ${testbed.environment("hermes").OPENROUTER_API_KEY}`]);
+        const [{ authorization, host, cookie }] = await testbed.calls();
+        const own = `Bearer ${testbed.environment("hermes").OPENROUTER_API_KEY}`;
+        expect({ authorization, host, cookie }).toEqual({ authorization: own, host: "openrouter.ai", cookie: undefined });
     });
 
     test("all else is refused, nobody outside hears of it, and each leaves a line in the log, without a credential", async () => {
@@ -355,11 +344,8 @@ describe("HAProxy", () => {
 });
 
 describe("where the kernel takes no filter, as under the emulation on Apple silicon", () => {
-    const refusing = { names: ["prctl"], action: "SCMP_ACT_ERRNO", errnoRet: 22, args: [{ index: 0, value: 22, op: "SCMP_CMP_EQ" }] };
-    const seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [refusing] };
-
     test("nothing starts, and a sentence says so", async () => {
-        const { code, log } = await runToEnd({ ...testbed.spec("hermes"), seccomp });
+        const { code, log } = await runToEnd({ ...testbed.spec("hermes"), seccomp: takesNoFilter });
         expect(code).toBe(1);
         expect(log).toMatch(/^entrypoint: the kernel of this machine takes no filter.*doesn't start/m);
     });
@@ -367,7 +353,7 @@ describe("where the kernel takes no filter, as under the emulation on Apple sili
     test("the tests do without it", async () => {
         await testbed.stop("hermes");
         await testbed.takeFilterAway();
-        testbed.services.hermes = await testbed.startAndWait("hermes", { ...testbed.spec("hermes"), seccomp });
+        testbed.services.hermes = await testbed.startAndWait("hermes", { ...testbed.spec("hermes"), seccomp: takesNoFilter });
         await useAll();
     });
 });

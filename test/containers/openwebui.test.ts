@@ -1,9 +1,11 @@
 /** The Open WebUI image with the real tailscaled: what it refuses, what it keeps to itself, and how it ends. */
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StartedTestContainer } from "testcontainers";
 import { handleOf, output, outputOf, repository, runToEnd, withPid, type ContainerSpec } from "../harness/docker.ts";
+import { socketOwners, takesNoFilter } from "../harness/kernel.ts";
 import { socketPath, Testbed } from "../harness/testbed.ts";
 
 let testbed: Testbed;
@@ -174,15 +176,20 @@ os._exit(0)`;
         expect(await output(container, "stat", "--format=%a %u:%g", dirname(socketPath))).toBe("770 0:10001\n");
     });
 
-    test("on the port that Render waits for is a process without rights or environment, which refuses everybody", async () => {
-        const pid = (await withPid(container, "door.py", "echo $pid")).trim();
-        const look = `cd /proc/${pid}; cat status; tr '\\0' '\\n' <environ; grep ^Private_ smaps_rollup`;
-        const { output: said } = await container.exec(["sh", "-c", look], { user: "65534:65534" });
-        expect(said).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m);
-        expect(said).toMatch(/^CapEff:\t0+$/m);
-        expect(said.match(/^[A-Z]\w*=/gm)).toEqual(["PATH="]);
-        const privateKb = [...said.matchAll(/^Private_\w+: +(\d+) kB$/gm)].reduce((sum, [, kb]) => sum + Number(kb), 0);
-        expect(privateKb).toBeLessThan(5000);
+    test("on the port that Render waits for, and between the app and Hermes, is a process without rights or environment", async () => {
+        for (const name of ["door.py", "relay.py"]) {
+            const pid = (await withPid(container, name, "echo $pid")).trim();
+            const look = `cd /proc/${pid}; cat status; tr '\\0' '\\n' <environ; grep ^Private_ smaps_rollup`;
+            const { output: said } = await container.exec(["sh", "-c", look], { user: "65534:65534" });
+            expect(said).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m);
+            expect(said).toMatch(/^CapEff:\t0+$/m);
+            expect(said.match(/^[A-Z]\w*=/gm)).toEqual(["PATH=", "MALLOC_ARENA_MAX="]);
+            const privateKb = [...said.matchAll(/^Private_\w+: +(\d+) kB$/gm)].reduce((sum, [, kb]) => sum + Number(kb), 0);
+            expect(privateKb, name).toBeLessThan(5000);
+        }
+    });
+
+    test("the one on the port refuses everybody", async () => {
         for (const body of [undefined, { email: "admin@example.com" }]) {
             const answer = await testbed.request(body ? "POST" : "GET", `http://${testbed.address("open-webui")}/api/v1/auths/signin`, { body });
             expect(answer).toMatchObject({ status: 403, body: "Open WebUI answers on the tailnet only.\n" });
@@ -272,5 +279,87 @@ os._exit(0)`;
         expect((await asApp("tailscale funnel --bg 8080")).exitCode).not.toBe(0);
         expect((await asApp("tailscale serve reset")).exitCode).not.toBe(0);
         expect((await asApp("cat /proc/1/environ")).exitCode).not.toBe(0);
+    });
+
+    describe("the app, taken over,", () => {
+        const attacks = readFileSync(new URL("../harness/attacks.py", import.meta.url), "utf8");
+        const root = (script: string) => output(container, "bash", "-c", script);
+        /** Beneath the filter and as the app's user, as all that it starts. */
+        const asTaken = (source: string, ...rest: string[]) => output(container, "confined", "10001", "python3", "-c", source, ...rest);
+        const tried = async (...rest: string[]) => JSON.parse(await asTaken(attacks, ...rest)) as Record<string, string>;
+
+        test("finds no way of the kernel that leads out, into what has one or back to root", async () => {
+            for (const holder of ["relay.py", "tailscaled"]) {
+                const came = await tried("kernel", (await withPid(container, holder, "echo $pid")).trim());
+                expect(Object.keys(came).length).toBeGreaterThan(250);
+                expect(Object.fromEntries(Object.entries(came).filter(([, what]) => what !== "refused"))).toEqual({ "allowed: a Unix socket": "gave True" });
+            }
+        });
+
+        test("and no process of its user is without the filter, or has a socket of the internet", async () => {
+            const filtered = await root("grep -l '^Uid:.1000[12]' /proc/[0-9]*/status | xargs grep -h '^Seccomp:'");
+            expect(new Set(filtered.trim().split("\n"))).toEqual(new Set(["Seccomp:\t2"]));
+            expect(await socketOwners(container, testbed.network)).toEqual(["nobody: python3", "root: tailscaled"]);
+        });
+
+        test("reaches by Unix sockets its own, what reads documents and Hermes, and not tailscaled, which would connect it with the tailnet", async () => {
+            const { "/var/run/tailscale/tailscaled.sock": tailscaled, ...others } = await tried("connect");
+            expect(tailscaled).toBe("refused");
+            const reached = Object.entries(others).filter(([, what]) => what !== "refused");
+            expect(reached.map(([path]) => path).sort()).toEqual(["/run/way/out/hermes", "/var/lib/extractor/socket", socketPath].sort());
+        });
+
+        test("can ask nobody but Hermes, whatever name it gives", async () => {
+            // As the app asks, and past what is put into its client.
+            const program = `
+import asyncio, aiohttp, json, socket, sys
+from open_webui.private import replacing, way_out
+def raw(request):
+    with socket.socket(socket.AF_UNIX) as hermes:
+        hermes.connect("/run/way/out/hermes")
+        hermes.sendall(request.encode())
+        return hermes.recv(1000).decode().split("\\r\\n")[0]
+async def ask(url):
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status
+    except Exception as error:
+        return type(error).__name__
+async def all():
+    plain = await ask("http://127.0.0.1:8080/")
+    for place, module in replacing.functions: replacing.put(place, module)
+    return [plain, *[await ask(url) for url in sys.argv[1:]]]
+came = asyncio.run(all())
+came += [raw(f"GET {path} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n") for path, host in (("http://openrouter.ai:8642/v1/models", "openrouter.ai:8642"), ("/v1/models", "openrouter.ai:8642"))]
+came += [raw("CONNECT openrouter.ai:8642 HTTP/1.1\\r\\nHost: openrouter.ai:8642\\r\\n\\r\\n")]
+print(json.dumps(came))`;
+            await testbed.start("hermes");
+            await testbed.forgetCalls();
+            const health = `http://${testbed.address("hermes")}/health`;
+            const others = [
+                "http://openrouter.ai:8642/v1/models",
+                "https://openrouter.ai/api/v1/models",
+                health.replace("http:", "https:"),
+                "ws://evil.example/",
+            ];
+            const inApp = ["sh", "-c", 'cd /app/backend && exec confined 10001 python3 -c "$0" "$@"', program, health, ...others];
+            const [plain, hermes, ...came] = JSON.parse(await output(container, ...inApp)) as unknown[];
+            expect([plain, hermes]).toEqual(["ClientConnectorError", 200]);
+            expect(came.slice(0, others.length)).toEqual(others.map(() => "ClientConnectionError"));
+            for (const answer of came.slice(others.length)) expect(answer).toMatch(/^HTTP\/1.1 (400|401|403|404|405) /);
+            expect(await testbed.calls()).toEqual([]);
+        });
+    });
+});
+
+describe("where the kernel takes no filter", () => {
+    test("nothing starts, and a sentence says so; the tests do without it", async () => {
+        const spec = await onNewDisk();
+        const { code, log } = await runToEnd({ ...spec, seccomp: takesNoFilter });
+        expect(code).toBe(1);
+        expect(log).toMatch(/^entrypoint: the kernel of this machine takes no filter.*doesn't start/m);
+        expect(log).not.toMatch(/tailscaled|Uvicorn/);
+        await testbed.takeFilterAway();
+        await testbed.startAndWait("open-webui", { ...testbed.spec("open-webui"), seccomp: takesNoFilter });
     });
 });

@@ -1,6 +1,8 @@
-"""What somebody who has taken the gateway over would try: run as they would, beneath `confined`.
+"""What somebody who has taken the gateway or the page's app over would try: run as they would, beneath `confined`.
 
-    attacks.py kernel           {attempt: "refused", or what came of it} as JSON, by system calls and what /proc tells
+    attacks.py kernel PID       {attempt: "refused", or what came of it} as JSON, by system calls and what /proc tells; PID has the way out
+    attacks.py files            the same, by HAProxy's files and those that Hermes trusts
+    attacks.py connect          {socket: "refused", or what came of it} as JSON, for each Unix socket that somebody listens on
     attacks.py ask <questions   [[socket, request or SNI], ...] in, the first line of each answer out, both as JSON; "" where there is none
 """
 
@@ -23,12 +25,12 @@ results = {}
 REFUSED = {errno.EACCES, errno.EPERM}
 
 
-def call(what, number, *arguments, also=()):
-    """A system call by its number, each argument as 64 bits."""
+def call(what, number, *arguments, by=errno.EACCES):
+    """A system call by its number, each argument as 64 bits. Its error has to be the filter's: rights, or Docker's own filter, have EPERM."""
     ctypes.set_errno(0)
     given = libc.syscall(ctypes.c_long(number), *(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments))
     error = ctypes.get_errno()
-    results[what] = "refused" if given == -1 and error in {*REFUSED, *also} else f"gave {given}, {errno.errorcode.get(error, error)}"
+    results[what] = "refused" if given == -1 and error == by else f"gave {given}, {errno.errorcode.get(error, error)}"
 
 
 def attempt(what, action):
@@ -58,7 +60,7 @@ def machine_code(code):
     ctypes.CFUNCTYPE(ctypes.c_long)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
 
 
-def kernel():
+def kernel(holder):
     for family, kind in itertools.product(range(64), (1, 2, 3, 5)):
         if family != socket.AF_UNIX:
             call(f"socket of family {family}, type {kind}", 41, family, kind, 0)
@@ -68,47 +70,62 @@ def kernel():
     call("MPTCP", 41, 2, 1, 262)
     pair = (ctypes.c_int * 2)()
     call("socketpair of the internet", 53, 2, 1, 0, pair)
-    call("io_uring_setup", 425, 1, ctypes.create_string_buffer(120))
-    call("a call that Debian's libc doesn't know", 451, 0, also={errno.ENOSYS})
-    call("socket by x32", 0x40000000 | 41, 2, 1, 0, also={errno.ENOSYS})
+    for name, number in {"setup": 425, "enter": 426, "register": 427}.items():
+        call(f"io_uring_{name}", number, 1, 0, 0, 0, 0, 0)
+    call("a call that Debian's libc doesn't know", 451, 0, by=errno.ENOSYS)
+    call("socket by x32", 0x40000000 | 41, 2, 1, 0, by=errno.ENOSYS)
     call("a key pressed in its terminal", 16, 0, 0x5412, ctypes.create_string_buffer(b"x"))
     call("a paste into its terminal", 16, 0, 0x541C, ctypes.create_string_buffer(b"\3"))
-    call("clone3", 435, ctypes.create_string_buffer(88), 88, also={errno.ENOSYS})
+    call("clone3", 435, ctypes.create_string_buffer(88), 88, by=errno.ENOSYS)
     # mov eax, 359 (socket); mov ebx, 2; mov ecx, 1; xor edx, edx; int 0x80; ret
     in_child("socket by the calls of i386", lambda: machine_code(b"\xb8\x67\x01\x00\x00\xbb\x02\x00\x00\x00\xb9\x01\x00\x00\x00\x31\xd2\xcd\x80\xc3"), signal.SIGSYS)
     for name, flag in {"net": 0x40000000, "user": 0x10000000, "mount": 0x20000, "pid": 0x20000000}.items():
         call(f"clone into a new namespace ({name})", 56, flag | signal.SIGCHLD, 0, 0, 0, 0)
         call(f"unshare ({name})", 272, flag)
-    haproxy = int(open(f"{WAY}/haproxy.pid").read())
-    pidfd = os.pidfd_open(haproxy)
-    call("pidfd_getfd of HAProxy", 438, pidfd, 5, 0)
+    pidfd = os.pidfd_open(holder)
+    call("pidfd_getfd", 438, pidfd, 5, 0)
     call("setns", 308, pidfd, 0x40000000)
-    call("ptrace", 101, 16, haproxy, 0, 0)
+    call("ptrace", 101, 16, holder, 0, 0)
     call("ptrace of its parent", 101, 16, os.getppid(), 0, 0)
-    call("process_vm_readv", 310, haproxy, 0, 0, 0, 0, 0)
-    call("kcmp", 312, os.getpid(), haproxy, 0, 0, 0)
-    for name, number in {"mount": 165, "open_tree": 428, "fsopen": 430, "bpf": 321, "perf_event_open": 298, "userfaultfd": 323, "add_key": 248, "keyctl": 250}.items():
+    for name, number in {"readv": 310, "writev": 311}.items():
+        call(f"process_vm_{name}", number, holder, 0, 0, 0, 0, 0)
+    call("kcmp", 312, os.getpid(), holder, 0, 0, 0)
+    mounts = {"mount": 165, "umount2": 166, "pivot_root": 155, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442}
+    others = {"bpf": 321, "perf_event_open": 298, "userfaultfd": 323, "add_key": 248, "request_key": 249, "keyctl": 250}
+    for name, number in {**mounts, **others}.items():
         call(name, number, 0, 0, 0, 0, 0)
-    for pid, name in itertools.product((haproxy, 1), ("environ", "mem", "maps", "auxv", "stack", "syscall")):
+    for pid, name in itertools.product((holder, 1), ("environ", "mem", "maps", "auxv", "stack", "syscall")):
         attempt(f"/proc/{pid}/{name}", lambda path=f"/proc/{pid}/{name}": open(path, "rb").read(1))
-    for pid, name in itertools.product((haproxy, 1), ("root", "cwd", "exe")):
+    for pid, name in itertools.product((holder, 1), ("root", "cwd", "exe")):
         attempt(f"/proc/{pid}/{name}", lambda path=f"/proc/{pid}/{name}": os.readlink(path))
-    attempt("HAProxy's descriptors", lambda: os.listdir(f"/proc/{haproxy}/fd"))
+    attempt("its descriptors", lambda: os.listdir(f"/proc/{holder}/fd"))
     for number in (signal.SIGKILL, signal.SIGUSR1, signal.SIGSTOP):
-        attempt(f"{number.name} to HAProxy", lambda number=number: os.kill(haproxy, number))
+        attempt(f"{number.name}", lambda number=number: os.kill(holder, number))
+    attempt("root again", lambda: os.setuid(0))
+    in_child("another user", lambda: os.setuid(65534))
+    results["bash's /dev/tcp"] = "refused" if subprocess.run(["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$PORT"], capture_output=True).returncode else "connected"
+    results["a Python of its own"] = "refused" if b"PermissionError" in subprocess.run([sys.executable, "-c", "import socket; socket.socket()"], capture_output=True).stderr else "opened a socket"
+    # What it may have: otherwise all above would prove nothing.
+    attempt("allowed: a Unix socket", lambda: socket.socket(socket.AF_UNIX).fileno() > 0)
+
+
+def files():
     attempt("the key of its certificate", lambda: open("/etc/egress/hosts.pem").read())
     attempt("its list of routers", lambda: open("/etc/egress/routers.map", "a"))
     attempt("its pid", lambda: open(f"{WAY}/haproxy.pid", "a"))
     attempt("the authorities that Hermes trusts", lambda: open(f"{WAY}/authorities.pem", "a"))
     attempt("a socket of its own among the others", lambda: socket.socket(socket.AF_UNIX).bind(f"{WAY}/out/own"))
     attempt("one of the others taken away", lambda: os.unlink(f"{WAY}/out/openrouter.ai"))
-    attempt("root again", lambda: os.setuid(0))
-    in_child("HAProxy's user", lambda: os.setuid(100))
-    results["bash's /dev/tcp"] = "refused" if subprocess.run(["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8642"], capture_output=True).returncode else "connected"
-    results["a Python of its own"] = "refused" if b"PermissionError" in subprocess.run([sys.executable, "-c", "import socket; socket.socket()"], capture_output=True).stderr else "opened a socket"
     results["its own environment"] = "refused" if not any(name in os.environ and os.environ[name] != "1:held-by-haproxy" for name in ("OPENROUTER_API_KEY", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "EXA_API_KEY", "TELEGRAM_BOT_TOKEN")) else "has credentials"
-    # What it may have: otherwise all above would prove nothing.
-    attempt("allowed: a Unix socket", lambda: socket.socket(socket.AF_UNIX).connect(f"{WAY}/out/openrouter.ai"))
+    attempt("allowed: one of the sockets", lambda: socket.socket(socket.AF_UNIX).connect(f"{WAY}/out/openrouter.ai"))
+
+
+def connect():
+    # What accepts connections has this flag, __SO_ACCEPTCON; a name that begins with @ lies in no folder.
+    for line in open("/proc/net/unix").readlines()[1:]:
+        _, _, _, flags, kind, _, _, *path = line.split()
+        if int(flags, 16) & 0x10000 and path:
+            attempt(path[0], lambda: socket.socket(socket.AF_UNIX, int(kind, 16)).connect(path[0].replace("@", "\0")))
 
 
 def answer(name, asked):
@@ -168,8 +185,8 @@ def over_http2(plain, asked):
     return ""
 
 
-if sys.argv[1] == "kernel":
-    kernel()
-    print(json.dumps(results))
-else:
+if sys.argv[1] == "ask":
     print(json.dumps([answer(*question) for question in json.load(sys.stdin)]))
+else:
+    globals()[sys.argv[1]](*map(int, sys.argv[2:]))
+    print(json.dumps(results))

@@ -6,7 +6,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ServiceName } from "./settings.ts";
+import { type ServiceName, unconfined } from "./settings.ts";
 import { previous } from "./versions.ts";
 import { buildFrom, ensureBases, imageOfRun, repository, type ContainerSpec } from "./docker.ts";
 
@@ -17,7 +17,10 @@ function exchange(text: string, image: string, tag: string): string {
     return text.replace(pattern, tag);
 }
 
-/** Leaves out the steps that change Open WebUI itself, for they fit the pinned version alone; an upgrade is about its data. */
+/**
+ * Leaves out the steps that change Open WebUI itself, for they fit the pinned version alone; an upgrade is about its data. Without them it asks
+ * Hermes by itself, and so runs without the kernel's filter.
+ */
 function unchanged(dockerfile: string): string {
     const steps = dockerfile.match(/^RUN (?:.*\\\n)*.*\n/gm) ?? [];
     const changing = steps.filter((step) => /page\/build\.py|private\.seams|app_start/.test(step));
@@ -33,6 +36,7 @@ export async function buildPrevious(): Promise<Record<ServiceName, ContainerSpec
         const dockerfiles = [`${repository}test/harness/previous-hermes/Dockerfile`, join(folder, "Dockerfile")];
         const pinned = unchanged(await readFile(dockerfiles[1], "utf8"));
         await writeFile(dockerfiles[1], exchange(exchange(pinned, "tailscale", `v${previous.tailscale}`), "open-webui", `v${previous["open-webui"]}-slim`));
+        await writeFile(join(folder, "confined.py"), unconfined);
         await ensureBases(...dockerfiles);
         const images = { hermes: imageOfRun("previous-hermes"), "open-webui": imageOfRun("previous-open-webui") };
         await buildFrom(`${repository}test/harness/previous-hermes`, images.hermes, "test/harness/previous-hermes", { VERSION: previous["hermes-agent"] });

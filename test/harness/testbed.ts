@@ -11,7 +11,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, type Program } from "./program.ts";
-import { requiredSettings, serviceNames, type ServiceName } from "./settings.ts";
+import { requiredSettings, serviceNames, type ServiceName, unconfined } from "./settings.ts";
 import { requestFrom, type Answer, type RequestOptions } from "./client.ts";
 import { hosts as modalHosts, Modal, serverUrl } from "./modal.ts";
 import {
@@ -157,6 +157,8 @@ export interface Message {
 /** A chat request as it reached the model server. */
 export interface ModelCall {
     authorization: string;
+    host: string;
+    cookie?: string;
     bytes: number;
     model: string;
     messages: Message[];
@@ -234,12 +236,11 @@ export class Testbed {
     }
 
     /**
-     * Makes Hermes run without the kernel's filter, by a command in the place of `confined` (hermes/confined.py): an emulation of x86-64, as on
+     * Makes both services run without the kernel's filter, by a command in the place of `confined` (confined.py): an emulation of x86-64, as on
      * Apple silicon, takes none. All else is as ever.
      */
     async takeFilterAway(): Promise<void> {
-        const command = 'exec setpriv --reuid=10000 --regid=10000 --clear-groups --no-new-privs -- "$@"';
-        await this.addVolume("unconfined", `printf '#!/bin/sh\n%s\n' '${command}' >/disk/confined; chmod 755 /disk/confined`);
+        await this.addVolume("unconfined", `cat >/disk/confined <<'end'\n${unconfined}end\nchmod 755 /disk/confined`);
         this.filtered = false;
     }
 
@@ -315,8 +316,7 @@ export class Testbed {
     spec(name: ServiceName, changes: Record<string, string | undefined> = {}, volume?: string): ContainerSpec & { environment: Record<string, string> } {
         const { environment: own, disk, plan, host, image = name === "hermes" ? "hermes" : "openWebUi" } = this.declarations[name];
         const override = overrides(this.loginServer, this.realServices !== undefined)[name];
-        const unfiltered = name === "hermes" && !this.filtered;
-        const path = unfiltered ? { PATH: "/unconfined:/opt/hermes/bin:/usr/local/bin:/usr/bin:/bin" } : {};
+        const path = this.filtered ? {} : { PATH: "/unconfined:/opt/hermes/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
         const environment = Object.entries({ ...own, ...override.environment, ...path, ...changes });
         return {
             image,
@@ -327,7 +327,7 @@ export class Testbed {
                 [volume ?? this.volume(disk.name)]: disk.mountPath,
                 [this.volume("ca")]: "/ca",
                 ...(name === "open-webui" && { [this.volume("socket")]: socketFolder }),
-                ...(unfiltered && { [this.volume("unconfined")]: "/unconfined" }),
+                ...(!this.filtered && { [this.volume("unconfined")]: "/unconfined" }),
             },
             memoryMb: plans[plan].memoryMb,
             hosts: override.hosts,

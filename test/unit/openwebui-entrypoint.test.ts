@@ -96,7 +96,7 @@ class Box {
         this.standIn("app", longRunning("app"));
         this.standIn(
             "python3",
-            `if [[ $* == *admin.py* ]]; then echo "admin $*" >>events; . ./admin.sh; exit; elif [[ $* == *door.py* ]]; then${longRunning("door")}; else${longRunning("extractor")}; fi`,
+            `if [[ $* == *admin.py* ]]; then echo "admin $*" >>events; . ./admin.sh; exit; elif [[ $* == *door.py* ]]; then${longRunning("door")}; elif [[ $* == *relay.py* ]]; then${longRunning("relay")}; else${longRunning("extractor")}; fi`,
         );
         this.standIn("curl", `echo "curl $*" >>events; [[ -e app.pid && ! -e not-ready ]]`);
         // jq 1.6 takes as long to start as all else together, and is asked the same again and again: each question goes to it once.
@@ -160,7 +160,7 @@ class Box {
     }
 
     /** The environment in which a stand-in was started. */
-    variables(of: "app" | "door" | "extractor" | "tailscaled"): Record<string, string> {
+    variables(of: "app" | "door" | "extractor" | "relay" | "tailscaled"): Record<string, string> {
         const lines = this.read(`${of}.environ`).split("\0").slice(0, -1);
         return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
     }
@@ -170,7 +170,14 @@ class Box {
         const log = openSync(this.path("output"), "w");
         const child = spawn("bash", [entrypoint, "app", "serve"], {
             cwd: this.folder,
-            env: { PATH: `${this.path("bin")}:${process.env.PATH ?? ""}`, DATA_DIR: this.path("data"), UVICORN_UDS: socket, ...environment, ...overrides },
+            env: {
+                PATH: `${this.path("bin")}:${process.env.PATH ?? ""}`,
+                DATA_DIR: this.path("data"),
+                UVICORN_UDS: socket,
+                HERMES_SOCKET: "run/hermes",
+                ...environment,
+                ...overrides,
+            },
             stdio: ["ignore", log, log],
             detached: true, // a group of its own, so that its end takes along what watches the login
         });
@@ -210,7 +217,7 @@ class Box {
         } catch {
             // everything has ended
         }
-        for (const name of ["tailscaled", "app", "extractor", "door"]) {
+        for (const name of ["tailscaled", "app", "extractor", "relay", "door"]) {
             const pid = Number(this.read(`${name}.pid`));
             if (pid && existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
         }
@@ -236,7 +243,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             const exit = box.start();
             await box.until("app started");
             expect(box.read("sent-key")).toBe(authKey);
-            const events = box.events().filter((event) => !/extractor|door|curl|admin/.test(event));
+            const events = box.events().filter((event) => !/extractor|relay|door|curl|admin| true$/.test(event));
             expect(events.map((event) => event.replace(/ --(statedir|auth-key)=\S+/g, ""))).toEqual([
                 expect.stringMatching(/^chown -hR 0:0 /),
                 "tailscaled started --tun=userspace-networking --no-logs-no-support",
@@ -443,6 +450,7 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         });
 
         test.for([
+            ["OPENAI_API_BASE_URL", "https://hermes/v1", /must look like http:\/\/hermes:8642\/v1, but is https:\/\/hermes\/v1/],
             ["WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "X-Forwarded-Email", /must be Tailscale-User-Login, which Tailscale alone sets, but is X-Forwarded-Email/],
             ["WEBUI_AUTH_TRUSTED_ROLE_HEADER", "X-Role", /WEBUI_AUTH_TRUSTED_ROLE_HEADER is set, and anybody could send/],
             ["WEBUI_AUTH_TRUSTED_NAME_HEADER", "Tailscale-User-Name", /WEBUI_AUTH_TRUSTED_NAME_HEADER is set/],
@@ -541,8 +549,9 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             box.write("data/webui.db", "restored as root");
             mkdirSync(box.path("run"), { mode: 0o777 });
             box.write(socket, "left by an app that was killed");
+            box.write("run/hermes", "left by one of its kind");
             void box.start({ SSL_CERT_FILE: "/ca.crt", TS_EXTRA_ARGS: "--ssh=false" });
-            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
+            for (const name of ["app", "extractor", "relay", "door"]) await box.until(`${name} started`);
         }, 60_000);
         afterAll(() => {
             box.destroy();
@@ -576,16 +585,26 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         });
 
         test("the stub on the port gets nothing of anybody's", () => {
-            expect(Object.keys(box.variables("door"))).toEqual(["PATH"]);
+            expect(Object.keys(box.variables("door")).sort()).toEqual(["MALLOC_ARENA_MAX", "PATH"]);
             expect(box.events("door started")[0]).toMatch(/ 8080$/);
         });
 
-        test("the app, what reads documents and the stub run without root, as users of their own, and can't regain it", () => {
-            expect(box.events("setpriv").map((event) => event.replace(/ env .*/, ""))).toEqual([
-                "setpriv confined 10002",
-                expect.stringMatching(/^setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs python3 -I \S+\/admin\.py \S+\/data$/),
-                "setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs app serve",
+        test("so does what connects the app with the agent, which it is told of", () => {
+            expect(Object.keys(box.variables("relay")).sort()).toEqual(["MALLOC_ARENA_MAX", "PATH"]);
+            expect(box.events("relay started")[0]).toMatch(/relay\.py run\/hermes hermes 8642$/);
+            expect(existsSync(box.path("run/hermes"))).toBe(false);
+        });
+
+        test("all but tailscaled run without root, as users of their own, and can't regain it; the app and what reads documents have Unix sockets alone", () => {
+            // Three of them start side by side.
+            const [first, ...others] = box.events("setpriv").map((event) => event.replace(/ env .*/, ""));
+            expect(first).toBe("setpriv confined 10001 true");
+            expect(others.sort()).toEqual([
                 "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs",
+                "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs",
+                "setpriv confined 10001 app serve",
+                expect.stringMatching(/^setpriv confined 10001 python3 -I \S+\/admin\.py \S+\/data$/),
+                "setpriv confined 10002",
             ]);
         });
 
@@ -617,10 +636,11 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
             ["tailscaled", "app"],
             ["app", "tailscaled"],
             ["extractor", "app"],
+            ["relay", "app"],
             ["door", "app"],
         ])("when %s dies the container ends with an error, and %s with it", async ([victim, other], { box }) => {
             const exit = box.start();
-            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
+            for (const name of ["app", "extractor", "relay", "door"]) await box.until(`${name} started`);
             process.kill(Number(box.read(`${victim}.pid`)), "SIGKILL");
             expect(await exit).toBe(1);
             expect(box.events()).toContain(`${other} stopped`);
@@ -669,11 +689,11 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("a login that ends while it runs ends the container, both processes with it", async ({ box }) => {
             box.standIn("sleep", "exec /bin/sleep 0.05"); // it looks every minute
             const exit = box.start();
-            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
+            for (const name of ["app", "extractor", "relay", "door"]) await box.until(`${name} started`);
             box.write("status.json", needsLogin);
             expect(await exit).toBe(1);
             expect(box.output).toMatch(/login has expired or was removed .* next start logs in with TS_AUTHKEY/);
-            expect(ends(box)).toEqual(["app stopped", "door stopped", "extractor stopped", "tailscaled stopped"]);
+            expect(ends(box)).toEqual(["app stopped", "door stopped", "relay stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("a control plane out of reach doesn't, for it may be back any time", async ({ box }) => {
@@ -690,10 +710,10 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
 
         test.for(["SIGTERM", "SIGINT"] as const)("%s stops the app first, then tailscaled, with code 0", async (signal, { box }) => {
             const exit = box.start();
-            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
+            for (const name of ["app", "extractor", "relay", "door"]) await box.until(`${name} started`);
             box.process?.kill(signal);
             expect(await exit).toBe(0);
-            expect(ends(box)).toEqual(["app stopped", "door stopped", "extractor stopped", "tailscaled stopped"]);
+            expect(ends(box)).toEqual(["app stopped", "door stopped", "relay stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("the app gets more time to stop than its answers have, and less than the platform gives both", async ({ box }) => {
@@ -713,10 +733,10 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         test("tailscaled stays while the app finishes an answer", async ({ box }) => {
             box.standIn("app", longRunning("app").replace("'echo app stopped", "'sleep 1; echo app stopped"));
             const exit = box.start();
-            for (const name of ["app", "extractor", "door"]) await box.until(`${name} started`);
+            for (const name of ["app", "extractor", "relay", "door"]) await box.until(`${name} started`);
             box.process?.kill("SIGTERM");
             expect(await exit).toBe(0);
-            expect(ends(box)).toEqual(["app stopped", "door stopped", "extractor stopped", "tailscaled stopped"]);
+            expect(ends(box)).toEqual(["app stopped", "door stopped", "relay stopped", "extractor stopped", "tailscaled stopped"]);
         });
 
         test("a stop while joining ends cleanly", async ({ box }) => {

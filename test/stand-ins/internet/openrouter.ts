@@ -207,8 +207,8 @@ export class OpenRouter implements Host {
     private async chat(exchange: Exchange): Promise<void> {
         const body = await exchange.body();
         const { model, messages, tools = [], stream } = JSON.parse(body.toString()) as ChatRequest;
-        const { authorization } = exchange.request.headers;
-        const call = { authorization, bytes: body.length, model, messages, tools: tools.map(({ function: { name } }) => name), tokens: 0 };
+        const { authorization, host, cookie } = exchange.request.headers;
+        const call = { authorization, host, cookie, bytes: body.length, model, messages, tools: tools.map(({ function: { name } }) => name), tokens: 0 };
         this.calls.push(call);
         if (this.chats.status) {
             exchange.send(this.chats.status, { error: { code: this.chats.status, message: this.chats.reason } });
