@@ -1,39 +1,25 @@
 /** Prints the figures of docs/figures.md beside what was expected of them. It measures and judges nothing: `npm run bench`. */
 import { spawnSync } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { cpus, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
-import { Bucket } from "../harness/bucket.ts";
-import { imageSize, logOf, output, repository, start } from "../harness/docker.ts";
+import { imageSize, output, repository } from "../harness/docker.ts";
+import { printFigures, record } from "../harness/figures.ts";
 import { peaks, startOnPlans } from "../harness/memory.ts";
 import { sizeOfJpeg } from "../harness/picture.ts";
 import { Person } from "../harness/person.ts";
-import { backupSettings, serviceNames } from "../harness/settings.ts";
+import { serviceNames } from "../harness/settings.ts";
 import { type Asked, type Message, Testbed } from "../harness/testbed.ts";
 import { Uploads } from "../harness/uploads.ts";
 import { say } from "../harness/voice.ts";
 
 const MB = 1024 * 1024;
-const rows: { figure: string; measured: string; expected: string; ratio: string }[] = [];
-
-function record(figure: string, measured: number, expected: number, unit: string) {
-    rows.push({
-        figure,
-        measured: `${measured.toFixed(measured < 100 ? 1 : 0)} ${unit}`,
-        expected: `<= ${expected} ${unit}`,
-        ratio: (measured / expected).toFixed(2),
-    });
-}
-
 let testbed: Testbed;
 
 beforeAll(async () => {
     testbed = await Testbed.create();
 });
 afterAll(async () => {
-    console.log(`Measured on ${cpus().length} CPUs and ${Math.round(totalmem() / MB / 1024)} GB.`);
-    console.table(rows);
+    printFigures();
     await testbed.remove();
 });
 
@@ -136,50 +122,6 @@ test("memory under chats over the tailnet, each service on its plan", async () =
     const speak = () => testbed.webui("POST", "/api/v1/audio/transcriptions", { bearer: token, form: { file: { name: "recording.wav", content } } });
     const hearing = await peaks([hermes, openWebUi], Promise.all(Array.from({ length: 8 }, speak)));
     for (const [index, name] of serviceNames.entries()) record(`${name}, then 8 recordings of 9 MB at once`, hearing[index], 341, "MB");
-});
-
-/** As large as a year of it: a database of 60 MB, and 500 files of 200 kB. */
-const aYear = (folder: string) => `
-import os, sqlite3
-db = sqlite3.connect("${folder}/webui.db", timeout=60)
-db.execute("CREATE TABLE a_year (number INTEGER PRIMARY KEY, text)")
-db.executemany("INSERT INTO a_year VALUES (?, ?)", ((number, os.urandom(2900).hex()) for number in range(10_000)))
-db.commit()
-os.makedirs("${folder}/uploads", exist_ok=True)
-for number in range(500):
-    with open(f"${folder}/uploads/{number}", "wb") as file: file.write(os.urandom(200_000))`;
-
-test("backups: memory beside 40 chats, and the time that a restore takes", async () => {
-    const settings = backupSettings();
-    await testbed.configure(settings);
-    const bucket = await Bucket.open(testbed, settings);
-    for (const name of serviceNames) await testbed.services[name]?.stop({ timeout: 60_000 });
-    const [hermes, openWebUi, laptop] = await startOnPlans(testbed);
-    const { token } = await testbed.signIn();
-    const tokens = await testbed.addAccounts(token, 40);
-    const both = [hermes, openWebUi];
-    const backUp = () => Promise.all(both.map((container) => output(container, "backup", "now")));
-    await backUp();
-    for (const running of [false, true]) {
-        const load = laptop.chats({ url: testbed.url, tokens, model: testbed.environment("open-webui").DEFAULT_MODELS, chats: 40, words: 200, pace: "FAST" });
-        const [needed] = await Promise.all([peaks(both, load), running ? sleep(3000).then(backUp) : undefined]);
-        for (const [index, name] of serviceNames.entries())
-            record(`${name}, 40 chats ${running ? "and a backup" : "with backups between them"}`, needed[index], 341, "MB");
-    }
-    const user = ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "python3", "-c"];
-    await output(openWebUi, ...user, aYear("/app/backend/data"));
-    await bucket.forgetRequests();
-    const began = performance.now();
-    record("memory of Open WebUI in the first backup of a year", (await peaks([openWebUi], backUp()))[0], 341, "MB");
-    record("seconds of it", (performance.now() - began) / 1000, 120, "s");
-    await bucket.forgetRequests();
-    await backUp();
-    record("requests of a further backup of both services", (await bucket.requests()).length, 60, "requests");
-    const disk = randomUUID();
-    await testbed.addVolume(disk, "true");
-    const spec = { ...testbed.spec("open-webui", {}, testbed.volume(disk)), cpus: 0.5, aliases: undefined, ready: /The disk is as it was/ };
-    const log = await logOf(await start(spec));
-    record("restore of it on half a CPU", Number(/that took (\d+) s/.exec(log)?.[1]), 60, "s");
 });
 
 test("the disks after a year of 10,000 messages of 1 KB and 500 documents with 500 KB of text each", async () => {

@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Bucket, resticEnvironment } from "../harness/bucket.ts";
+import { type Credentials, type Restored, restoreLast } from "../../ops/restored.ts";
+import { Bucket, killBackup, resticEnvironment } from "../harness/bucket.ts";
 import { ending, logOf, output, start } from "../harness/docker.ts";
 import { backupSettings } from "../harness/settings.ts";
-import { Testbed } from "../harness/testbed.ts";
+import { Testbed, words } from "../harness/testbed.ts";
 
 const settings = backupSettings();
 
@@ -19,11 +20,31 @@ beforeAll(async () => {
     bucket = await Bucket.open(testbed, settings);
     hermes = await testbed.start("hermes");
     while (!/A backup was made/.test(await logOf(hermes))) await sleep(1000);
+    // It goes on after that sentence, and this one waits for it.
+    expect(await backUp()).toMatch(/A backup was made/);
 });
 afterAll(() => testbed.remove());
 
+/** Makes a backup, as somebody in the service's shell does. */
+const backUp = () => output(hermes, "sh", "-c", "backup now 2>&1 || true");
+
 /** Runs restic in the service. */
 const restic = (...args: string[]) => output(hermes, "sh", "-c", `${resticEnvironment} restic --no-cache ${args.join(" ")}`);
+
+/** Waits for a process that has these words in its command line, and does something to it; ends in any case. */
+const watch = (words: string[], then: string) => `
+import os, random, signal, sys, time
+end = time.time() + 120
+while time.time() < end:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file: line = file.read().decode(errors="replace").split("\\0")
+        except OSError: continue
+        if int(pid) != os.getpid() and all(word in line for word in ${JSON.stringify(words)}) and line[0] != "timeout":
+            ${then}
+            sys.exit()
+    time.sleep(0.005)`;
+const python = (script: string) => output(hermes, "python3", "-c", script);
 
 const folder = "private-hermes-test/hermes";
 
@@ -51,9 +72,179 @@ describe("where backups are expected, and there are others, or none", () => {
         await testbed.onDisk("empty", '[ -z "$(ls -A /disk)" ]');
     });
 
+    test("a service that runs begins no new ones, says so in one sentence, and runs on", async () => {
+        await testbed.addVolume("lived", "mkdir /disk/skills; chown -R 10000:10000 /disk");
+        const other = { ...expected, BACKUP_REPOSITORY: "s3:https://bucket.example.com/backups/elsewhere" };
+        const container = await start(testbed.spec("hermes", other, testbed.volume("lived")));
+        await expect.poll(() => output(container, "ls", "-A", "/opt/data"), { timeout: 120_000 }).toContain(".disk-id");
+        const said = await output(container, "sh", "-c", "backup now 2>&1 || true");
+        expect(said.trim().split("\n")).toEqual([expect.stringMatching(wayOut)]);
+        expect(await bucket.inside("ls")).not.toContain("elsewhere");
+        expect(await logOf(container)).not.toMatch(/stopping/);
+        await container.stop({ remove: true, removeVolumes: false });
+    });
+
     test("and where they are there, they come back", async () => {
         await testbed.addVolume("found", "true");
         const container = await start({ ...testbed.spec("hermes", expected, testbed.volume("found")), ready: /backup: The disk is as it was/ });
         await container.stop({ remove: true, removeVolumes: false });
+    });
+});
+
+/** Restores the newest backup on this machine, as `npm run verify -- --restore-test` does. */
+async function restored(credentials: Credentials = settings): Promise<Restored> {
+    const options = ["--network", testbed.network, "--volume", `${testbed.volume("ca")}:/ca`, "--env", "SSL_CERT_FILE=/ca/bundle.pem"];
+    return restoreLast(credentials, folder, { image: "restic/restic:0.19.1", options });
+}
+
+/** The same; gives how many messages it has. */
+const messagesRestored = async (credentials?: Credentials) =>
+    (await restored(credentials)).databases.find(({ name }) => name === "state.db")?.rows.messages ?? 0;
+
+/** Changes what the disk says of its backups. */
+const note = (fields: string) =>
+    python(`import json; disk = json.load(open("/opt/data/.disk-id")); disk.update(${fields}); json.dump(disk, open("/opt/data/.disk-id", "w"))`);
+
+/** Has the next run prune, and gives it something to: a backup that is gone, with files that only it had. */
+async function makeGarbage(fields = "pruned=1, count=0"): Promise<void> {
+    const files = "cd /opt/data/skills && for number in 1 2 3 4 5 6 7 8; do head -c 1000000 /dev/urandom >large-$number; done; chown 10000:10000 large-*";
+    await output(hermes, "sh", "-c", files);
+    expect(await backUp()).toMatch(/A backup was made/);
+    await output(hermes, "sh", "-c", "cd /opt/data/skills && rm large-[2-8]");
+    await restic("forget", "latest");
+    await note(fields);
+}
+
+describe("old backups are removed never", () => {
+    /** What a run removes of backups, with their data. */
+    const removed = async () => (await bucket.requests()).filter((line) => /^DELETE .*(snapshots|data|index)/.test(line));
+
+    test("when there are fewer than before: a listing that isn't whole would otherwise have them wiped", async () => {
+        await makeGarbage("pruned=1");
+        await bucket.forgetRequests();
+        expect(await backUp()).toMatch(/fewer backups than before, so none is removed/);
+        expect(await removed()).toEqual([]);
+    });
+
+    test("for a day after a restore, which may have been of the wrong one", async () => {
+        await makeGarbage('pruned=1, count=0, restored=__import__("time").time()');
+        await bucket.forgetRequests();
+        expect(await backUp()).toMatch(/A backup was made/);
+        expect(await removed()).toEqual([]);
+        await note("count=0, restored=None");
+        await backUp();
+        expect(await removed()).not.toEqual([]);
+    });
+});
+
+test.for<[what: string, databases: string, says: RegExp]>([
+    ["isn't there", "nowhere.db", /No backup was made, for nowhere\.db can't be copied: it isn't there/],
+    ["isn't one", "SOUL.md", /No backup was made, for SOUL\.md can't be copied: .*not a database/],
+])("no backup is made, and none is called complete, when the main database %s", async ([, databases, says]) => {
+    await bucket.forgetRequests();
+    expect(await output(hermes, "sh", "-c", `BACKUP_DATABASES=${databases} backup now 2>&1 || true`)).toMatch(says);
+    expect((await bucket.requests()).filter((line) => /^PUT .*snapshots/.test(line))).toEqual([]);
+});
+
+test("with another password a service that runs says so in one sentence, and the next backup is made", async () => {
+    const said = await output(hermes, "sh", "-c", "BACKUP_PASSWORD=another-password-of-mine backup now 2>&1 || true");
+    expect(said.trim().split("\n")).toEqual([expect.stringMatching(/backupPassword isn't the password of these backups/)]);
+    expect(await backUp()).toMatch(/A backup was made/);
+});
+
+test("what makes a backup is the first to be killed when memory runs out, and nicer than the app", async () => {
+    const seen = python(watch(["restic", "backup"], `print(open(f"/proc/{pid}/oom_score_adj").read().strip(), os.getpriority(os.PRIO_PROCESS, int(pid)))`));
+    await backUp();
+    expect((await seen).trim()).toBe("1000 10");
+});
+
+test("a database that has become smaller comes back as it is, without an end of before", async () => {
+    const asApp = (script: string) =>
+        output(
+            hermes,
+            "setpriv",
+            "--reuid=10000",
+            "--regid=10000",
+            "--clear-groups",
+            "python3",
+            "-c",
+            `import os, sqlite3; db = sqlite3.connect('/opt/data/kanban.db', isolation_level=None); ${script}; print(os.stat('/opt/data/kanban.db').st_size)`,
+        );
+    const large = Number(
+        await asApp(
+            "db.execute('CREATE TABLE large (text)'); db.executemany('INSERT INTO large VALUES (?)', ((os.urandom(500_000).hex(),) for _ in range(8)))",
+        ),
+    );
+    expect(await backUp()).toMatch(/A backup was made/);
+    const small = Number(await asApp("db.execute('DROP TABLE large'); db.execute('VACUUM'); db.execute('PRAGMA wal_checkpoint(TRUNCATE)')"));
+    expect(small).toBeLessThan(large / 4);
+    expect(await backUp()).toMatch(/A backup was made/);
+    expect((await restored()).databases.find(({ name }) => name === "kanban.db")?.bytes).toBe(small);
+});
+
+describe("killed in the middle", () => {
+    /** Kills of each kind; the bench of a quiet machine may ask for more. */
+    const kills = Number(process.env.BACKUP_KILLS ?? 2);
+
+    const messages = async () =>
+        Number(
+            await output(
+                hermes,
+                "setpriv",
+                "--reuid=10000",
+                "--regid=10000",
+                "--clear-groups",
+                "python3",
+                "-c",
+                "import sqlite3; print(sqlite3.connect('file:/opt/data/state.db?mode=ro', uri=True).execute('SELECT COUNT(*) FROM messages').fetchone()[0])",
+            ),
+        );
+
+    /** Kills a prune between two requests. */
+    async function inPrune(round: number): Promise<void> {
+        await makeGarbage();
+        const watching = python(watch(["restic", "prune"], "os.kill(int(pid), signal.SIGSTOP); print(pid)"));
+        const made = output(hermes, "backup", "now").catch(() => undefined);
+        const pid = (await watching).trim();
+        expect(pid).not.toBe("");
+        await bucket.hold(Math.floor(Math.random() * 8 * (round + 1)));
+        await output(hermes, "sh", "-c", `kill -CONT ${pid}`);
+        const ended = made.then(() => true);
+        while (!(await Promise.race([ended, bucket.held().then((held) => held > 0)])));
+        await output(hermes, "sh", "-c", killBackup);
+        await made;
+        await bucket.letGo();
+    }
+
+    /** Kills the copying of databases, at any moment. */
+    async function inStage(): Promise<void> {
+        const watching = python(watch(["--as-app", "stage"], "time.sleep(random.random() / 3)"));
+        const made = output(hermes, "backup", "now").catch(() => undefined);
+        await watching;
+        await output(hermes, "sh", "-c", killBackup);
+        await made;
+    }
+
+    test.for<[what: string, kill: (round: number) => Promise<void>]>([
+        ["prune", inPrune],
+        ["stage", inStage],
+    ])("a %s leaves a whole repository, and all chats of before the last backup; the next run heals it", async ([, killIt]) => {
+        let kept = 0;
+        for (let round = 0; round < kills; round++) {
+            const before = await messages();
+            expect(await backUp()).toMatch(/A backup was made/);
+            kept = before;
+            await testbed.ask(words("Is the cat well"));
+            await killIt(round);
+            await restic("check", "--no-lock");
+            expect(await messagesRestored()).toBeGreaterThanOrEqual(kept);
+        }
+        const before = await messages();
+        expect(before).toBeGreaterThan(kept);
+        const said = await backUp();
+        expect(said).toMatch(/A backup was made/);
+        expect(said).not.toMatch(/can't be/);
+        expect(await messagesRestored()).toBeGreaterThanOrEqual(before);
+        await restic("check", "--no-lock", "--read-data");
     });
 });

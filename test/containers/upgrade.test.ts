@@ -1,22 +1,34 @@
-/** The data of the previous versions under the pinned ones; and the way back, which is the snapshots of the disks. */
+/** The data of the previous versions under the pinned ones; and the way back, which is the snapshots of the disks, or backups. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { serviceNames } from "../harness/settings.ts";
+import { backupSettings, serviceNames } from "../harness/settings.ts";
 import { pinned, previous as versionsBefore, type Versions } from "../harness/versions.ts";
 import { logOf, output, repository } from "../harness/docker.ts";
+import { Bucket } from "../harness/bucket.ts";
 import { buildPrevious } from "../harness/previous.ts";
 import { Testbed, words, type Session } from "../harness/testbed.ts";
 
 let testbed: Testbed;
+let bucket: Bucket;
 let previous: Awaited<ReturnType<typeof buildPrevious>>;
 /** What was there before the upgrade. */
-let before: { session: Session; machines: Awaited<ReturnType<Testbed["machines"]>>; migrations: string; job: string; restore: (() => Promise<void>)[] };
+let before: {
+    session: Session;
+    machines: Awaited<ReturnType<Testbed["machines"]>>;
+    migrations: string;
+    job: string;
+    restore: (() => Promise<void>)[];
+    backups: string[];
+};
 
 const [fact, skill, job, session, chat] = ["The cat is called", "Greet the cat as", "Feed the cat", "Where is the cat", "Is the cat well"].map(words);
 const [laterFact, laterChat] = ["The dog is called", "Is the dog well"].map(words);
 
 beforeAll(async () => {
     testbed = await Testbed.create();
+    const settings = backupSettings();
+    await testbed.configure(settings);
+    bucket = await Bucket.open(testbed, settings);
     previous = await buildPrevious();
     await startBoth(previous);
     expect(await versions()).toEqual(versionsBefore);
@@ -26,9 +38,17 @@ beforeAll(async () => {
     await use("memory", { action: "add", target: "user", content: fact });
     await use("skill_manage", { action: "create", name: "greet-cat", content: `---\nname: greet-cat\ndescription: Greets the cat\n---\n\n${skill}\n` });
     const { body } = await jobs("POST", "", { name: "cat", schedule: "60m", prompt: job, deliver: "local" });
-    before = { session: admin, machines: await testbed.machines(), migrations: await migrations(), job: (body as { job: { id: string } }).job.id, restore: [] };
+    before = {
+        session: admin,
+        machines: await testbed.machines(),
+        migrations: await migrations(),
+        job: (body as { job: { id: string } }).job.id,
+        restore: [],
+        backups: [],
+    };
     await stopBoth();
     for (const name of serviceNames) before.restore.push(await testbed.snapshot(name));
+    before.backups = await backups();
     await startBoth();
 });
 afterAll(() => testbed.remove());
@@ -44,6 +64,9 @@ async function startBoth(images?: typeof previous): Promise<void> {
 async function stopBoth(): Promise<void> {
     for (const name of serviceNames) await testbed.stop(name);
 }
+
+/** The files of all backups, in the bucket. */
+const backups = async () => (await bucket.inside("ls -d private-hermes-test/*/snapshots/*")).trim().split("\n");
 
 /** The versions that run. */
 async function versions(): Promise<Versions> {
@@ -127,14 +150,28 @@ describe("back to the previous versions", () => {
         await expect(testbed.start("open-webui")).rejects.toThrow(refusal);
     });
 
-    test("with both snapshots they start, with all that was there and nothing that came later", async () => {
-        await stopBoth();
-        for (const restore of before.restore) await restore();
-        await startBoth(previous);
+    const expectBefore = async () => {
         expect(await versions()).toEqual(versionsBefore);
         await expectAllOfBefore();
         expect(await chats()).not.toContain(laterChat);
         expect(await testbed.remembered()).not.toContain(laterFact);
         expect(await testbed.machines()).toHaveLength(1);
+    };
+
+    test("with both snapshots they start, with all that was there and nothing that came later", async () => {
+        await stopBoth();
+        for (const restore of before.restore) await restore();
+        await startBoth(previous);
+        await expectBefore();
+    });
+
+    test("with the backups of before they start so, too, on empty disks", async () => {
+        await stopBoth();
+        const later = (await backups()).filter((name) => !before.backups.includes(name));
+        expect(later.length).toBeGreaterThan(0);
+        await bucket.inside(`rm ${later.join(" ")}`);
+        for (const name of serviceNames) await testbed.loseDisk(name);
+        await startBoth(previous);
+        await expectBefore();
     });
 });

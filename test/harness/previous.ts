@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ServiceName, unconfined } from "./settings.ts";
 import { previous } from "./versions.ts";
-import { buildFrom, ensureBases, imageOfRun, repository, type ContainerSpec } from "./docker.ts";
+import { buildFrom, ensureBases, imageOfRun, repository, withoutImitatedDigests, type ContainerSpec } from "./docker.ts";
 
 /** Replaces the version in a name of a base image, which must be there. */
 function exchange(text: string, image: string, tag: string): string {
@@ -39,7 +39,12 @@ export async function buildPrevious(): Promise<Record<ServiceName, ContainerSpec
         await writeFile(join(folder, "confined.py"), unconfined);
         await ensureBases(...dockerfiles);
         const images = { hermes: imageOfRun("previous-hermes"), "open-webui": imageOfRun("previous-open-webui") };
-        await buildFrom(`${repository}test/harness/previous-hermes`, images.hermes, "test/harness/previous-hermes", { VERSION: previous["hermes-agent"] });
+        const RESTIC = /^FROM (\S+) AS restic$/m.exec(await withoutImitatedDigests(await readFile(`${repository}hermes/Dockerfile`, "utf8")))?.[1] ?? "";
+        const ofHermes = join(folder, "hermes");
+        await cp(`${repository}test/harness/previous-hermes`, ofHermes, { recursive: true });
+        for (const name of ["backup.py", "backup.exclude", "confined.py"]) await cp(`${repository}hermes/${name}`, join(ofHermes, name));
+        await buildFrom(ofHermes, images.hermes, "test/harness/previous-hermes", { VERSION: previous["hermes-agent"], RESTIC });
+        await rm(ofHermes, { recursive: true });
         await buildFrom(folder, images["open-webui"], folder);
         return { hermes: { reference: images.hermes }, "open-webui": { reference: images["open-webui"] } };
     } finally {
