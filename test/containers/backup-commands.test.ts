@@ -377,6 +377,18 @@ describe("without a bucket", () => {
         expect(readdirSync(to).filter((name) => name !== "repository")).toEqual([]);
     });
 
+    test("Open WebUI takes in again what `--open` makes of its chats", async () => {
+        const { printed } = await pull({ open: true });
+        const folder = /lie in (\S+),/.exec(printed)?.[1] ?? "";
+        const { token } = await testbed.signIn();
+        const titles = async () => (await testbed.chats(token)).map(({ title }) => title).filter((title) => title === chat);
+        const before = await titles();
+        const chats = JSON.parse(readFileSync(join(folder, `chats/${testbed.environment("open-webui").WEBUI_ADMIN_EMAIL}.json`), "utf8")) as unknown;
+        rmSync(folder, { recursive: true });
+        expect((await testbed.webui("POST", "/api/v1/chats/import", { bearer: token, body: { chats } })).status).toBe(200);
+        expect(await titles()).toHaveLength(before.length + 1);
+    });
+
     test("`protectData: backup` pulls both before a disk goes, and lets none go when one can't be pulled", async () => {
         const given = { ...inspectSettings(new Config(project.name)).settings, ...(testbed.settings as object), backupPassword: password };
         const before = await count();
