@@ -25,7 +25,7 @@ from hermes_cli.main import main  # must come before all else of Hermes: importi
 
 import private_hermes
 
-RUNS = 64  # at once; check_config.py holds config.yaml's max_concurrent_runs to it
+RUNS = 64  # at once; prove.py holds config.yaml's max_concurrent_runs to it
 # Two for each, for the agent and for what sends its words on, and some for all else.
 # Python's own number goes by the processors of the machine: with four of them the fifth chat at once would stop the words of all.
 THREADS = 2 * RUNS + 32
