@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { handleOf, logOf, output, outputOf, runToEnd } from "../harness/docker.ts";
 import { Exa } from "../harness/exa.ts";
-import { observe, socketOwners, takesEverything, takesNoFilter } from "../harness/kernel.ts";
+import { filteredOf, observe, socketOwners, takesEverything, takesNoFilter } from "../harness/kernel.ts";
 import { Person } from "../harness/person.ts";
 import { Telegram } from "../harness/telegram.ts";
 import { Testbed, words } from "../harness/testbed.ts";
@@ -82,9 +82,18 @@ describe("from Hermes' user", () => {
     });
 
     test("every process runs beneath the filter, and none but HAProxy has a socket of the internet", async () => {
-        await root("(hermes cron list; knowledge) >/dev/null 2>&1 & sleep 1; true");
-        const filtered = await root("grep -l '^Uid:.10000' /proc/[0-9]*/status | xargs grep -h '^Seccomp:'");
-        expect(new Set(filtered.trim().split("\n"))).toEqual(new Set(["Seccomp:\t2"]));
+        // Both commands of the shell are halted as soon as they are Hermes' user.
+        const halted = await root(`
+            for command in "hermes cron list" knowledge; do
+                $command >/dev/null 2>&1 &
+                until grep -q '^Uid:.10000' /proc/$!/status; do kill -0 $! || exit 1; done
+                kill -STOP $!
+                echo $!
+            done`);
+        const { filtered, free } = await filteredOf(hermes(), testbed.network, [10000]);
+        expect(free).toEqual([]);
+        expect(filtered).not.toEqual([]);
+        for (const pid of halted.trim().split("\n")) await root(`kill -KILL ${pid}`);
         expect(await socketOwners(hermes(), testbed.network)).toEqual(["haproxy: haproxy"]);
     });
 
