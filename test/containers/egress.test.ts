@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { handleOf, logOf, output, outputOf, runToEnd } from "../harness/docker.ts";
 import { Exa } from "../harness/exa.ts";
-import { filteredOf, observe, socketOwners, takesEverything, takesNoFilter } from "../harness/kernel.ts";
+import { filteredOf, observe, socketOwners, takesNoFilter } from "../harness/kernel.ts";
 import { Person } from "../harness/person.ts";
 import { Telegram } from "../harness/telegram.ts";
 import { Testbed, words } from "../harness/testbed.ts";
@@ -23,7 +23,8 @@ beforeAll(async () => {
     await testbed.configure({ exaApiKey, telegramBotToken, telegramAllowedUsers: `${owner}` });
     telegram = await Telegram.open(testbed, telegramBotToken);
     exa = await Exa.open(testbed, exaApiKey);
-    testbed.services.hermes = await testbed.startAndWait("hermes", { ...testbed.spec("hermes"), seccomp: takesEverything });
+    // Behind Docker's own filter a hole in ours would stay unseen.
+    testbed.services.hermes = await testbed.startAndWait("hermes", { ...testbed.spec("hermes"), seccomp: "unconfined" });
 });
 afterAll(() => testbed.remove());
 

@@ -323,8 +323,8 @@ export interface ContainerSpec {
     networking?: boolean;
     /** A container into whose processes it may look, memory included. */
     observes?: Container;
-    /** A profile of Docker's for the system calls that it may do, in the place of the default one. */
-    seccomp?: object;
+    /** A profile of Docker's for the system calls that it may do, in the place of the default one; or none at all. */
+    seccomp?: object | "unconfined";
 }
 
 /**
@@ -357,7 +357,7 @@ class Peer extends GenericContainer {
             this.hostConfig.PidMode = `container:${spec.observes.getId()}`;
             this.withAddedCapabilities("SYS_PTRACE");
         }
-        if (spec.seccomp) this.withSecurityOpt(`seccomp=${JSON.stringify(spec.seccomp)}`);
+        if (spec.seccomp) this.withSecurityOpt(`seccomp=${spec.seccomp === "unconfined" ? spec.seccomp : JSON.stringify(spec.seccomp)}`);
         if (spec.tmpfs) this.withTmpFs(spec.tmpfs);
         if (spec.user) this.withUser(spec.user);
         this.withExtraHosts(Object.entries(spec.hosts ?? {}).map(([host, ipAddress]) => ({ host, ipAddress })));

@@ -6,9 +6,6 @@ import { type Container, runToEnd } from "./docker.ts";
 const refusing = { names: ["prctl"], action: "SCMP_ACT_ERRNO", errnoRet: 22, args: [{ index: 0, value: 22, op: "SCMP_CMP_EQ" }] };
 export const takesNoFilter = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [refusing] };
 
-/** In the place of Docker's own, behind which a hole in ours would stay unseen. */
-export const takesEverything = { defaultAction: "SCMP_ACT_ALLOW" };
-
 /** What Python prints beside a container, in its process namespace, with the right to look into every process; SOUGHT is `input`. */
 export async function observe(container: Container, network: string, script: string, input = ""): Promise<string> {
     const { code, log } = await runToEnd({
