@@ -1,10 +1,11 @@
 /** What may happen to the bucket, and in the middle of what is done there. Its server is a real one; backup.test.ts has what happens to a disk. */
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Credentials, type Restored, restoreLast } from "../../ops/restored.ts";
 import { Bucket, killBackup, resticEnvironment } from "../harness/bucket.ts";
-import { ending, logOf, output, start } from "../harness/docker.ts";
+import { ending, logOf, output, repository, start } from "../harness/docker.ts";
 import { backupSettings } from "../harness/settings.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 
@@ -180,6 +181,45 @@ test("a database that has become smaller comes back as it is, without an end of 
     expect(small).toBeLessThan(large / 4);
     expect(await backUp()).toMatch(/A backup was made/);
     expect((await restored()).databases.find(({ name }) => name === "kanban.db")?.bytes).toBe(small);
+});
+
+describe("who takes a service over, with the key and the password of its backups,", () => {
+    /** The commands of docs/backups.md, for folders of these tests. */
+    const commands = (from: string, to: string) => {
+        const [, block] = /### After somebody has destroyed them\n.*?```bash\n(.*?)```/s.exec(readFileSync(`${repository}docs/backups.md`, "utf8")) ?? [];
+        return block.replaceAll("old:<bucket>/private-hermes-<stack>", `old:${from}`).replaceAll("new:<bucket>/private-hermes-<stack>", `new:${to}`);
+    };
+    const attacker = { id: settings.backupKeyId, key: settings.backupKey };
+    const destroy = (place: string) =>
+        bucket.rclone(
+            { thief: attacker, owner: bucket.owner },
+            `rclone delete thief:${place}; echo broken | rclone rcat thief:${place}/hermes/config; rclone lsf -R --files-only owner:${place}`,
+        );
+
+    test("deletes and overwrites all of them, and all come back, on a bucket that is set up as docs/backups.md says", async () => {
+        const kept = await messagesRestored();
+        await bucket.rclone({ thief: attacker }, "rclone copy thief:backups/private-hermes-test thief:backups/victim");
+        expect(await destroy("backups/victim")).toBe("hermes/config\n");
+        // Nor may it delete what was before, or have the bucket do so.
+        const refused = (method: string, query: string) => bucket.status(attacker, method, `/backups/victim/hermes/config${query}`);
+        const versions = await bucket.rclone({ owner: bucket.owner }, "rclone lsf -R --s3-versions --files-only owner:backups/victim");
+        expect(versions).toMatch(/config-v/);
+        const suspend = "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
+        expect(await bucket.status(attacker, "PUT", "/backups?versioning=", suspend)).toBe(403);
+        expect(await bucket.status(attacker, "PUT", "/backups?policy=", "{}")).toBe(403);
+        expect(await refused("DELETE", `?versionId=${await bucket.versionOf("backups", "victim/hermes/config")}`)).toBe(403);
+        await bucket.rclone(
+            { old: bucket.owner, new: bucket.owner },
+            `cd $(mktemp -d); mkdir -p /bucket/root/found; ${commands("backups/victim", "found/private-hermes-test")}`,
+        );
+        const owner = {
+            backupRepository: "s3:https://bucket.example.com/found",
+            backupKeyId: bucket.owner.id,
+            backupKey: bucket.owner.key,
+            backupPassword: settings.backupPassword,
+        };
+        expect(await messagesRestored(owner)).toBe(kept);
+    });
 });
 
 describe("killed in the middle", () => {
