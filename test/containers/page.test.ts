@@ -210,11 +210,89 @@ print(json.dumps([asyncio.run(whole(half, rest)) for half, rest, _ in json.loads
         }
     });
 
-    test("an answer with a task list is exported as a PDF", async () => {
-        expect(await day("exports", { with: { message: "To do:\n\n- [ ] open\n- [x] done\n\n| a | b |\n|---|---|\n| 1 | 2 |" } })).toEqual([
-            expect.stringMatching(/\.pdf$/) as string,
-            "%PDF-",
-        ]);
+    test("a chat is exported as a PDF with all that its answer has: a task list, a table, a formula, a diagram and a picture of the sandbox", async () => {
+        const [picture, diagram] = [
+            [200, 30, 200],
+            [30, 200, 30],
+        ];
+        const answer = [
+            "- [ ] open\n- [x] done",
+            "| a | b |\n|---|---|\n| 1 | 2 |",
+            "$$x^2$$",
+            "```mermaid\ngraph TD; A[Start]-->B; style A fill:#1ec81e\n```",
+            "MEDIA:/root/chart.png",
+        ];
+        const drawing = `
+import struct, zlib
+def part(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+lines = (b"\\0" + bytes(${JSON.stringify(picture)}) * 300) * 200
+with open("/root/chart.png", "wb") as file:
+    file.write(b"\\x89PNG\\r\\n\\x1a\\n" + part(b"IHDR", struct.pack(">IIBBBBB", 300, 200, 8, 2, 0, 0, 0)) + part(b"IDAT", zlib.compress(lines)) + part(b"IEND", b""))
+print(${JSON.stringify(answer.join("\n\n"))})`;
+        const exports = (await day("exports", { with: { message: `Draw in your sandbox: ${drawing.trim()}`, colours: [picture, diagram] } })) as {
+            name: string;
+            pixels: number[];
+        }[];
+        expect(exports).toHaveLength(2);
+        for (const { name, pixels } of exports) {
+            expect(name).toMatch(/\.pdf$/);
+            // Twice as many points each way as the picture has, but for its rounded corners.
+            expect(pixels[0]).toBeGreaterThan(230_000);
+            expect(pixels[1]).toBeGreaterThan(10_000);
+        }
+    });
+
+    test("what is in the menus of a chat does what it says", async () => {
+        const message = words("Boats and seas");
+        const text = `### USER\n${message}\n\n### ASSISTANT\nEcho: ${message}`;
+        expect(await day("chat_rows", { with: { message } })).toEqual({
+            copied: text,
+            text,
+            json: [message],
+            tags: ["boats"],
+            renamed: "A new name",
+            unread: [0],
+            pinned: true,
+            archived: true,
+            back: false,
+            clone: "Clone of A new name",
+            deleted: true,
+        });
+    });
+
+    test("the buttons of a message and of its answer do what they say", async () => {
+        const message = words("Count boats");
+        expect(await day("message_rows", { with: { message } })).toEqual({
+            "Add Details": "Echo: Add Details",
+            "More Concise": "Echo: More Concise",
+            suggested: "Echo: As a poem",
+            "Try Again": `Echo: ${message}`,
+            copied: `Echo: ${message}`,
+            fork: `${message} (fork)`,
+            edited: "Echo: Count seas",
+        });
+    });
+
+    test("the model gets the system prompt of a chat, of a folder and of a person", async () => {
+        const [prompts, messages] = ["prompt", "message"].map((what) =>
+            Object.fromEntries(["chat", "folder", "person"].map((whose) => [whose, words(`A ${what} of a ${whose}`)])),
+        );
+        await day("prompt_rows", { with: { prompts, messages } });
+        for (const [whose, message] of Object.entries(messages)) {
+            const [call] = await testbed.asked(message);
+            const system = JSON.stringify(call.messages.filter(({ role }) => role === "system"));
+            expect(
+                Object.keys(prompts).filter((one) => system.includes(prompts[one])),
+                whose,
+            ).toEqual([whose]);
+        }
+    });
+
+    test("the switches of the interface are kept", async () => {
+        const { switches, same } = (await day("setting_rows")) as { switches: number; same: string[] };
+        expect(switches).toBeGreaterThan(30);
+        expect(same).toEqual([]);
     });
 
     test("a failure stands once, for an admin with what to do, for others with whom to tell", async () => {

@@ -1,21 +1,37 @@
 """Uses Open WebUI's page as people do from day to day, in Chromium and over the tailnet, for `docker exec`: with a network that comes and
 goes, a service that restarts, a session that ends, tabs beside each other, and pictures of all kinds.
 
-Standard input, as JSON: {"url", "email", "password", "width": of the window, "locale": of the browser, "does": the name of a function below, "with": what it is given}
+Standard input, as JSON: {"url", "email", "password", "width": of the window, "locale": of the browser, "does": the name of a function below or in rows.py, "with": what it is given}
 Prints what it gives, as JSON; the functions say what that is. When a step fails it prints {"error": one sentence, "screenshot": path of a
 PNG}, and the exit code is 1. The password is never printed.
 """
 
 import base64
 import json
+import re
 import sys
 import time
 from pathlib import Path
 
+import rows
 from browse import TIMEOUT, Visit, fail, open_browser
 from playwright.sync_api import Error, Page, expect, sync_playwright
 
 SCREENSHOT = "/tmp/week.png"
+
+# How many pixels of JPEGs, given in base64, have each of some colours; a JPEG's are near those that were drawn.
+COLOURS = """async ([jpegs, colours]) => {
+    const seen = colours.map(() => 0);
+    for (const jpeg of jpegs) {
+        const bitmap = await createImageBitmap(await (await fetch(`data:image/jpeg;base64,${jpeg}`)).blob());
+        const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        context.drawImage(bitmap, 0, 0);
+        const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+        for (let at = 0; at < data.length; at += 4)
+            colours.forEach((colour, index) => (seen[index] += colour.every((part, place) => Math.abs(part - data[at + place]) < 12)));
+    }
+    return seen;
+}"""
 
 
 class Person(Visit):
@@ -209,18 +225,36 @@ def goes_on(person: Person, message: str) -> str:
     return person.answer()
 
 
-def exports(person: Person, message: str) -> list[str]:
-    """The answer to a message is exported as a PDF: its name, and how it begins."""
+def exports(person: Person, message: str, colours: list[list[int]]) -> list[dict]:
+    """
+    The one chat of this person, with the answer to a message, is exported as a PDF: where it stands open, and then from the list of chats, in
+    which nothing of it has been shown, while its pictures come late. The name of each, and how many of its pixels have each colour (red, green, blue).
+    """
+    page = person.page
     person.begin()
     person.open_chat()
     person.field.wait_for()
     person.write(message, typed=False)
+
+    def exported(press) -> dict:
+        with page.expect_download() as download:
+            press()
+        pages = re.findall(rb"\xff\xd8\xff.*?\xff\xd9(?=\s*endstream)", Path(download.value.path()).read_bytes(), re.DOTALL)
+        counts = page.evaluate(COLOURS, [[base64.b64encode(one).decode() for one in pages], colours])
+        return {"name": download.value.suggested_filename, "pixels": counts}
+
     person.step = "Exporting the chat as a PDF"
-    person.page.get_by_role("button", name="Chat actions").click()
-    person.page.get_by_text("Download", exact=True).click()
-    with person.page.expect_download() as download:
-        person.page.get_by_text("PDF document").click()
-    return [download.value.suggested_filename, Path(download.value.path()).read_bytes()[:5].decode()]
+    page.get_by_role("button", name="Chat actions").click()
+    page.get_by_text("Download", exact=True).click()
+    seen = [exported(page.get_by_text("PDF document").click)]
+    person.step = "Exporting a chat as a PDF that isn't open"
+    chat = page.evaluate("location.pathname.split('/').at(-1)")
+    page.context.new_cdp_session(page).send("Network.clearBrowserCache")
+    page.goto(person.url)
+    rows.open_chat_menu(person, chat)
+    page.route("**/api/v1/files/**", lambda route: (time.sleep(1.5), route.fallback()))
+    page.get_by_role("menuitem", name="Download").click()
+    return [*seen, exported(page.get_by_role("menuitem", name="PDF document").click)]
 
 
 def fails_to_answer(person: Person, message: str) -> dict:
@@ -500,7 +534,7 @@ def main() -> int:
         page = open_browser(playwright, {"width": order.get("width", 1280), "height": 800}, locale=order.get("locale", "en-US"))
         person = Person(page, order)
         try:
-            seen = globals()[order["does"]](person, **order.get("with", {}))
+            seen = {**vars(rows), **globals()}[order["does"]](person, **order.get("with", {}))
         except (Error, AssertionError) as error:
             print(json.dumps(fail(person, error, {**order, "screenshot": SCREENSHOT})))
             return 1
