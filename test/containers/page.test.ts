@@ -279,14 +279,24 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
             Object.fromEntries(["chat", "folder", "person"].map((whose) => [whose, words(`A ${what} of a ${whose}`)])),
         );
         await day("prompt_rows", { with: { prompts, messages } });
+        const seen: Record<string, string[]> = {};
         for (const [whose, message] of Object.entries(messages)) {
             const [call] = await testbed.asked(message);
-            const system = JSON.stringify(call.messages.filter(({ role }) => role === "system"));
-            expect(
-                Object.keys(prompts).filter((one) => system.includes(prompts[one])),
-                whose,
-            ).toEqual([whose]);
+            const among = (role: string, one: string) => call.messages.some((said) => said.role === role && JSON.stringify(said).includes(prompts[one]));
+            seen[whose] = Object.keys(prompts).flatMap((one) => ["system", "user"].filter((role) => among(role, one)).map((role) => `${one}, as ${role}`));
         }
+        expect(seen).toEqual({ chat: ["chat, as system"], folder: ["folder, as system"], person: ["person, as system"] });
+    });
+
+    test("chats are exported, deleted, imported and archived all at once, and an account gets another name", async () => {
+        const message = words("Keep boats");
+        expect(await day("data_rows", { with: { message } })).toEqual({ deleted: [], imported: [message], archived: [], name: "Another name" });
+    });
+
+    test("a chat is shared with somebody, who finds it behind the link, and nobody else does", async () => {
+        const others = [await join(), await join()].map(({ name, token }) => ({ name, token }));
+        const link: unknown = expect.stringMatching(new RegExp(`^${testbed.url}/s/[\\w-]+$`));
+        expect(await day("share_rows", { with: { message: words("Share boats"), others } })).toEqual({ link, found: [true, false] });
     });
 
     test("the switches of the interface are kept", async () => {

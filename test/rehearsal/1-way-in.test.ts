@@ -328,11 +328,25 @@ describe("In a browser", () => {
     });
 
     test.for([1280, 390])(
+        "what is typed without a network waits and is sent once, and an answer that was stopped goes on (%i pixels)",
+        async (width, { skip }) => {
+            skip(realServices !== undefined, "only the stand-in of OpenRouter answers as slowly as it is told to");
+            const account = await testbed.addAccount((await testbed.signIn()).token);
+            const day = (does: string, what: object) => laptop.week({ url: testbed.url, ...account, width, does, with: what });
+            const messages = [words("The first"), words("The second")];
+            const { chat } = (await day("offline", { messages })) as { chat: string[] };
+            expect(chat).toEqual(messages.map((message) => expect.stringContaining(message) as string));
+            for (const message of messages) expect(await testbed.asked(message)).toHaveLength(1);
+            const numbers = ((await day("goes_on", { message: `${words("Count")} SLOW 30` })) as string).split(" ").map(Number);
+            expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+        },
+    );
+
+    test.for([1280, 390])(
         "it says what an answer and a chat have cost, and shows, pauses and deletes what the agent keeps of somebody (%i pixels)",
         async (width, { skip }) => {
             skip(realServices !== undefined, "only the stand-in of OpenRouter has the agent keep what it is told to");
-            const account = { name: "Ada", email: `ada-${width}@example.com`, password: words("password"), role: "user" };
-            await testbed.webui("POST", "/api/v1/auths/add", { bearer: (await testbed.signIn()).token, body: account });
+            const account = await testbed.addAccount((await testbed.signIn()).token);
             const { message, tea, skill } = keepsakes();
             const axe = await readFile(`${repository}node_modules/axe-core/axe.min.js`, "utf8");
             const seen = (await laptop.week({ url: testbed.url, ...account, width, does: "own", with: { axe, message } })) as Record<string, unknown>;

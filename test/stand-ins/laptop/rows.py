@@ -56,6 +56,19 @@ def downloaded(person, press) -> tuple[str, bytes]:
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
+def copied(person, press) -> str:
+    """What is on the clipboard once a press has put something there."""
+    page = person.page
+    page.evaluate("navigator.clipboard.writeText('nothing')")
+    press()
+    for _ in range(TIMEOUT // 100):
+        text = page.evaluate("navigator.clipboard.readText()")
+        if text != "nothing":
+            return text
+        page.wait_for_timeout(100)
+    raise AssertionError("nothing was copied")
+
+
 def chat_rows(person, message: str) -> dict:
     """What is in the menus of a chat is chosen, with a chat of one message: what each has done."""
     page, seen = person.page, {}
@@ -79,9 +92,7 @@ def chat_rows(person, message: str) -> dict:
             page.locator("button", has_text=name).last.click()
 
     act()
-    page.locator("#chat-copy-button").click()
-    page.wait_for_function("navigator.clipboard.readText().then(text => text.includes('###'))")
-    seen["copied"] = page.evaluate("navigator.clipboard.readText()")
+    seen["copied"] = copied(person, page.locator("#chat-copy-button").click)
     act("Download")
     seen["text"] = downloaded(person, lambda: page.locator("button", has_text="Plain text").last.click())[1].decode()
     act("Download")
@@ -146,9 +157,7 @@ def message_rows(person, message: str) -> dict:
     seen["Try Again"] = again(lambda: page.get_by_text("Try Again").click())
 
     person.step = "Copying an answer"
-    page.locator(".copy-response-button").last.click()
-    page.wait_for_function("navigator.clipboard.readText().then(text => text.startsWith('Echo'))")
-    seen["copied"] = page.evaluate("navigator.clipboard.readText()")
+    seen["copied"] = copied(person, page.locator(".copy-response-button").last.click)
     person.step = "Going on in a fork"
     with page.expect_response(lambda response: response.request.method == "POST" and "/chats/" in response.url) as fork:
         page.get_by_role("button", name="Fork chat").last.click()
@@ -172,8 +181,12 @@ def prompt_rows(person, prompts: dict, messages: dict) -> None:
     begin(person)
     person.open_chat()
     person.step = "Writing the system prompt of a chat"
+    # What is written before the first screen is there goes with what was there before.
+    person.field.wait_for()
+    page.wait_for_load_state("networkidle")
     page.get_by_role("button", name="Controls").click()
     page.get_by_placeholder("Enter system prompt").fill(prompts["chat"])
+    page.keyboard.press("Tab")
     page.get_by_role("button", name="Close", exact=True).click()
     person.write(messages["chat"], typed=False)
 
@@ -221,3 +234,71 @@ def setting_rows(person) -> dict:
                 switch.click()
     after = switches()
     return {"switches": len(before), "same": [name for name, on in before.items() if after.get(name) == on]}
+
+
+def data_rows(person, message: str) -> dict:
+    """All chats are exported, deleted and imported; and the account gets another name: what is there then."""
+    page, seen = person.page, {}
+    begin(person)
+    person.open_chat()
+    person.write(message, typed=False)
+
+    def titles() -> list[str]:
+        return [chat["title"] for chat in ask(person, "/api/v1/chats/")]
+
+    def press(tab: str, name: str) -> None:
+        person.step = f"Pressing “{name}” in the settings"
+        page.goto(f"{person.url}/?settings={tab}")
+        page.get_by_role("button", name=name, exact=True).click()
+
+    _, export = downloaded(person, lambda: press("data_controls", "Export Chats"))
+    press("data_controls", "Delete All Chats")
+    with page.expect_response(lambda response: response.request.method == "DELETE"):
+        page.get_by_role("button", name="Confirm").click()
+    seen["deleted"] = titles()
+    person.step = "Importing chats"
+    page.goto(f"{person.url}/?settings=data_controls")
+    with page.expect_response(lambda response: response.request.method == "POST" and "/chats/" in response.url), page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Import Chats", exact=True).click()
+        chooser.value.set_files({"name": "export.json", "mimeType": "application/json", "buffer": export})
+    seen["imported"] = titles()
+    press("data_controls", "Archive All Chats")
+    with page.expect_response(lambda response: response.request.method == "POST" and "/archive" in response.url):
+        page.get_by_role("button", name="Confirm").click()
+    seen["archived"] = titles()
+
+    person.step = "Changing the account"
+    page.goto(f"{person.url}/?settings=account")
+    # The form has what is there a moment later.
+    expect(page.get_by_label("Name", exact=True)).not_to_have_value("", timeout=TIMEOUT)
+    page.get_by_label("Name", exact=True).fill("Another name")
+    with page.expect_response(lambda response: response.request.method == "POST" and "/auths/update/profile" in response.url):
+        page.get_by_role("button", name="Save", exact=True).click()
+    seen["name"] = ask(person, "/api/v1/auths/")["name"]
+    return seen
+
+
+def share_rows(person, message: str, others: list[dict]) -> dict:
+    """A chat is shared with the first of two other accounts ({"name", "token"}): the link, and whether each of them finds the message there."""
+    page = person.page
+    begin(person)
+    person.open_chat()
+    person.write(message, typed=False)
+    chat_menu(person, page.evaluate("location.pathname.split('/').at(-1)"), "Share")
+    person.step = "Sharing a chat"
+    page.get_by_role("button", name="Add Access").click()
+    page.get_by_placeholder("Search").last.fill(others[0]["name"])
+    page.get_by_role("dialog").last.get_by_text(others[0]["name"]).last.click()
+    with page.expect_response(lambda response: response.request.method == "POST" and "/access" in response.url):
+        page.get_by_role("button", name="Add", exact=True).click()
+    link, found = copied(person, page.locator("#copy-and-share-chat-button").click), []
+    for other in others:
+        person.step = "Opening a shared chat"
+        tab = page.context.browser.new_context(locale="en-US").new_page()
+        tab.add_init_script(f"localStorage.token = {json.dumps(other['token'])}")
+        tab.goto(link)
+        said = tab.locator(".chat-user").or_(tab.locator("#chat-input"))
+        said.first.wait_for()
+        found.append(tab.get_by_text(message).count() > 0)
+        tab.context.close()
+    return {"link": link, "found": found}
