@@ -274,20 +274,6 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         });
     });
 
-    test("the model gets the system prompt of a chat, of a folder and of a person", async () => {
-        const [prompts, messages] = ["prompt", "message"].map((what) =>
-            Object.fromEntries(["chat", "folder", "person"].map((whose) => [whose, words(`A ${what} of a ${whose}`)])),
-        );
-        await day("prompt_rows", { with: { prompts, messages } });
-        const seen: Record<string, string[]> = {};
-        for (const [whose, message] of Object.entries(messages)) {
-            const [call] = await testbed.asked(message);
-            const among = (role: string, one: string) => call.messages.some((said) => said.role === role && JSON.stringify(said).includes(prompts[one]));
-            seen[whose] = Object.keys(prompts).flatMap((one) => ["system", "user"].filter((role) => among(role, one)).map((role) => `${one}, as ${role}`));
-        }
-        expect(seen).toEqual({ chat: ["chat, as system"], folder: ["folder, as system"], person: ["person, as system"] });
-    });
-
     test("chats are exported, deleted, imported and archived all at once, and an account gets another name", async () => {
         const message = words("Keep boats");
         expect(await day("data_rows", { with: { message } })).toEqual({ deleted: [], imported: [message], archived: [], name: "Another name" });
