@@ -1,4 +1,4 @@
-"""What the readers of extractor.py share: what keeps a document from being read, and what is said of parts that are left out."""
+"""What the readers of documents.py share: what keeps a document from being read, and what is said of parts that are left out."""
 
 from contract import MOST_PICTURES
 
@@ -13,6 +13,7 @@ TOO_MANY_SHOWN = (
 )
 UNKNOWN = f"{{name}} is of a kind that can't be read. These can: {READ}. {IN_SANDBOX}"
 TOO_LARGE = f"{{name}} takes too much memory to read. {PART}"
+TOO_SLOW = f"{{name}} takes too long to read. {PART}"
 
 
 class Problem(Exception):

@@ -1,4 +1,4 @@
-"""Reads mails (.eml) for extractor.py as a person sees them: who wrote what to whom, the text, and what is attached, by name."""
+"""Reads mails (.eml) for documents.py as a person sees them: who wrote what to whom, the text, and what is attached, by name."""
 
 import email
 import email.policy

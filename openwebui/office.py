@@ -1,4 +1,4 @@
-"""Reads Office documents for extractor.py, by anydoc, and adds what that leaves out: headers, footers, comments, where a picture
+"""Reads Office documents for documents.py, by anydoc, and adds what that leaves out: headers, footers, comments, where a picture
 stands, formulas that no program has calculated yet. What stays left out, as hidden rows, is said.
 
 anydoc gives text alone. So some parts of the document are written anew before it reads them: byte by byte, as trees of them don't

@@ -1,4 +1,4 @@
-"""Reads PDFs for extractor.py: what each page says, what people have filled in, noted and stamped on it, and a picture of a page of
+"""Reads PDFs for documents.py: what each page says, what people have filled in, noted and stamped on it, and a picture of a page of
 which that isn't all, as of a scan, also with a line of text on it, and of a signature.
 
 By pypdfium2 (https://pdfium.googlesource.com/pdfium/+/refs/heads/main/public/, fpdf_annot.h and fpdf_formfill.h).

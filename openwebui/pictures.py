@@ -1,4 +1,4 @@
-"""Reads pictures that a browser can't show, as a TIFF of a fax or a scanner, for extractor.py: as JPEG, each of its pages."""
+"""Reads pictures that a browser can't show, as a TIFF of a fax or a scanner, for documents.py: as JPEG, each of its pages."""
 
 import base64
 import io

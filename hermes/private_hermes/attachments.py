@@ -2,10 +2,9 @@
 
 Hermes 0.19.0 tells the model the path of an attachment on the gateway's disk, where none of its tools looks, and tells it to read that. It puts
 a text into the message if it is UTF-8 and short, and says so of others, too. Here each attachment but a voice message is handed over, and
-the model reads its path in the sandbox. A text is put into the message, of a long one the beginning and of a large table the head, as
-openwebui/extractor.py does. Other documents are read in the sandbox, which has what it takes: what reads foreign documents must not run
-as the gateway's user, who has everybody's chats, and Hermes' container has no room for a second one. The model is told how, and what is
-easily overlooked there.
+the model reads its path in the sandbox. A text is put into the message, of a long one the beginning and of a large table the head.
+Documents are read as in the page, by document_reader.py: what is in them stands in the message, and pages that are more than their text
+are shown. Where that fails, the model is told why, or how it reads the file in its sandbox, and what is easily overlooked there.
 
 A picture is shown to the model besides, as in the page: one of a kind that models don't take, or a large one, as JPEG (pictures.py).
 Hermes would tell its path on the gateway, too. Of an audio file the words stand in the message, as in the page (voice.py). A video is a
@@ -23,7 +22,7 @@ from pathlib import Path
 from gateway.platforms import base
 from gateway.platforms.base import MessageType
 
-from . import handover, pictures, replaces, voice
+from . import handover, pictures, readers, replaces, voice
 from .files import LIMIT, PICTURES
 from .inbox import is_allowed
 from .people import named
@@ -31,6 +30,10 @@ from .people import named
 # Characters of a text that is put into a message whole, and of the beginning of a longer one; of a table the rows.
 WHOLE, TABLE, BEGINNING, ROWS = 100_000, 50_000, 10_000, 50
 TABLES = (".csv", ".tsv", ".tab")
+# Texts that are read as documents are, for most of them is markup.
+MARKUP = (".html", ".htm", ".xhtml")
+# What keeps a document from being read by the process that does it. Nothing is said of one of a kind that nothing reads.
+REASONS = "it takes too long to read here", "it takes too much memory to read here", ""
 # How a document is read in the sandbox, as far as SANDBOX_PACKAGES has it.
 READING = {
     ".pdf": "read it with pdftotext -layout; values of forms, notes and what is a picture may be missing there, so look for them, too",
@@ -106,6 +109,19 @@ def shown_to_model(name, kind, cached):
         return [], PICTURE.format(error)
 
 
+def read(name, kind, cached):
+    """What stands in a document, the pictures of its pages as the model is shown them, and why nothing of it is read."""
+    extension = re.search(r"\.\w{1,8}\Z|\Z", name.lower(), re.ASCII)[0]
+    try:
+        said = readers.ask("document_reader.py", cached, REASONS, extension, kind if kind in ("text/html", "message/rfc822") else "")
+        pages = [(base.cache_image_from_bytes(picture), "image/jpeg") for picture in said.get("pictures", ())]
+    except (OSError, ValueError) as error:
+        log.warning("a document can't be read: %s", error)
+        return "", [], ""
+    text = f"(Text of {name})\n\n{said['text']}" if said.get("text") else ""
+    return text, pages, said.get("problem", "").replace("{name}", name).rstrip(".")
+
+
 def missing(name, kind, refused):
     """What the model is told of a file of which nothing stands in the message."""
     if kind.startswith("video/"):
@@ -139,11 +155,13 @@ def hand_over(event, number, cached, kind, heard):
         if not kind.startswith(("image/", "audio/", "video/")) and (cached.suffix.lower() in base._TEXT_INJECT_EXTENSIONS or kind.startswith("text/")):
             data = cached.read_bytes()
             if (text := text_of(data)) is not None:
-                content = shown(name, text)
+                content = "" if name.lower().endswith(MARKUP) else shown(name, text)
                 # What Hermes itself has put in, whole.
                 known = re.sub(r"[^\w.\- ]", "_", name)
                 event.text = (event.text or "").replace(f"[Content of {known}]:\n{data.decode(errors='replace')}", "", 1).strip()
         seen, unseen = shown_to_model(name, kind, cached)
+        if not (content or seen or unseen or kind.startswith(("image/", "audio/", "video/"))):
+            content, seen, refused = read(name, kind, cached)
         new = handover.root() / f"{uuid.uuid4().hex}.new"
         new.parent.mkdir(mode=0o700, exist_ok=True)
         # Hermes shows the model a picture from its cache.
@@ -152,7 +170,7 @@ def hand_over(event, number, cached, kind, heard):
         place = handover.keep(named("telegram", str(event.source.user_id)), id, name, new)
         # Of a message that is replied to Hermes tells the path.
         event.text = (event.text or "").replace(str(cached), place)
-        pages = f" (you see its {len(seen)} pages)" if len(seen) > 1 else ""
+        pages = f" (you see its {len(seen)} pages)" if len(seen) > 1 and not content else ""
         return place + (pages if content or seen else f" ({unseen or missing(name, kind, refused)})"), content, seen
     except (handover.Refused, OSError) as error:
         log.warning("an attachment can't be kept: %s", error)

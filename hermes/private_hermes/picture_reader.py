@@ -4,7 +4,7 @@
 
 Pictures are foreign data, and what decodes them is large and written in C. So before the first byte is looked at, this process gives up
 all that decoding doesn't need: memory and time beyond a limit, threads, and every call of the kernel but those of `ALLOWED`. Whoever
-takes it over can compute, and write on its output. Run by pictures.py; nothing imports it.
+takes it over can compute, and write on its output. Run by pictures.py; document_reader.py gives up the same.
 """
 
 import base64
@@ -33,11 +33,11 @@ TOO_LARGE = "it has too many pixels; send it smaller, or as a photo"
 TOO_MANY = f"it has %d pages, and {SHOWN} can be shown at most; work with them in the sandbox"
 
 
-def confine():
-    """Leaves this process what it needs, for good. Raises OSError where the kernel takes no filter."""
+def confine(memory=MEMORY):
+    """Leaves this process what it needs, for good; `memory` in bytes. Raises OSError where the kernel takes no filter."""
     with open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
-    for limit, value in ((resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_FSIZE, OUTPUT), (resource.RLIMIT_CORE, 0)):
+    for limit, value in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_FSIZE, OUTPUT), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(limit, (value, value))
     # Ends the process, whatever a library is at: nothing handles it.
     signal.setitimer(signal.ITIMER_REAL, SECONDS)

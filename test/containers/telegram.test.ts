@@ -4,9 +4,11 @@ import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
 import { logOf, output, outputOf } from "../harness/docker.ts";
+import { problems, seen } from "../harness/documents.ts";
 import { png } from "../harness/picture.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 import { Telegram } from "../harness/telegram.ts";
+import { writeDocuments } from "../harness/uploads.ts";
 import { fare, recordings, say } from "../harness/voice.ts";
 
 const [owner, partner, bystander, stranger] = [1001, 1002, 1003, 6666];
@@ -82,6 +84,11 @@ const picturesOf = async (question: string) => {
         " print(url[5:15], *picture.size, 'red' if picture.convert('RGB').getpixel((9, 9))[0] > 150 > picture.convert('RGB').getpixel((9, 9))[1] else '')";
     return (await outputOf(testbed.running("hermes"), ["/opt/hermes/bin/python", "-I", "-c", program], JSON.stringify(urls))).trim().split("\n");
 };
+/** The bytes of a document of documents.py. */
+async function documentOf(name: string): Promise<Buffer> {
+    const folder = await writeDocuments(testbed.running("hermes"));
+    return Buffer.from(await output(testbed.running("hermes"), "base64", "-w0", `${folder}/${name}`), "base64");
+}
 const red = (size: string) => `Image.new("RGB", (${size}), (200, 40, 30))`;
 
 describe("a message", () => {
@@ -223,7 +230,7 @@ describe("a document", () => {
         const [{ messages }] = await testbed.asked(caption.split(" in your")[0]);
         expect(messages.at(-1)?.content).toMatch(
             new RegExp(
-                `^\\[Given by the person, and byte for byte in the sandbox: /root/uploads/${name} \\(nothing of it stands here, read it with pdftotext [^)]*\\)\\]\n\nRead`,
+                `^\\[Given by the person, and byte for byte in the sandbox: /root/uploads/${name} \\(nothing of it stands here, ${name} can't be read: it is damaged, [^)]*\\)\\]\n\nRead`,
             ),
         );
         expect(JSON.stringify(messages)).not.toContain("/opt/data/cache");
@@ -259,6 +266,94 @@ describe("a document", () => {
         const [{ messages }] = await testbed.asked(caption.split(" in your")[0]);
         return String(messages.at(-1)?.content);
     }
+
+    /** Python that has a file of ours by itself, as `reader`. */
+    const withReader = (name: string, code: string) => `
+import importlib.util, json, os, socket, subprocess, sys, sysconfig, threading
+folder = os.path.dirname(importlib.util.find_spec("private_hermes").origin)
+at = importlib.util.spec_from_file_location("reader", os.path.join(folder, "${name}"))
+reader = importlib.util.module_from_spec(at)
+at.loader.exec_module(reader)
+${code}`;
+    const asHermes = async (program: string) => {
+        const { output: printed } = await testbed.running("hermes").exec(["/opt/hermes/bin/python", "-c", program], { user: "10000:10000" });
+        return printed.trim();
+    };
+
+    test.for(["form.pdf", "seen.xlsx", "seen.docx"])("that is read stands in the message as in the page, and is a file besides (%s)", async (name) => {
+        const told = await toldOf(name, await documentOf(name));
+        const head = `[Given by the person, and byte for byte in the sandbox: /root/uploads/${name}]\n\n(Text of ${name})\n\n`;
+        expect(told.slice(0, head.length)).toBe(head);
+        const text = told.slice(head.length).split(/\n\nLook at it/)[0];
+        for (const one of seen.find(([known]) => known === name)?.[1] ?? [/none/]) expect(text).toMatch(one);
+    });
+
+    test("that has pages without text is shown, page by page", async () => {
+        const [user, question] = [nextUser++, words("What is on them")];
+        await telegram.give(user, "letter.pdf", await documentOf("letter.pdf"), { caption: question });
+        await expectSaid(user, question);
+        expect(await picturesOf(question)).toEqual(["image/jpeg 1212 1568 red", "image/jpeg 1212 1568"]);
+        expect(JSON.stringify((await testbed.asked(question))[0].messages.at(-1))).toContain("Dear Ada");
+    });
+
+    test.for(["broken.docx", "bomb.docx", "pages.pdf"])("that isn't read is a file all the same, and one sentence says why (%s)", async (name) => {
+        const told = await toldOf(name, await documentOf(name));
+        const [, why] = problems.find(([known]) => known === name) ?? [];
+        const [, reason] =
+            /^\[Given by the person, and byte for byte in the sandbox: \S+ \(nothing of it stands here, ([^]*)\)\]\n\nLook at it/.exec(told) ?? [];
+        expect(reason).toMatch(why ?? /none/);
+    });
+
+    test("that comes at once with somebody else's is read as if it had come alone", async () => {
+        const [one, other] = [nextUser++, nextUser++];
+        const [first, second] = [words("What does mine say"), words("What does my own say")];
+        const [form, mail] = [await documentOf("form.pdf"), await documentOf("a.eml")];
+        await Promise.all([telegram.give(one, "a.pdf", form, { caption: first }), telegram.give(other, "b.eml", mail, { caption: second })]);
+        await Promise.all([expectSaid(one, first), expectSaid(other, second)]);
+        const told = async (question: string) => JSON.stringify((await testbed.asked(question)).map(({ messages }) => messages.at(-1)));
+        expect(await told(first)).toMatch(/uploads\/a\.pdf.*Ada Lovelace/);
+        expect(await told(second)).toMatch(/uploads\/b\.eml.*die Prüfung ist vorbei/);
+    });
+
+    test("is read as in the page, each kind, where nothing else can be done", async () => {
+        const folder = await writeDocuments(testbed.running("hermes"));
+        const names = [...seen.map(([name]) => name), ...problems.map(([name]) => name)];
+        const code = `
+for name in ${JSON.stringify(names)}:
+    said = reader.ask("document_reader.py", f"${folder}/{name}", ("slow", "large", "broken"), os.path.splitext(name)[1], "")
+    print(json.dumps({"text": said.get("text", ""), "pictures": len(said.get("pictures", ())), "problem": said.get("problem", "").replace("{name}", name)}))`;
+        const all = (await asHermes(withReader("readers.py", code)))
+            .split("\n")
+            .map((line) => JSON.parse(line) as { text: string; pictures: number; problem: string });
+        expect(all).toHaveLength(names.length);
+        for (const [index, [name, says, pictures = 0]] of seen.entries()) {
+            for (const one of says) expect(all[index].text).toMatch(one);
+            expect([name, all[index].pictures, all[index].problem]).toEqual([name, pictures, ""]);
+        }
+        for (const [index, [name, says]] of problems.entries()) {
+            const { text, problem } = all[seen.length + index];
+            // Of a kind that nothing reads the model only hears that nothing of it stands there.
+            if (says.source.includes("of a kind")) expect([name, text, problem]).toEqual([name, "", ""]);
+            else expect(problem).toMatch(says);
+        }
+    });
+
+    test("is read by a process that has given up all else, and more than 128 MB", async () => {
+        const code = `
+def attempt(*_):
+    try:
+        return {"problem": open("/etc/passwd").name}
+    except PermissionError:
+        pass
+    try:
+        return {"problem": str(len(bytearray(130 << 20)))}
+    except MemoryError:
+        return {"problem": "refused"}
+reader.load = lambda documents, head: setattr(documents, "reply", attempt)
+sys.argv = ["", sysconfig.get_path("purelib"), ".pdf", ""]
+reader.main()`;
+        expect(await asHermes(withReader("document_reader.py", code))).toBe('{"problem": "refused"}');
+    });
 
     const heic =
         "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAVZtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAAAAAERAAAEAAQAAAAABegABAAAAAAAAABgAAAAjaWluZgAA" +
@@ -324,12 +419,7 @@ describe("a document", () => {
     });
 
     test("that is a picture is read where nothing else can be done", async () => {
-        const program = `
-import importlib.util, os, socket, subprocess, sys, threading
-spec = importlib.util.find_spec("private_hermes")
-at = importlib.util.spec_from_file_location("reader", os.path.join(os.path.dirname(spec.origin), "picture_reader.py"))
-reader = importlib.util.module_from_spec(at)
-at.loader.exec_module(reader)
+        const code = `
 reader.confine()
 def refused(attempt):
     try:
@@ -342,9 +432,9 @@ attempts = {"read": lambda: open("/etc/passwd"), "list": lambda: os.listdir("/op
     "end": lambda: os.kill(os.getppid(), 0), "write": lambda: os.write(0, b"x"), "run": lambda: os.execv("/bin/true", ["true"]), "take": lambda: bytearray(1 << 30)}
 print({name: refused(attempt) for name, attempt in attempts.items()}, flush=True)
 os._exit(0)`;
-        const { output: printed } = await testbed.running("hermes").exec(["/opt/hermes/bin/python", "-c", program], { user: "10000:10000" });
+        const printed = await asHermes(withReader("picture_reader.py", code));
         const tries = ["read", "list", "connect", "begin", "end", "write", "run"].map((name) => `'${name}': 'refused'`);
-        expect(printed.trim()).toBe(`{${[...tries, "'take': 'no memory'"].join(", ")}}`);
+        expect(printed).toBe(`{${[...tries, "'take': 'no memory'"].join(", ")}}`);
     });
 
     test("that is a video is a file, as in the page, and the model knows that it can't see it", async () => {
@@ -375,7 +465,8 @@ os._exit(0)`;
         await telegram.give(user, "m.eml", Buffer.from(mail), { caption, mime: "message/rfc822" });
         await expectSaid(user, /\{'Re: 3_4\.eml': 'Subjec', 'a \(2\)\.txt': 'second', 'a\.txt': 'first'\}/);
         const [{ messages }] = await testbed.asked(caption.split(" in your")[0]);
-        expect(messages.at(-1)?.content).toContain("/root/uploads/m.eml (what is attached to it lies in /root/uploads/m.eml.files/)");
+        expect(messages.at(-1)?.content).toContain("/root/uploads/m.eml (what is attached to it lies in /root/uploads/m.eml.files/)]");
+        expect(messages.at(-1)?.content).toContain("Subject: Two\n\nThe words.");
     });
 
     test("that breaks what takes it is said, and one of which the names were lost is taken all the same", async () => {
@@ -794,6 +885,19 @@ describe("a restart", () => {
         expect(await testbed.asked(running)).toHaveLength(2);
         expect((await said(partner)).filter((text) => text.startsWith("1 2 3 4 5"))).toHaveLength(1);
         expect((await telegram.texts(owner)).slice(before)).toEqual([]);
+    });
+
+    test("by a crash while a document is read neither loses it nor answers it twice", async () => {
+        const [user, question, form] = [nextUser++, words("What does it say"), await documentOf("form.pdf")];
+        const inside = (command: string) => output(testbed.running("hermes"), "sh", "-c", command);
+        // In this container one that never ends.
+        await inside("echo 'import time; time.sleep(600)' >$(echo /opt/hermes/lib/python3*/site-packages/private_hermes/document_reader.py)");
+        await telegram.give(user, "form.pdf", form, { caption: question });
+        await expect.poll(() => inside("grep -la '[d]ocument_reader' /proc/[0-9]*/cmdline || true"), { timeout: 60_000 }).not.toBe("");
+        await testbed.kill("hermes");
+        await testbed.start("hermes");
+        await expectAnsweredOnce(user, question);
+        expect(JSON.stringify((await testbed.asked(question))[0].messages.at(-1))).toContain("- Name: Ada Lovelace");
     });
 
     test("gives a message up at which Hermes has ended twice, and says so", async () => {

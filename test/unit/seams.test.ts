@@ -10,6 +10,15 @@ test("both images replace what isn't theirs in the same way", () => {
     expect(read("openwebui/confined.py")).toBe(read("hermes/confined.py"));
 });
 
+test("both images read documents with the same code", () => {
+    const folder = "hermes/private_hermes/documents/";
+    for (const path of projectFiles(`${folder}*.py`)) expect(read(path.replace(folder, "openwebui/"))).toBe(read(path));
+    for (const name of ["firecrawl-anydoc", "markdownify", "pypdfium2"]) {
+        const [one, other] = ["openwebui", "hermes"].map((image) => new RegExp(`^${name}==\\S+`, "m").exec(read(`${image}/requirements.txt`))?.[0]);
+        expect(one ?? name).toBe(other);
+    }
+});
+
 test("both images have the same contract, and what stands in other languages is the same", () => {
     const contract = read("openwebui/contract.py");
     expect(contract).toBe(read("hermes/private_hermes/contract.py"));
