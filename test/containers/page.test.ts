@@ -274,6 +274,21 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         });
     });
 
+    test("the model gets the system prompt of a chat, of a folder and of a person", async () => {
+        const [prompts, messages] = ["prompt", "message"].map((what) =>
+            Object.fromEntries(["chat", "folder", "person"].map((whose) => [whose, words(`A ${what} of a ${whose}`)])),
+        );
+        await day("prompt_rows", { with: { prompts, messages } });
+        const seen: Record<string, string[]> = {};
+        for (const [whose, message] of Object.entries(messages)) {
+            const [call] = await testbed.asked(message);
+            // Hermes' own role for it depends on the model.
+            const told = JSON.stringify(call.messages.filter(({ role }) => role !== "user"));
+            seen[whose] = Object.keys(prompts).filter((one) => told.includes(prompts[one]));
+        }
+        expect(seen).toEqual({ chat: ["chat"], folder: ["folder"], person: ["person"] });
+    });
+
     test("chats are exported, deleted, imported and archived all at once, and an account gets another name", async () => {
         const message = words("Keep boats");
         expect(await day("data_rows", { with: { message } })).toEqual({ deleted: [], imported: [message], archived: [], name: "Another name" });

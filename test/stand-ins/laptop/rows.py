@@ -175,6 +175,41 @@ def message_rows(person, message: str) -> dict:
     return seen
 
 
+def prompt_rows(person, prompts: dict, messages: dict) -> None:
+    """A message is sent with each kind of system prompt: of a chat, of a folder, and of all chats of a person."""
+    page = person.page
+    begin(person)
+    person.open_chat()
+    person.step = "Writing the system prompt of a chat"
+    # What is written before the first screen is there goes with what was there before.
+    person.field.wait_for()
+    page.get_by_role("button", name="Controls").click()
+    page.get_by_placeholder("Enter system prompt").fill(prompts["chat"])
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Close", exact=True).click()
+    person.write(messages["chat"], typed=False)
+
+    person.step = "Making a folder"
+    person.open_chat()
+    open_sidebar(person)
+    page.locator("#sidebar").get_by_role("button", name="New Folder").click()
+    page.locator("#folder-name").fill("Boats")
+    page.get_by_placeholder("Write your model system prompt").fill(prompts["folder"])
+    with page.expect_response(lambda response: response.request.method == "POST" and "/folders" in response.url) as folder:
+        page.get_by_role("button", name="Save", exact=True).click()
+    page.goto(f"{person.url}/folders/{folder.value.json()['id']}")
+    person.field.wait_for()
+    person.write(messages["folder"], typed=False)
+
+    person.step = "Writing the system prompt of a person"
+    page.goto(f"{person.url}/?settings=general")
+    page.get_by_placeholder("Enter system prompt here").fill(prompts["person"])
+    with page.expect_response(lambda response: "settings/update" in response.url):
+        page.get_by_role("button", name="Save", exact=True).click()
+    person.open_chat()
+    person.write(messages["person"], typed=False)
+
+
 def setting_rows(person) -> dict:
     """Each switch of the settings of the interface is turned over: how many there are, and which are as they were after a reload."""
     page = person.page
