@@ -509,7 +509,7 @@ describe("`npm run verify` on a device in the tailnet", () => {
                 .filter(([, status]) => status !== "ok")
                 .map(([check]) => check),
         ).toEqual(["Funnel", "Backups"]);
-        expect(Object.keys(statuses)).toHaveLength(18);
+        expect(Object.keys(statuses)).toHaveLength(20);
         expect(code).toBe(0);
         for (const check of ["Machine on the tailnet", "Certificate", "Chat", "Modal run"]) await annotate(`${check}, ${line(check)}`);
     });
