@@ -148,8 +148,8 @@ const unit = test("unit", 10, "unit", "test");
 if (endEngine) failures.push(...(await run("bases", 20, ".ci/bases/build.sh")));
 await unit;
 if (endEngine) {
-    const containers = test("containers", 35, "containers", "run", "test:containers");
-    await test("rehearsal", 35, "rehearsal", "run", "rehearse", "--", ...beside);
+    const containers = test("containers", 50, "containers", "run", "test:containers");
+    await test("rehearsal", 50, "rehearsal", "run", "rehearse", "--", ...beside);
     const failed = await containers;
     await test("rehearsal, alone", 30, "rehearsal", "run", "rehearse", "--", ...alone);
     if (failed.length > 0 && failed.length <= 5 && failed.every(({ titles }) => titles.length > 0)) {
