@@ -241,10 +241,14 @@ print(sqlite3.connect('/root/uploads/a.db').execute('select word from words').fe
         expect(JSON.stringify((await testbed.asked(first))[0].messages.at(-1))).toContain("byte for byte in the sandbox: /root/uploads/a.pdf]");
         expect(await testbed.asked(first)).toHaveLength(1);
         expect(await seen([id], token)).toEqual({ "a.pdf": await hers.sha256("a.pdf") });
-        await testbed.modal.forgetCalls();
-        expect(await testbed.sendFromPage(token, `${second} in your sandbox: print('more')`, { files: [id], after: asked })).toContain("more");
-        const calls = Object.values(await testbed.modal.calls());
-        expect(calls.reduce((sum, times) => sum + times)).toBe(2);
+        // The gateway saves other sandboxes whenever it's their time: hardly during each of three.
+        const calls: number[] = [];
+        for (const more of ["one", "two", "three"]) {
+            await testbed.modal.forgetCalls();
+            expect(await testbed.sendFromPage(token, `${second} in your sandbox: print('${more}')`, { files: [id], after: asked })).toContain(more);
+            calls.push(Object.values(await testbed.modal.calls()).reduce((sum, times) => sum + times));
+        }
+        expect(Math.min(...calls)).toBe(2);
     });
 
     test("is in nobody else's sandbox, and not in that of somebody who names it", async () => {
