@@ -67,25 +67,11 @@ describe.skipIf(process.platform !== "linux")("a machine on which no Docker engi
     test.for<[where: string, arrange: () => void, says: RegExp]>([
         [
             "by somebody else than root",
-            () => {
-                vi.mocked(process.getuid as () => number).mockReturnValue(1000);
-            },
+            () => vi.mocked(process.getuid as () => number).mockReturnValue(1000),
             /docs\.docker\.com\/engine\/install.*as root on Debian or Ubuntu/,
         ],
-        [
-            "on another Linux",
-            () => {
-                commands.uninstall("apt-get");
-            },
-            /docs\.docker\.com\/engine\/install/,
-        ],
-        [
-            "where DOCKER_HOST says that it is elsewhere",
-            () => {
-                vi.stubEnv("DOCKER_HOST", "tcp://far:1");
-            },
-            /DOCKER_HOST, tcp:\/\/far:1/,
-        ],
+        ["on another Linux", () => commands.uninstall("apt-get"), /docs\.docker\.com\/engine\/install/],
+        ["where DOCKER_HOST says that it is elsewhere", () => vi.stubEnv("DOCKER_HOST", "tcp://far:1"), /DOCKER_HOST, tcp:\/\/far:1/],
         [
             "on a Mac",
             () => {

@@ -224,76 +224,30 @@ describe("this machine", () => {
     test.for<[what: string, arrange: () => void, check: string, status: Line["status"], says: RegExp]>([
         [
             "an older Node.js for pulumi than for this command",
-            () => {
-                commands.install("node", { "--version": "v22.9.0\n" });
-            },
+            () => commands.install("node", { "--version": "v22.9.0\n" }),
             "Node.js",
             "failure",
             /v22\.9\.0, and from 22\.18.*npx pulumi up/,
         ],
-        [
-            "no Node.js for pulumi",
-            () => {
-                commands.uninstall("node");
-            },
-            "Node.js",
-            "failure",
-            /node isn't installed.*nodejs\.org/,
-        ],
-        [
-            "no CLI",
-            () => {
-                commands.uninstall("pulumi");
-            },
-            "Pulumi CLI",
-            "failure",
-            /isn't installed.*npx pulumi version.*pulumi\.com\/docs\/install/,
-        ],
+        ["no Node.js for pulumi", () => commands.uninstall("node"), "Node.js", "failure", /node isn't installed.*nodejs\.org/],
+        ["no CLI", () => commands.uninstall("pulumi"), "Pulumi CLI", "failure", /isn't installed.*npx pulumi version.*pulumi\.com\/docs\/install/],
         [
             "a CLI that is too old",
-            () => {
-                commands.install("pulumi", { ...pulumiSays({ settings }), version: "v3.99.1\n" });
-            },
+            () => commands.install("pulumi", { ...pulumiSays({ settings }), version: "v3.99.1\n" }),
             "Pulumi CLI",
             "warning",
             /3\.99\.1 is older than/,
         ],
-        [
-            "no Docker",
-            () => {
-                commands.uninstall("docker");
-            },
-            "Docker",
-            "failure",
-            /isn't installed.*docs\.docker\.com/,
-        ],
-        [
-            "no engine",
-            () => {
-                docker({ error: "ERROR: Cannot connect to the Docker daemon" });
-            },
-            "Docker",
-            "failure",
-            /no engine answers.*start Docker/,
-        ],
+        ["no Docker", () => commands.uninstall("docker"), "Docker", "failure", /isn't installed.*docs\.docker\.com/],
+        ["no engine", () => docker({ error: "ERROR: Cannot connect to the Docker daemon" }), "Docker", "failure", /no engine answers.*start Docker/],
         [
             "an engine that answers with errors only",
-            () => {
-                docker(dockerInfo({ ServerVersion: "", ServerErrors: ["Cannot connect"] }));
-            },
+            () => docker(dockerInfo({ ServerVersion: "", ServerErrors: ["Cannot connect"] })),
             "Docker",
             "failure",
             /no engine answers \(Cannot connect\)/,
         ],
-        [
-            "an ARM laptop",
-            () => {
-                docker(dockerInfo({ Architecture: "aarch64" }));
-            },
-            "Docker",
-            "warning",
-            /aarch64.*emulation/,
-        ],
+        ["an ARM laptop", () => docker(dockerInfo({ Architecture: "aarch64" })), "Docker", "warning", /aarch64.*emulation/],
         [
             "a builder that can be used",
             () => {
@@ -304,33 +258,15 @@ describe("this machine", () => {
             "ok",
             /mine, driver docker-container/,
         ],
-        [
-            "a builder that can't",
-            () => {
-                rememberBuilder("docker");
-            },
-            "Image builder",
-            "ok",
-            /none yet/,
-        ],
+        ["a builder that can't", () => rememberBuilder("docker"), "Image builder", "ok", /none yet/],
         [
             "no builder and no Docker Hub",
-            () => {
-                world.failing["registry-1.docker.io"] = 0;
-            },
+            () => (world.failing["registry-1.docker.io"] = 0),
             "Image builder",
             "unchecked",
             /registry-1\.docker\.io doesn't answer/,
         ],
-        [
-            "no builder, and Docker Hub refuses",
-            () => {
-                world.failing["registry-1.docker.io"] = 403;
-            },
-            "Image builder",
-            "failure",
-            /403.*docker buildx create/,
-        ],
+        ["no builder, and Docker Hub refuses", () => (world.failing["registry-1.docker.io"] = 403), "Image builder", "failure", /403.*docker buildx create/],
         [
             "no builder, and its image is here",
             () => {
@@ -341,38 +277,12 @@ describe("this machine", () => {
             "ok",
             /which is here/,
         ],
-        [
-            "no builder, and no engine",
-            () => {
-                docker({ error: "ERROR: no" });
-            },
-            "Image builder",
-            "unchecked",
-            /no Docker engine/,
-        ],
-        [
-            "a full disk",
-            () => {
-                freeOnDisk(5 * gibibyte);
-            },
-            "Disk space",
-            "failure",
-            /5 GiB free.*docker system df/,
-        ],
-        [
-            "a disk that fills",
-            () => {
-                freeOnDisk(9 * gibibyte);
-            },
-            "Disk space",
-            "warning",
-            /9 GiB free/,
-        ],
+        ["no builder, and no engine", () => docker({ error: "ERROR: no" }), "Image builder", "unchecked", /no Docker engine/],
+        ["a full disk", () => freeOnDisk(5 * gibibyte), "Disk space", "failure", /5 GiB free.*docker system df/],
+        ["a disk that fills", () => freeOnDisk(9 * gibibyte), "Disk space", "warning", /9 GiB free/],
         [
             "Docker in a virtual machine",
-            () => {
-                docker(dockerInfo({ DockerRootDir: "/not-here", OperatingSystem: "Docker Desktop" }));
-            },
+            () => docker(dockerInfo({ DockerRootDir: "/not-here", OperatingSystem: "Docker Desktop" })),
             "Disk space",
             "ok",
             /Docker Desktop may get less/,
@@ -484,42 +394,16 @@ describe("credentials", () => {
     };
 
     test.for<[what: string, arrange: () => unknown, check: string, status: Line["status"], says: RegExp]>([
-        [
-            "a Render key that isn't one",
-            () => {
-                set({ renderApiKey: `rnd_${"9".repeat(20)}` });
-            },
-            "Render",
-            "failure",
-            /doesn't take renderApiKey.*API Keys/,
-        ],
+        ["a Render key that isn't one", () => set({ renderApiKey: `rnd_${"9".repeat(20)}` }), "Render", "failure", /doesn't take renderApiKey.*API Keys/],
         [
             "another workspace",
-            () => {
-                set({ renderOwnerId: "tea-00000000000000000000" });
-            },
+            () => set({ renderOwnerId: "tea-00000000000000000000" }),
             "Render",
             "failure",
             /renderApiKey doesn't belong to the workspace tea-0+.*renderOwnerId/,
         ],
-        [
-            "Render has a bad moment",
-            () => {
-                render.fail({ status: 503, times: 1, path: /owners/ });
-            },
-            "Render",
-            "unchecked",
-            /answers 503, try again later/,
-        ],
-        [
-            "Render knows the workspace and doesn't show it",
-            () => {
-                render.fail({ status: 403, times: 1, path: /owners/ });
-            },
-            "Render",
-            "failure",
-            /doesn't belong/,
-        ],
+        ["Render has a bad moment", () => render.fail({ status: 503, times: 1, path: /owners/ }), "Render", "unchecked", /answers 503, try again later/],
+        ["Render knows the workspace and doesn't show it", () => render.fail({ status: 403, times: 1, path: /owners/ }), "Render", "failure", /doesn't belong/],
         ["a service of the same name", () => service("hermes-dev"), "Service names", "failure", /hermes-dev \(srv-\w+\) exists.*An up that was cut off/],
         ["the other service's name", () => service("open-webui-dev"), "Service names", "failure", /open-webui-dev/],
         ["a service of another name", () => service("hermes-prod"), "Service names", "ok", /./],
@@ -563,72 +447,50 @@ describe("credentials", () => {
 
         [
             "a push token that GitHub doesn't know",
-            () => {
-                world.github = {};
-            },
+            () => (world.github = {}),
             "Registry, push",
             "failure",
             /ghcr\.io doesn't take registryToken.*write:packages/,
         ],
         [
             "a push token that may only read",
-            () => {
-                world.github[settings.registryToken].scopes = "read:packages, repo";
-            },
+            () => (world.github[settings.registryToken].scopes = "read:packages, repo"),
             "Registry, push",
             "failure",
             /may not push.*write:packages/,
         ],
         [
             "somebody else's push token",
-            () => {
-                world.github[settings.registryToken].login = "hubot";
-            },
+            () => (world.github[settings.registryToken].login = "hubot"),
             "Registry, push",
             "warning",
             /belongs to hubot.*organization/,
         ],
-        [
-            "no pull token",
-            () => {
-                stack({ settings: { ...settings, registryPullToken: undefined } });
-            },
-            "Registry, pull",
-            "warning",
-            /isn't set.*read:packages/,
-        ],
+        ["no pull token", () => stack({ settings: { ...settings, registryPullToken: undefined } }), "Registry, pull", "warning", /isn't set.*read:packages/],
         [
             "a pull token that GitHub doesn't know",
-            () => {
-                world.github[settings.registryPullToken] = undefined as never;
-            },
+            () => (world.github[settings.registryPullToken] = undefined as never),
             "Registry, pull",
             "failure",
             /doesn't take registryPullToken/,
         ],
         [
             "a pull token that may not pull",
-            () => {
-                world.github[settings.registryPullToken].scopes = "repo";
-            },
+            () => (world.github[settings.registryPullToken].scopes = "repo"),
             "Registry, pull",
             "failure",
             /may not pull.*read:packages/,
         ],
         [
             "a pull token that may push",
-            () => {
-                world.github[settings.registryPullToken].scopes = "write:packages";
-            },
+            () => (world.github[settings.registryPullToken].scopes = "write:packages"),
             "Registry, pull",
             "warning",
             /more than pull \(write:packages\)/,
         ],
         [
             "a pull token that may delete, too",
-            () => {
-                world.github[settings.registryPullToken].scopes = "read:packages, delete:packages";
-            },
+            () => (world.github[settings.registryPullToken].scopes = "read:packages, delete:packages"),
             "Registry, pull",
             "warning",
             /delete:packages/,
@@ -636,18 +498,14 @@ describe("credentials", () => {
 
         [
             "a push token that may do more",
-            () => {
-                world.github[settings.registryToken].scopes = "write:packages, read:packages, repo, gist";
-            },
+            () => (world.github[settings.registryToken].scopes = "write:packages, read:packages, repo, gist"),
             "Registry, push",
             "warning",
             /more than push \(repo, gist\).*scopes=write:packages/,
         ],
         [
             "a push token that may read, too",
-            () => {
-                world.github[settings.registryToken].scopes = "write:packages, read:packages";
-            },
+            () => (world.github[settings.registryToken].scopes = "write:packages, read:packages"),
             "Registry, push",
             "ok",
             /nothing more/,
@@ -663,43 +521,11 @@ describe("credentials", () => {
             "warning",
             /more than push \(\*\)/,
         ],
-        [
-            "GitHub has an outage",
-            () => {
-                world.failing["api.github.com"] = 500;
-            },
-            "Registry, push",
-            "unchecked",
-            /answers 500, try again later/,
-        ],
-        [
-            "GitHub sends us elsewhere",
-            () => {
-                world.failing["api.github.com"] = 302;
-            },
-            "Registry, push",
-            "unchecked",
-            /api\.github\.com answers 302/,
-        ],
+        ["GitHub has an outage", () => (world.failing["api.github.com"] = 500), "Registry, push", "unchecked", /answers 500, try again later/],
+        ["GitHub sends us elsewhere", () => (world.failing["api.github.com"] = 302), "Registry, push", "unchecked", /api\.github\.com answers 302/],
 
-        [
-            "Docker Hub",
-            () => {
-                set({ imageRegistry: "docker.io" });
-            },
-            "Registry, push",
-            "ok",
-            /docker\.io\/octo-cat/,
-        ],
-        [
-            "Docker Hub, pull",
-            () => {
-                set({ imageRegistry: "docker.io" });
-            },
-            "Registry, pull",
-            "ok",
-            /nothing more/,
-        ],
+        ["Docker Hub", () => set({ imageRegistry: "docker.io" }), "Registry, push", "ok", /docker\.io\/octo-cat/],
+        ["Docker Hub, pull", () => set({ imageRegistry: "docker.io" }), "Registry, pull", "ok", /nothing more/],
         [
             "Docker Hub, a wrong token",
             () => {
@@ -795,9 +621,7 @@ describe("credentials", () => {
         ],
         [
             "a registry without tokens",
-            () => {
-                set({ imageRegistry: "europe-docker.pkg.dev/project/images" });
-            },
+            () => set({ imageRegistry: "europe-docker.pkg.dev/project/images" }),
             "Registry, push",
             "unchecked",
             /takes registryToken but doesn't say/,
@@ -815,96 +639,34 @@ describe("credentials", () => {
 
         [
             "an OpenRouter key that isn't one",
-            () => {
-                world.openRouter.keys = {};
-            },
+            () => (world.openRouter.keys = {}),
             "OpenRouter",
             "failure",
             /doesn't take openrouterApiKey.*openrouter\.ai\/settings\/keys/,
         ],
-        [
-            "its limit then",
-            () => {
-                world.openRouter.keys = {};
-            },
-            "Spending limit",
-            "unchecked",
-            /put right first/,
-        ],
-        [
-            "a management key",
-            () => {
-                openRouterKey().is_management_key = true;
-            },
-            "OpenRouter",
-            "failure",
-            /management key/,
-        ],
-        [
-            "a provisioning key",
-            () => {
-                openRouterKey().is_provisioning_key = true;
-            },
-            "OpenRouter",
-            "failure",
-            /management key/,
-        ],
+        ["its limit then", () => (world.openRouter.keys = {}), "Spending limit", "unchecked", /put right first/],
+        ["a management key", () => (openRouterKey().is_management_key = true), "OpenRouter", "failure", /management key/],
+        ["a provisioning key", () => (openRouterKey().is_provisioning_key = true), "OpenRouter", "failure", /management key/],
         [
             "a key that has expired",
-            () => {
-                openRouterKey().expires_at = "2020-01-02T00:00:00Z";
-            },
+            () => (openRouterKey().expires_at = "2020-01-02T00:00:00Z"),
             "OpenRouter",
             "failure",
             /has expired on 2020-01-02.*settings\/keys/,
         ],
         [
             "a key that expires soon",
-            () => {
-                openRouterKey().expires_at = new Date(Date.now() + 10 * day).toISOString();
-            },
+            () => (openRouterKey().expires_at = new Date(Date.now() + 10 * day).toISOString()),
             "OpenRouter",
             "warning",
             /expires on 20\d\d-.*settings\/keys/,
         ],
-        [
-            "a key that expires in a year",
-            () => {
-                openRouterKey().expires_at = new Date(Date.now() + 365 * day).toISOString();
-            },
-            "OpenRouter",
-            "ok",
-            /expires on/,
-        ],
-        [
-            "no spending limit",
-            () => {
-                openRouterKey().limit = null;
-            },
-            "Spending limit",
-            "warning",
-            /no spending limit.*openrouter\.ai\/settings\/keys/,
-        ],
-        [
-            "a limit that is used up",
-            () => {
-                openRouterKey().limit_remaining = 0;
-            },
-            "Spending limit",
-            "failure",
-            /\$50 is used up/,
-        ],
+        ["a key that expires in a year", () => (openRouterKey().expires_at = new Date(Date.now() + 365 * day).toISOString()), "OpenRouter", "ok", /expires on/],
+        ["no spending limit", () => (openRouterKey().limit = null), "Spending limit", "warning", /no spending limit.*openrouter\.ai\/settings\/keys/],
+        ["a limit that is used up", () => (openRouterKey().limit_remaining = 0), "Spending limit", "failure", /\$50 is used up/],
         ["what a sandbox costs", () => undefined, "Sandbox price", "ok", /\$0\.048 an hour, at most \$0\.381 .* \$0\.0036,/],
         ["a limit", () => undefined, "Spending limit", "ok", /^\$50 monthly, \$20 of it left/],
-        [
-            "no credit ever",
-            () => {
-                openRouterKey().is_free_tier = true;
-            },
-            "Credit",
-            "failure",
-            /never bought credit.*credits/,
-        ],
+        ["no credit ever", () => (openRouterKey().is_free_tier = true), "Credit", "failure", /never bought credit.*credits/],
         [
             "no credit ever, for a free model",
             () => {
@@ -915,125 +677,33 @@ describe("credentials", () => {
             "ok",
             /free model/,
         ],
-        [
-            "credit that is used up",
-            () => {
-                world.openRouter.credits = { total_credits: 10, total_usage: 10 };
-            },
-            "Credit",
-            "failure",
-            /used up/,
-        ],
-        [
-            "credit",
-            () => {
-                world.openRouter.credits = { total_credits: 10, total_usage: 2.5 };
-            },
-            "Credit",
-            "ok",
-            /\$7\.50 left/,
-        ],
-        [
-            "a model that isn't there",
-            () => {
-                set({ modelDefault: "openai/gpt-0" });
-            },
-            "Model",
-            "failure",
-            /no model openai\/gpt-0.*openrouter\.ai\/models/,
-        ],
-        [
-            "a variant of a model",
-            () => {
-                set({ modelDefault: "openai/gpt-5.5:nitro" });
-            },
-            "Model",
-            "ok",
-            /nitro/,
-        ],
+        ["credit that is used up", () => (world.openRouter.credits = { total_credits: 10, total_usage: 10 }), "Credit", "failure", /used up/],
+        ["credit", () => (world.openRouter.credits = { total_credits: 10, total_usage: 2.5 }), "Credit", "ok", /\$7\.50 left/],
+        ["a model that isn't there", () => set({ modelDefault: "openai/gpt-0" }), "Model", "failure", /no model openai\/gpt-0.*openrouter\.ai\/models/],
+        ["a variant of a model", () => set({ modelDefault: "openai/gpt-5.5:nitro" }), "Model", "ok", /nitro/],
         [
             "a model for speech that isn't there",
-            () => {
-                set({ voiceModel: "openai/gpt-5.5" });
-            },
+            () => set({ voiceModel: "openai/gpt-5.5" }),
             "Voice",
             "failure",
             /no model openai\/gpt-5\.5 that turns speech into text.*output_modalities=transcription.*voiceModel.*none/,
         ],
-        [
-            "a model that speaks",
-            () => {
-                set({ voiceModel: "openai/tts" });
-            },
-            "Voice",
-            "failure",
-            /no model openai\/tts/,
-        ],
-        [
-            "a model without tools",
-            () => {
-                set({ modelDefault: "openai/no-tools" });
-            },
-            "Model",
-            "failure",
-            /can't call tools/,
-        ],
+        ["a model that speaks", () => set({ voiceModel: "openai/tts" }), "Voice", "failure", /no model openai\/tts/],
+        ["a model without tools", () => set({ modelDefault: "openai/no-tools" }), "Model", "failure", /can't call tools/],
 
         [
             "a Modal pair that doesn't belong together",
-            () => {
-                world.modal[settings.modalTokenId] = "as-another";
-            },
+            () => (world.modal[settings.modalTokenId] = "as-another"),
             "Modal",
             "failure",
             /doesn't take modalTokenId with modalTokenSecret.*modal\.com/,
         ],
-        [
-            "a Modal pair without permission",
-            () => {
-                world.modalSays = grpc.PERMISSION_DENIED;
-            },
-            "Modal",
-            "failure",
-            /doesn't take modalTokenId/,
-        ],
-        [
-            "a Modal client that is too old",
-            () => {
-                world.modalSays = grpc.FAILED_PRECONDITION;
-            },
-            "Modal",
-            "failure",
-            /version of its client.*requirements\.in/,
-        ],
-        [
-            "Modal out of reach",
-            () => {
-                world.failing["api.modal.com"] = 0;
-            },
-            "Modal",
-            "unchecked",
-            /doesn't answer/,
-        ],
-        [
-            "Modal has a bad moment",
-            () => {
-                world.failing["api.modal.com"] = 500;
-            },
-            "Modal",
-            "unchecked",
-            /INTERNAL/,
-        ],
+        ["a Modal pair without permission", () => (world.modalSays = grpc.PERMISSION_DENIED), "Modal", "failure", /doesn't take modalTokenId/],
+        ["a Modal client that is too old", () => (world.modalSays = grpc.FAILED_PRECONDITION), "Modal", "failure", /version of its client.*requirements\.in/],
+        ["Modal out of reach", () => (world.failing["api.modal.com"] = 0), "Modal", "unchecked", /doesn't answer/],
+        ["Modal has a bad moment", () => (world.failing["api.modal.com"] = 500), "Modal", "unchecked", /INTERNAL/],
 
-        [
-            "a key of Exa",
-            () => {
-                set({ exaApiKey: exaKey });
-            },
-            "Exa",
-            "ok",
-            /exaApiKey is valid.*\$0\.001/,
-        ],
+        ["a key of Exa", () => set({ exaApiKey: exaKey }), "Exa", "ok", /exaApiKey is valid.*\$0\.001/],
         [
             "one that Exa doesn't know",
             () => {
@@ -1085,29 +755,11 @@ describe("credentials", () => {
             /api\.exa\.ai doesn't answer/,
         ],
 
-        [
-            "a Telegram bot",
-            () => {
-                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
-            },
-            "Telegram",
-            "ok",
-            /@my_hermes_bot/,
-        ],
-        [
-            "its users",
-            () => {
-                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1002" });
-            },
-            "Telegram users",
-            "ok",
-            /may write to each/,
-        ],
+        ["a Telegram bot", () => set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }), "Telegram", "ok", /@my_hermes_bot/],
+        ["its users", () => set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1002" }), "Telegram users", "ok", /may write to each/],
         [
             "a user who never pressed Start",
-            () => {
-                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1003" });
-            },
+            () => set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1003" }),
             "Telegram users",
             "warning",
             /may not write to 1003 yet.*t\.me\/my_hermes_bot/,
@@ -1142,15 +794,7 @@ describe("credentials", () => {
             "unchecked",
             /api\.telegram\.org doesn't answer/,
         ],
-        [
-            "a bot without users",
-            () => {
-                set({ telegramBotToken: botToken });
-            },
-            "Settings",
-            "failure",
-            /telegramAllowedUsers is not set/,
-        ],
+        ["a bot without users", () => set({ telegramBotToken: botToken }), "Settings", "failure", /telegramAllowedUsers is not set/],
 
         [
             "the owner's device, where the tailnet signs people in",
@@ -1187,9 +831,7 @@ describe("credentials", () => {
         ],
         [
             "another tailnet",
-            () => {
-                commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) });
-            },
+            () => commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) }),
             "Tailnet name",
             "warning",
             /is tail1234\.ts\.net and this device is on tail9\.ts\.net/,
@@ -1197,18 +839,14 @@ describe("credentials", () => {
         ["an auth key, of which nothing can be known", () => undefined, "Tailscale auth key", "unchecked", /by its form.*when it is first used/],
         [
             "a machine of this name",
-            () => {
-                commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) });
-            },
+            () => commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) }),
             "Machine name",
             "failure",
             /is in the tailnet already.*npm run tidy.*admin\/machines/,
         ],
         [
             "a machine of another name",
-            () => {
-                commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui-1.tail1234.ts.net." } } }) });
-            },
+            () => commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui-1.tail1234.ts.net." } } }) }),
             "Machine name",
             "ok",
             /sees no machine/,
@@ -1224,47 +862,19 @@ describe("credentials", () => {
             /so are this stack's services/,
         ],
         ["no payment card, as far as anybody can tell", () => undefined, "Payment card", "unchecked", /402.*Billing/],
-        [
-            "a payment card",
-            () => {
-                stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] });
-            },
-            "Payment card",
-            "ok",
-            /has one/,
-        ],
-        [
-            "no Tailscale here",
-            () => {
-                commands.uninstall("tailscale");
-            },
-            "Tailnet name",
-            "ok",
-            /looks right/,
-        ],
+        ["a payment card", () => stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] }), "Payment card", "ok", /has one/],
+        ["no Tailscale here", () => commands.uninstall("tailscale"), "Tailnet name", "ok", /looks right/],
         [
             "Tailscale is stopped",
-            () => {
-                commands.install("tailscale", { "status --json": tailnet({ BackendState: "Stopped" }) });
-            },
+            () => commands.install("tailscale", { "status --json": tailnet({ BackendState: "Stopped" }) }),
             "Tailnet name",
             "ok",
             /looks right/,
         ],
-        [
-            "no Tailscale here, HTTPS",
-            () => {
-                commands.uninstall("tailscale");
-            },
-            "Tailnet HTTPS",
-            "unchecked",
-            /isn't on tail1234/,
-        ],
+        ["no Tailscale here, HTTPS", () => commands.uninstall("tailscale"), "Tailnet HTTPS", "unchecked", /isn't on tail1234/],
         [
             "HTTPS is off",
-            () => {
-                commands.install("tailscale", { "status --json": tailnet({ CertDomains: null }) });
-            },
+            () => commands.install("tailscale", { "status --json": tailnet({ CertDomains: null }) }),
             "Tailnet HTTPS",
             "failure",
             /Enable HTTPS at login\.tailscale\.com\/admin\/dns/,

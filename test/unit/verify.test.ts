@@ -269,59 +269,17 @@ describe("each failure has its line", () => {
         ],
         [
             "a deploy whose preparation takes long",
-            () => {
-                become(hermes, "pre_deploy_in_progress");
-            },
+            () => become(hermes, "pre_deploy_in_progress"),
             "Hermes, deploy",
             "unchecked",
             /still pre_deploy_in_progress/,
         ],
-        [
-            "a deploy whose preparation failed",
-            () => {
-                become(hermes, "pre_deploy_failed");
-            },
-            "Hermes, deploy",
-            "failure",
-            /is pre_deploy_failed/,
-        ],
-        [
-            "a failed deploy without a log",
-            () => {
-                become(hermes, "canceled");
-            },
-            "Hermes, deploy",
-            "failure",
-            /is canceled: put right/,
-        ],
-        [
-            "a deploy that doesn't end",
-            () => {
-                become(hermes, "build_in_progress");
-            },
-            "Hermes, deploy",
-            "unchecked",
-            /still build_in_progress.*dashboard/,
-        ],
-        [
-            "no deploy",
-            () => {
-                service(hermes).deploys.length = 0;
-            },
-            "Hermes, deploy",
-            "failure",
-            /never deployed/,
-        ],
+        ["a deploy whose preparation failed", () => become(hermes, "pre_deploy_failed"), "Hermes, deploy", "failure", /is pre_deploy_failed/],
+        ["a failed deploy without a log", () => become(hermes, "canceled"), "Hermes, deploy", "failure", /is canceled: put right/],
+        ["a deploy that doesn't end", () => become(hermes, "build_in_progress"), "Hermes, deploy", "unchecked", /still build_in_progress.*dashboard/],
+        ["no deploy", () => (service(hermes).deploys.length = 0), "Hermes, deploy", "failure", /never deployed/],
         ["a suspended service", () => byHand(hermes, { suspended: "suspended" }), "Hermes, deploy", "failure", /suspended.*resume/],
-        [
-            "a service that is gone",
-            () => {
-                render.workspace.deleteService(hermes);
-            },
-            "Hermes, deploy",
-            "failure",
-            /isn't at Render any more.*pulumi up --refresh/,
-        ],
+        ["a service that is gone", () => render.workspace.deleteService(hermes), "Hermes, deploy", "failure", /isn't at Render any more.*pulumi up --refresh/],
         [
             "a key that Render doesn't take",
             () => {
@@ -332,15 +290,7 @@ describe("each failure has its line", () => {
             "unchecked",
             /doesn't take renderApiKey/,
         ],
-        [
-            "Render is out of reach",
-            () => {
-                vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1");
-            },
-            "Open WebUI, privacy",
-            "unchecked",
-            /doesn't answer/,
-        ],
+        ["Render is out of reach", () => vi.stubEnv("RENDER_HOST", "http://127.0.0.1:1/v1"), "Open WebUI, privacy", "unchecked", /doesn't answer/],
 
         ["a service of a public type", () => byHand(openWebUi, { type: "web_service" }), "Open WebUI, privacy", "failure", /web_service.*internet/],
         [
@@ -442,170 +392,38 @@ describe("each failure has its line", () => {
             /restarted itself 2 times, last for saving the sandboxes has ended: OSError.*No space left.*UTC.*look at/,
         ],
         ["a full disk", () => render.workspace.diskUse.set(openWebUi, 0.96), "Open WebUI, disk", "failure", /96 % full.*raise webuiDiskGb/],
-        [
-            "a disk without figures",
-            () => {
-                render.workspace.diskUse.clear();
-            },
-            "Hermes, disk",
-            "unchecked",
-            /no figures/,
-        ],
+        ["a disk without figures", () => render.workspace.diskUse.clear(), "Hermes, disk", "unchecked", /no figures/],
 
-        [
-            "no Tailscale here",
-            () => {
-                commands.uninstall("tailscale");
-            },
-            "Machine on the tailnet",
-            "unchecked",
-            /isn't on its tailnet.*connect/,
-        ],
-        [
-            "another tailnet",
-            () => {
-                tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } });
-            },
-            "Key expiry",
-            "unchecked",
-            /isn't on its tailnet/,
-        ],
-        [
-            "no machine",
-            () => {
-                tailnet(undefined);
-            },
-            "Machine on the tailnet",
-            "failure",
-            /sees no machine open-webui\.tail1234\.ts\.net.*tcp:443/,
-        ],
+        ["no Tailscale here", () => commands.uninstall("tailscale"), "Machine on the tailnet", "unchecked", /isn't on its tailnet.*connect/],
+        ["another tailnet", () => tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }), "Key expiry", "unchecked", /isn't on its tailnet/],
+        ["no machine", () => tailnet(undefined), "Machine on the tailnet", "failure", /sees no machine open-webui\.tail1234\.ts\.net.*tcp:443/],
         [
             "a machine of another name",
-            () => {
-                tailnet(node({ DNSName: "open-webui-1.tail1234.ts.net." }));
-            },
+            () => tailnet(node({ DNSName: "open-webui-1.tail1234.ts.net." })),
             "Machine on the tailnet",
             "failure",
             /sees no machine/,
         ],
-        [
-            "a machine that is offline",
-            () => {
-                tailnet(node({ Online: false }));
-            },
-            "Machine on the tailnet",
-            "failure",
-            /is offline/,
-        ],
-        [
-            "a machine without a tag",
-            () => {
-                tailnet(node({ Tags: undefined }));
-            },
-            "Tag",
-            "failure",
-            /no tag.*tag:hermes/,
-        ],
-        [
-            "a machine with another tag",
-            () => {
-                tailnet(node({ Tags: ["tag:server"] }));
-            },
-            "Tag",
-            "failure",
-            /no tag:hermes.*auth key with tag:hermes/,
-        ],
+        ["a machine that is offline", () => tailnet(node({ Online: false })), "Machine on the tailnet", "failure", /is offline/],
+        ["a machine without a tag", () => tailnet(node({ Tags: undefined })), "Tag", "failure", /no tag.*tag:hermes/],
+        ["a machine with another tag", () => tailnet(node({ Tags: ["tag:server"] })), "Tag", "failure", /no tag:hermes.*auth key with tag:hermes/],
         [
             "a tailnet whose name ends like this one's",
-            () => {
-                tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "l1234.ts.net" } });
-            },
+            () => tailnet(node(), { CurrentTailnet: { MagicDNSSuffix: "l1234.ts.net" } }),
             "Key expiry",
             "unchecked",
             /isn't on its tailnet/,
         ],
-        [
-            "a key that expires",
-            () => {
-                tailnet(node({ KeyExpiry: "2027-05-23T10:00:00Z" }));
-            },
-            "Key expiry",
-            "failure",
-            /2027-05-23.*Disable key expiry/,
-        ],
-        [
-            "Funnel",
-            () => {
-                accounts.world.dns[host] = ["203.0.113.7"];
-            },
-            "Funnel",
-            "failure",
-            /203\.0\.113\.7.*Funnel.*nodeAttrs/,
-        ],
-        [
-            "Funnel over IPv6",
-            () => {
-                accounts.world.dns[host] = ["2001:db8::7"];
-            },
-            "Funnel",
-            "failure",
-            /2001:db8::7/,
-        ],
-        [
-            "a name that is public without an address",
-            () => {
-                accounts.world.dns[host] = [];
-            },
-            "Funnel",
-            "ok",
-            /./,
-        ],
-        [
-            "no resolver",
-            () => {
-                accounts.world.failing["cloudflare-dns.com"] = 0;
-            },
-            "Funnel",
-            "unchecked",
-            /doesn't answer/,
-        ],
+        ["a key that expires", () => tailnet(node({ KeyExpiry: "2027-05-23T10:00:00Z" })), "Key expiry", "failure", /2027-05-23.*Disable key expiry/],
+        ["Funnel", () => (accounts.world.dns[host] = ["203.0.113.7"]), "Funnel", "failure", /203\.0\.113\.7.*Funnel.*nodeAttrs/],
+        ["Funnel over IPv6", () => (accounts.world.dns[host] = ["2001:db8::7"]), "Funnel", "failure", /2001:db8::7/],
+        ["a name that is public without an address", () => (accounts.world.dns[host] = []), "Funnel", "ok", /./],
+        ["no resolver", () => (accounts.world.failing["cloudflare-dns.com"] = 0), "Funnel", "unchecked", /doesn't answer/],
 
-        [
-            "a page that isn't well",
-            () => {
-                page.state.health = 503;
-            },
-            "Page",
-            "failure",
-            /health answers 503.*log/,
-        ],
-        [
-            "no page",
-            () => {
-                page.unplug();
-            },
-            "Page",
-            "failure",
-            /doesn't answer.*tcp:443/,
-        ],
-        [
-            "no page, and its certificate",
-            () => {
-                page.unplug();
-            },
-            "Certificate",
-            "unchecked",
-            /doesn't answer/,
-        ],
-        [
-            "no page, and the chat",
-            () => {
-                page.unplug();
-            },
-            "Chat",
-            "unchecked",
-            /can't be reached/,
-        ],
+        ["a page that isn't well", () => (page.state.health = 503), "Page", "failure", /health answers 503.*log/],
+        ["no page", () => page.unplug(), "Page", "failure", /doesn't answer.*tcp:443/],
+        ["no page, and its certificate", () => page.unplug(), "Certificate", "unchecked", /doesn't answer/],
+        ["no page, and the chat", () => page.unplug(), "Chat", "unchecked", /can't be reached/],
         [
             "no page, and no tailnet",
             () => {
@@ -630,49 +448,21 @@ describe("each failure has its line", () => {
 
         [
             "people who sign in by the tailnet, on the admin's device",
-            () => {
-                byTailnet("Admin@Example.org");
-            },
+            () => byTailnet("Admin@Example.org"),
             "Admin's login",
             "ok",
             /this device is admin@example\.org's/,
         ],
-        [
-            "a chat as who the tailnet says",
-            () => {
-                byTailnet("admin@example.org");
-            },
-            "Chat",
-            "ok",
-            /ready/,
-        ],
+        ["a chat as who the tailnet says", () => byTailnet("admin@example.org"), "Chat", "ok", /ready/],
         [
             "somebody else's device",
-            () => {
-                byTailnet("ben@github");
-            },
+            () => byTailnet("ben@github"),
             "Admin's login",
             "warning",
             /the admin is admin@example\.org, and this device is ben@github's.*webuiAdminEmail/,
         ],
-        [
-            "somebody else's device, where no account is made for the chat",
-            () => {
-                byTailnet("ben@github");
-            },
-            "Chat",
-            "unchecked",
-            /this device is ben@github's/,
-        ],
-        [
-            "a tagged device",
-            () => {
-                byTailnet("admin@example.org", ["tag:server"]);
-            },
-            "Chat",
-            "unchecked",
-            /this device is tagged, and so is nobody's.*admin's/,
-        ],
+        ["somebody else's device, where no account is made for the chat", () => byTailnet("ben@github"), "Chat", "unchecked", /this device is ben@github's/],
+        ["a tagged device", () => byTailnet("admin@example.org", ["tag:server"]), "Chat", "unchecked", /this device is tagged, and so is nobody's.*admin's/],
         [
             "an admin who isn't one on the page",
             () => {
@@ -695,36 +485,22 @@ describe("each failure has its line", () => {
         ],
         [
             "a policy that grants more than the page",
-            () => {
-                page.state.open = [8080];
-            },
+            () => (page.state.open = [8080]),
             "Other ports",
             "warning",
             /http:\/\/open-webui\.tail1234\.ts\.net:8080 answers, too.*tailnetPolicy/,
         ],
         [
             "a way to Hermes",
-            () => {
-                page.state.open = [8080, 8642];
-            },
+            () => (page.state.open = [8080, 8642]),
             "Other ports",
             "failure",
             /Hermes answers this device at http:\/\/hermes:8642.*subnet router/,
         ],
-        [
-            "a device that isn't on the tailnet",
-            () => {
-                tailnet(undefined, { BackendState: "Stopped" });
-            },
-            "Other ports",
-            "unchecked",
-            /isn't on its tailnet/,
-        ],
+        ["a device that isn't on the tailnet", () => tailnet(undefined, { BackendState: "Stopped" }), "Other ports", "unchecked", /isn't on its tailnet/],
         [
             "a password that was changed",
-            () => {
-                page.state.password = "another";
-            },
+            () => (page.state.password = "another"),
             "Chat",
             "failure",
             /refuses the sign-in of admin@example\.com.*OPENWEBUI_PASSWORD/,
@@ -769,60 +545,24 @@ describe("each failure has its line", () => {
             "ok",
             /ready/,
         ],
-        [
-            "no model",
-            () => {
-                page.state.models = [];
-            },
-            "Chat",
-            "failure",
-            /offers no model.*Hermes is out of reach/,
-        ],
+        ["no model", () => (page.state.models = []), "Chat", "failure", /offers no model.*Hermes is out of reach/],
         [
             "the model's provider fails",
-            () => {
-                page.state.answer = () => completion("API call failed: 402", "error");
-            },
+            () => (page.state.answer = () => completion("API call failed: 402", "error")),
             "Chat",
             "failure",
             /API call failed: 402.*preflight/,
         ],
-        [
-            "an empty answer",
-            () => {
-                page.state.answer = () => completion(" ");
-            },
-            "Chat",
-            "failure",
-            /answers with an error/,
-        ],
-        [
-            "an answer without choices",
-            () => {
-                page.state.answer = () => ({ status: 200, body: {} });
-            },
-            "Chat",
-            "failure",
-            /answers with an error/,
-        ],
+        ["an empty answer", () => (page.state.answer = () => completion(" ")), "Chat", "failure", /answers with an error/],
+        ["an answer without choices", () => (page.state.answer = () => ({ status: 200, body: {} })), "Chat", "failure", /answers with an error/],
         [
             "an error of Open WebUI",
-            () => {
-                page.state.answer = () => ({ status: 500, body: { detail: "Server Connection Error" } });
-            },
+            () => (page.state.answer = () => ({ status: 500, body: { detail: "Server Connection Error" } })),
             "Chat",
             "failure",
             /500 \("Server Connection Error"\).*Hermes/,
         ],
-        [
-            "an answer that tells a secret",
-            () => {
-                page.state.answer = () => completion(`the password is ${adminPassword}`);
-            },
-            "Chat",
-            "ok",
-            /\[secret\]/,
-        ],
+        ["an answer that tells a secret", () => (page.state.answer = () => completion(`the password is ${adminPassword}`)), "Chat", "ok", /\[secret\]/],
     ])("%s", async ([, arrange, check, status, says]) => {
         await arrange();
         // Where the line isn't about the page, TLS to it would be most of the time.
@@ -862,20 +602,8 @@ describe("without a deployment it says so in one line", () => {
             },
             /dev isn't deployed.*pulumi up/,
         ],
-        [
-            "an up that didn't end",
-            () => {
-                stack({ outputs: { hermesServiceId: hermes } });
-            },
-            /didn't end/,
-        ],
-        [
-            "no CLI",
-            () => {
-                commands.uninstall("pulumi");
-            },
-            /isn't installed.*pulumi\.com/,
-        ],
+        ["an up that didn't end", () => stack({ outputs: { hermesServiceId: hermes } }), /didn't end/],
+        ["no CLI", () => commands.uninstall("pulumi"), /isn't installed.*pulumi\.com/],
         [
             "no stack",
             () => {
