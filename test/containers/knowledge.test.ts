@@ -219,7 +219,7 @@ test("says what the month has cost, with jobs and Telegram, and knows it after a
     };
     await person.use("cronjob", { action: "run", job_id });
     // The stand-in takes a tenth of a cent for a token. A chat that asks for a tool asks twice, and the price stands in what makes the job, too.
-    await expect.poll(async () => (await spent("jobs")) - before.jobs, { timeout: 120_000, interval: 2000 }).toBeCloseTo(0.901, 1);
+    await expect.poll(async () => (await spent("jobs")) - before.jobs, { timeout: 200_000, interval: 2000 }).toBeCloseTo(0.901, 1);
     await expect.poll(async () => (await spent("Telegram")) - before.telegram, { timeout: 60_000, interval: 1000 }).toBeCloseTo(0.801, 1);
     expect((await spent("chats of the page")) - before.page).toBeCloseTo(0.701 + 2 * 0.901 + 2 * 0.002, 1);
     const tokens = (await testbed.calls()).reduce((sum, call) => sum + call.tokens, 0);
@@ -342,7 +342,7 @@ test("in the page each person has what their chats wrote and their jobs, and nob
     expect((await asOwn(ada, "POST", `/${kept.job}/resume`)).status).toBe(200);
     expect((await ownOf(ada)).job).toMatchObject([{ paused: false, next: expect.any(String) as string }]);
     await ada.use("cronjob", { action: "run", job_id });
-    await expect.poll(async () => (await ownOf(ada)).job, { timeout: 120_000, interval: 2000 }).toMatchObject([{ went: "ok", cost: { dollars: 0.002 } }]);
+    await expect.poll(async () => (await ownOf(ada)).job, { timeout: 200_000, interval: 2000 }).toMatchObject([{ went: "ok", cost: { dollars: 0.002 } }]);
     // Twice at once, and each beside the other.
     const ids = Object.values(kept).flatMap((id) => [id, id]);
     const said = await Promise.all(ids.map(async (id) => (await asOwn(ada, "POST", `/${id}/remove`)).status));
