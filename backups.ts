@@ -49,6 +49,13 @@ async function serviceOf(settings: Settings, name: string): Promise<{ id: string
     return found.map(({ service }) => service).find((each) => each.name === name);
 }
 
+/** Why no disk goes, as a mistake: the engine takes what has no message for a success. */
+function noBackup(error: unknown): pulumi.RunError {
+    if (error instanceof pulumi.RunError) return error;
+    const reason = error instanceof ShellFailed ? `${error.message} (${error.fix})` : reasonOf(error);
+    return mistake(`No disk is deleted, for no last backup could be made: ${reason}. ${wayOut}.`);
+}
+
 /**
  * Makes a last backup of both services: suspends them, which stops them, and each makes one when its program has ended. Rejects
  * with a mistake, and then they run again, unless Render itself can't be asked.
@@ -80,8 +87,7 @@ export async function backUpBoth(settings: Settings, project: string, stack: str
         }
     } catch (error) {
         for (const id of suspended) await askRender(settings, `/services/${id}/resume`, {}).catch(() => undefined);
-        // The engine takes what has no message for a success.
-        throw error instanceof pulumi.RunError ? error : mistake(`No disk is deleted, for no last backup could be made: ${reasonOf(error)}. ${wayOut}.`);
+        throw noBackup(error);
     }
 }
 
@@ -96,10 +102,7 @@ export async function pullBeforeDelete(settings: Settings, project: string, stac
         }
         if (services.length > 0) await pullBoth(services, folder, settings.backupPassword);
     } catch (error) {
-        if (error instanceof pulumi.RunError) throw error;
-        const reason = error instanceof ShellFailed ? `${error.message} (${error.fix})` : reasonOf(error);
-        // The engine takes what has no message for a success.
-        throw mistake(`No disk is deleted, for no last backup could be made: ${reason}. ${wayOut}.`);
+        throw noBackup(error);
     }
 }
 

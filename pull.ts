@@ -12,7 +12,7 @@ import { backupCommand, inShell, type Running, ShellFailed } from "./shell.ts";
 export const pullFolder = (project: string, stack: string) => join(homedir(), "private-hermes-backups", `${project}-${stack}`);
 
 /** restic as both images have it: pulled from Docker Hub where this machine doesn't have it yet. */
-const resticImage = () => /^FROM (restic\/restic:\S+)/m.exec(readFileSync(new URL("hermes/Dockerfile", import.meta.url), "utf8"))?.[1] ?? "";
+export const resticImage = () => /^FROM (restic\/restic:\S+)/m.exec(readFileSync(new URL("hermes/Dockerfile", import.meta.url), "utf8"))?.[1] ?? "";
 
 const execute = promisify(execFile);
 

@@ -21,7 +21,6 @@ const longest = [
     "unit/setup-command",
     "containers/backup",
     "containers/backup-commands",
-    "containers/backup-commands",
     "containers/upgrade",
     "containers/bucket",
     "containers/sandbox",

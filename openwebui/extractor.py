@@ -29,6 +29,8 @@ LIBRARIES = "/usr/local/lib/python%d.%d/site-packages" % sys.version_info[:2]
 SECONDS = 30
 # Of a child's own memory, Python and the libraries included. Open WebUI and tailscaled leave that much of 512 MB.
 MEMORY = 128 << 20
+
+
 def confine():
     """What a child may take and do; it is the first that the kernel ends when the container is out of memory."""
     with open("/proc/self/oom_score_adj", "w") as score:

@@ -16,12 +16,12 @@ import { resolve } from "node:path";
 import { isCancel, password } from "@clack/prompts";
 import { pullBoth, pullFolder, pullOpen } from "../pull.ts";
 import { optionsOf } from "./options.ts";
-import { type Check, failure, type Finding, format, ok, runAll, warning } from "./report.ts";
+import { type Check, failure, type Finding, format, megabytes, ok, runAll, warning } from "./report.ts";
 import { backupCommand, inShell, type Running, runningService, ShellFailed } from "../shell.ts";
 import { type Outputs, project, readOutputs, readStack, type Stack, withoutStack } from "./stack.ts";
 
 /** A failure of a shell is a finding like any other. */
-export async function orFailure(work: () => Promise<Finding>): Promise<Finding> {
+export async function orFailure<Value>(work: () => Promise<Value>): Promise<Value | Finding> {
     try {
         return await work();
     } catch (error) {
@@ -49,15 +49,13 @@ export async function bothServices(): Promise<{ stack: Stack; services: Running[
     } catch (error) {
         return withoutStack(error);
     }
-    try {
-        const { hermesServiceId: hermes, openWebUiServiceId: openWebUi } = outputs;
-        if (!hermes || !openWebUi) return failure(`${stack.name} isn't deployed, or its last up didn't end`, "pulumi up");
-        const services = { Hermes: hermes, "Open WebUI": openWebUi };
-        return { stack, services: await Promise.all(Object.entries(services).map(([title, id]) => runningService(stack.settings.renderApiKey, title, id))) };
-    } catch (error) {
-        if (error instanceof ShellFailed) return failure(error.message, error.fix);
-        throw error;
-    }
+    const { hermesServiceId: hermes, openWebUiServiceId: openWebUi } = outputs;
+    if (!hermes || !openWebUi) return failure(`${stack.name} isn't deployed, or its last up didn't end`, "pulumi up");
+    const services = Object.entries({ Hermes: hermes, "Open WebUI": openWebUi });
+    return orFailure(async () => ({
+        stack,
+        services: await Promise.all(services.map(([title, id]) => runningService(stack.settings.renderApiKey, title, id))),
+    }));
 }
 
 export interface Options {
@@ -73,8 +71,6 @@ export async function passwordOf({ settings }: Stack, ask: Options["ask"]): Prom
     if (!password) throw new ShellFailed("there is no password for the backups on this machine", "pulumi config set --secret backupPassword");
     return password;
 }
-
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 async function pull(stack: Stack, services: Running[], { open, to, ask }: Options): Promise<Finding> {
     const folder = resolve(to ?? pullFolder(project.name, stack.name));

@@ -29,6 +29,9 @@ export const warning = (message: string, fix: string): Finding => ({ status: "wa
 export const unchecked = (message: string, fix?: string): Finding => ({ status: "unchecked", message, fix });
 export const failure = (message: string, fix: string): Finding => ({ status: "failure", message, fix });
 
+/** A size in bytes, for people. */
+export const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+
 const marks = { ok: ["✓", "green"], warning: ["!", "yellow"], unchecked: ["!", "yellow"], failure: ["✗", "red"] } as const;
 
 /** A line for people; colours only where the terminal takes them. */

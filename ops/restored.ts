@@ -5,8 +5,9 @@ import { appendFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { folderOf, type Service } from "../bucket.ts";
+import { resticImage } from "../pull.ts";
 import { CommandFailed, runCommand } from "./command.ts";
-import { type Finding, failure, ok, unchecked } from "./report.ts";
+import { type Finding, failure, megabytes, ok, unchecked } from "./report.ts";
 import { project, type Stack } from "./stack.ts";
 
 /** Where restic runs: its image, and the options of `docker run`; by default the one that the services have, which finds the bucket as this machine does. */
@@ -15,10 +16,7 @@ export interface Place {
     options: string[];
 }
 
-async function ofServices(): Promise<Place> {
-    const dockerfile = await readFile(new URL("../hermes/Dockerfile", import.meta.url), "utf8");
-    return { image: /^FROM (restic\/\S+) AS restic$/m.exec(dockerfile)?.[1] ?? "", options: ["--network", "host"] };
-}
+const ofServices = (): Place => ({ image: resticImage(), options: ["--network", "host"] });
 
 /** In seconds: for a disk that is full, over a slow connection. */
 const patience = 3600;
@@ -84,7 +82,7 @@ async function joined(folder: string, name: string, file: string): Promise<Resto
  * opened. Rejects with `Damaged`, or with `CommandFailed` when there is no Docker or restic fails.
  */
 export async function restoreLast({ backupRepository, backupKeyId, backupKey, backupPassword }: Credentials, folder: string, where?: Place): Promise<Restored> {
-    const { image, options } = where ?? (await ofServices());
+    const { image, options } = where ?? ofServices();
     const env = {
         AWS_ACCESS_KEY_ID: backupKeyId,
         AWS_SECRET_ACCESS_KEY: backupKey,
@@ -132,8 +130,6 @@ export async function restoreLast({ backupRepository, backupKeyId, backupKey, ba
     }
 }
 
-const inMb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-
 /** The same as a finding: what was compared, and how it is. */
 export async function restoreTest({ name, settings }: Stack, service: Service, where?: Place): Promise<Finding> {
     try {
@@ -141,10 +137,10 @@ export async function restoreTest({ name, settings }: Stack, service: Service, w
         const { at, files, bytes, databases } = restored;
         const ofEach = databases.map((database) => {
             const rows = Object.entries(database.rows).map(([called, count]) => `${count} ${called}`);
-            return `${database.name} (${[inMb(database.bytes), ...rows].join(", ")})`;
+            return `${database.name} (${[megabytes(database.bytes), ...rows].join(", ")})`;
         });
         return ok(
-            `the backup of ${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC came back: ${files} files, ${inMb(bytes)}, as many as it says and each with ` +
+            `the backup of ${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC came back: ${files} files, ${megabytes(bytes)}, as many as it says and each with ` +
                 `its sum; as they were copied, and whole: ${ofEach.join(", ")}`,
         );
     } catch (error) {
