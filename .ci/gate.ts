@@ -10,8 +10,9 @@
  * failed, N skipped`; above it stand the names of those that failed. Ends with 0 when tests ran and none failed, with 143
  * when it was stopped, otherwise with 1.
  *
- * Up to five container tests that failed run a second time, alone. What then passes counts as passed and is named: there is a race in
- * the test or in the product, to be found before the next release. A machine with two processors runs what one with eight never meets.
+ * Up to three files of container tests or of the rehearsal in which something failed run a second time, alone. What then passes counts as
+ * passed and is named with what was wrong the first time: there is a race in the test or in the product, to be found before the next
+ * release. A machine with two processors runs what one with eight never meets.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -28,7 +29,14 @@ interface Report {
     numPassedTests: number;
     numPendingTests: number;
     numTodoTests: number;
-    testResults: { name: string; status: string; message: string; assertionResults: { status: string; ancestorTitles: string[]; title: string }[] }[];
+    testResults: { name: string; status: string; message: string; assertionResults: Assertion[] }[];
+}
+
+interface Assertion {
+    status: string;
+    ancestorTitles: string[];
+    title: string;
+    failureMessages: string[];
 }
 
 const total = { passed: 0, skipped: 0 };
@@ -74,26 +82,45 @@ async function run(name: string, minutes: number, command: string, ...args: stri
     return code === 0 && !limit.aborted ? [] : [`${name} ${how}`];
 }
 
-/** A test that failed: its file, its titles from the outside in; without titles what failed outside of one, a stack that doesn't start. */
+/** What failed: a test, or what stands outside of one, as a stack that doesn't start. */
 interface Failure {
     file: string;
+    /** From the outside in; none outside of a test. */
     titles: string[];
+    /** The beginning of what was said. */
     message: string;
 }
 
-const nameOf = ({ file, titles, message }: Failure) => `${file} > ${titles.length > 0 ? titles.join(" > ") : message}`;
+/** A failure, as it stands in the list at the end. */
+const nameOf = ({ file, titles }: Omit<Failure, "message">) => [file, ...titles].join(" > ");
+const withReason = (failure: Failure) => {
+    const said = failure.message.split("\n").filter((line) => !/^ +at .*(node_modules|new Promise)/.test(line));
+    return [nameOf(failure), ...said.slice(0, 12)].join("\n    ");
+};
 
 /** Reads the report of a run; throws where there is none. */
-function read(report: string): Report & { failed: Failure[] } {
+function read(report: string): Report & { failed: Failure[]; passed: string[] } {
     const read = JSON.parse(readFileSync(`${reports}${report}.json`, "utf8")) as Report;
-    const failed = read.testResults
+    const files = read.testResults.map((result) => ({ ...result, file: relative(repository, result.name) }));
+    const failed = files
         .filter(({ status }) => status === "failed")
-        .flatMap(({ name, message, assertionResults }) => {
-            const file = relative(repository, name);
-            const tests = assertionResults.filter(({ status }) => status === "failed").map(({ ancestorTitles, title }) => [...ancestorTitles, title]);
-            return (tests.length > 0 ? tests : [[]]).map((titles) => ({ file, titles, message: message.split("\n")[0] }));
+        .flatMap(({ file, message, assertionResults }) => {
+            const tests = assertionResults
+                .filter(({ status }) => status === "failed")
+                .map(({ ancestorTitles, title, failureMessages }) => ({ file, titles: [...ancestorTitles, title], message: failureMessages.join("\n") }));
+            return tests.length > 0 ? tests : [{ file, titles: [], message }];
         });
-    return { ...read, failed };
+    const passed = files
+        .filter(({ status }) => status === "passed")
+        .map(({ file }) => nameOf({ file, titles: [] }))
+        .concat(
+            files.flatMap(({ file, assertionResults }) =>
+                assertionResults
+                    .filter(({ status }) => status === "passed")
+                    .map(({ ancestorTitles, title }) => nameOf({ file, titles: [...ancestorTitles, title] })),
+            ),
+        );
+    return { ...read, failed, passed };
 }
 
 /** Runs tests, and counts those of their report; gives those that failed. A run that fails without a failed test is one failure: by lint, or cut off. */
@@ -105,7 +132,7 @@ async function test(name: string, minutes: number, report: string, ...npm: strin
         total.passed += numPassedTests;
         total.skipped += numPendingTests + numTodoTests;
         if (failed.length > 0) {
-            failures.push(...failed.map(nameOf));
+            failures.push(...failed.map(withReason));
             return failed;
         }
         if (wrong.length === 0 && (!success || numPassedTests === 0)) wrong.push(`${name} proved nothing`);
@@ -116,22 +143,21 @@ async function test(name: string, minutes: number, report: string, ...npm: strin
     return [];
 }
 
-/** Runs container tests that failed a second time, alone, and counts and names those that pass. */
-async function again(failed: Failure[]): Promise<void> {
-    const pattern = failed.map(({ titles }) => titles.join(" > ").replaceAll(/[^\w ]/g, ".")).join("|");
+/** Runs the files of what failed a second time, alone, and counts and names what passes. */
+async function again(name: string, report: string, failed: Failure[], script: string): Promise<void> {
     const files = [...new Set(failed.map(({ file }) => file))];
-    rmSync(`${reports}containers.json`, { force: true });
-    await run("containers, again", 20, "npm", "run", "test:containers", "--", ...files, "-t", `^(${pattern})$`);
-    const { testResults } = read("containers");
-    const passed = testResults.flatMap(({ name, assertionResults }) =>
-        assertionResults
-            .filter(({ status }) => status === "passed")
-            .map(({ ancestorTitles, title }) => nameOf({ file: relative(repository, name), titles: [...ancestorTitles, title], message: "" })),
-    );
-    const mended = failures.filter((failure) => passed.includes(failure));
-    failures.splice(0, failures.length, ...failures.filter((failure) => !mended.includes(failure)));
-    total.passed += mended.length;
-    races.push(...mended);
+    if (files.length === 0 || files.length > 3) return;
+    rmSync(`${reports}${report}.json`, { force: true });
+    await run(`${name}, again`, 20, "npm", "run", script, "--", ...files);
+    try {
+        const { passed } = read(report);
+        const mended = failed.filter((failure) => passed.includes(nameOf(failure))).map(withReason);
+        failures.splice(0, failures.length, ...failures.filter((failure) => !mended.includes(failure)));
+        total.passed += mended.length;
+        races.push(...mended);
+    } catch (error) {
+        console.log(`gate: ${name}, again left no report: ${(error as Error).message}`);
+    }
 }
 
 const parts = readdirSync(`${repository}test/rehearsal`).map((file) => `rehearsal/${file}`);
@@ -149,14 +175,11 @@ if (endEngine) failures.push(...(await run("bases", 20, ".ci/bases/build.sh")));
 await unit;
 if (endEngine) {
     const containers = test("containers", 50, "containers", "run", "test:containers");
-    await test("rehearsal", 50, "rehearsal", "run", "rehearse", "--", ...beside);
+    const lines = await test("rehearsal", 50, "rehearsal", "run", "rehearse", "--", ...beside);
     const failed = await containers;
-    await test("rehearsal, alone", 30, "rehearsal", "run", "rehearse", "--", ...alone);
-    if (failed.length > 0 && failed.length <= 5 && failed.every(({ titles }) => titles.length > 0)) {
-        await again(failed).catch((error: unknown) => {
-            console.log(`gate: containers, again left no report: ${String(error)}`);
-        });
-    }
+    lines.push(...(await test("rehearsal, alone", 30, "rehearsal", "run", "rehearse", "--", ...alone)));
+    await again("containers", "containers", failed, "test:containers");
+    await again("rehearsal", "rehearsal", lines, "rehearse");
     await endEngine();
 }
 
