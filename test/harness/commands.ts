@@ -15,7 +15,7 @@ export class Commands {
     private readonly installed = new Map<string, Record<string, Says>>();
 
     /** Installs a command, or puts another in its place. A command line that isn't listed fails. */
-    install(name: string, says: Record<string, Says>): void {
+    install(name: string, says: Record<string, Says>): this {
         this.installed.set(name, says);
         const cases = Object.entries(says).map(([line, answer]) => {
             const action = typeof answer === "string" ? `printf '%s' ${quoted(answer)}` : `printf '%s\\n' ${quoted(answer.error)} >&2; exit 1`;
@@ -23,6 +23,7 @@ export class Commands {
         });
         const note = `printf '%s\\n' "$*" >>${quoted(join(this.folder, `${name}.calls`))}`;
         this.write(name, [note, 'case "$*" in', ...cases, `*) echo "${name} $*: a test didn't expect this" >&2; exit 1 ;;`, "esac"]);
+        return this;
     }
 
     /** In the place of `runCommand`: what an installed command says, without a process. For tables of what the commands make of it. */
@@ -53,9 +54,10 @@ export class Commands {
             .split("\n");
     }
 
-    uninstall(name: string): void {
+    uninstall(name: string): this {
         this.installed.delete(name);
         rmSync(join(this.folder, name));
+        return this;
     }
 
     /** A folder of its own for files that commands keep. */

@@ -125,8 +125,9 @@ export class OpenWebUi {
     }
 
     /** From now on nothing answers behind the proxy. */
-    unplug(): void {
+    unplug(): this {
         this.reachable = false;
+        return this;
     }
 
     async close(): Promise<void> {

@@ -15,6 +15,7 @@ import { Exa } from "../stand-ins/internet/exa.ts";
 import { OpenRouter } from "../stand-ins/internet/openrouter.ts";
 import { Telegram } from "../stand-ins/internet/telegram.ts";
 import { pulumiSays, type StackOptions } from "../harness/pulumi-says.ts";
+import { type Case, casesOf, expectLine, printedBy, reportOf, sentence } from "../harness/report.ts";
 import { requiredSettings } from "../harness/settings.ts";
 import { RenderApi } from "../stand-ins/render/api.ts";
 
@@ -54,18 +55,15 @@ let accounts: Accounts;
 let render: RenderApi;
 
 /** Installs the CLI with this stack. */
-const stack = (options: Partial<StackOptions> = {}) => {
-    commands.install("pulumi", pulumiSays({ settings, ...options }));
-};
-const docker = (info: string | { error: string } = dockerInfo()) => {
+const stack = (options: Partial<StackOptions> = {}) => commands.install("pulumi", pulumiSays({ settings, ...options }));
+const docker = (info: string | { error: string } = dockerInfo()) =>
     commands.install("docker", { "info --format {{json .}}": info, "image inspect moby/buildkit:buildx-stable-1": { error: "Error: No such image" } });
-};
 /** Makes buildx remember a builder. */
 function rememberBuilder(driver: string) {
     const folder = commands.makeFolder("docker");
     mkdirSync(join(folder, "buildx", "instances"), { recursive: true });
     writeFileSync(join(folder, "buildx", "instances", "mine"), JSON.stringify({ Name: "mine", Driver: driver }));
-    vi.stubEnv("DOCKER_CONFIG", folder);
+    return vi.stubEnv("DOCKER_CONFIG", folder);
 }
 
 beforeEach(async () => {
@@ -116,29 +114,14 @@ afterEach(async () => {
     commands.remove();
 });
 
-/** Runs the command; gives its exit code and what it printed. No secret is ever part of that. */
-async function output(json: boolean): Promise<{ code: number; printed: string }> {
+/** Runs the command; no secret is ever part of what it prints. */
+function output(json: boolean) {
     vi.stubEnv("MODAL_SERVER_URL", accounts.modalUrl);
-    const log = vi.spyOn(console, "log").mockReturnValue();
-    const code = await preflight({ json });
-    const printed = log.mock.calls.map(([line]) => line as string).join("\n");
-    log.mockRestore();
-    for (const secret of [botToken, exaKey]) expect(printed).not.toContain(secret);
-    const secrets = ["registryToken", "registryPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"].map(
-        (key) => settings[key],
-    );
-    for (const secret of secrets.filter((value) => value !== "")) expect(printed).not.toContain(secret);
-    return { code, printed };
+    const secrets = ["registryToken", "registryPullToken", "renderApiKey", "openrouterApiKey", "modalTokenId", "modalTokenSecret", "tailscaleAuthKey"];
+    return printedBy(() => preflight({ json }), [botToken, exaKey, ...secrets.map((key) => settings[key])]);
 }
 
-/** The report by the name of each check; several lines of one name are in the order in which they came. */
-async function run(): Promise<{ code: number; lines: Line[]; line: (check: string) => Line }> {
-    const { code, printed } = await output(true);
-    const { ok, checks } = JSON.parse(printed) as { ok: boolean; checks: Line[] };
-    expect(ok).toBe(code === 0);
-    expect(code).toBe(checks.some(({ status }) => status === "failure") ? 1 : 0);
-    return { code, lines: checks, line: (name) => checks.find(({ check }) => check === name) ?? expect.unreachable(`no line about ${name}`) };
-}
+const run = async () => reportOf(await output(true));
 
 const names = [
     "Node.js",
@@ -221,77 +204,43 @@ test("for people it prints a line for each, with a mark and the way out", async 
 describe("this machine", () => {
     beforeEach(withoutProcesses);
 
-    test.for<[what: string, arrange: () => void, check: string, status: Line["status"], says: RegExp]>([
-        [
-            "an older Node.js for pulumi than for this command",
-            () => commands.install("node", { "--version": "v22.9.0\n" }),
-            "Node.js",
-            "failure",
-            /v22\.9\.0, and from 22\.18.*npx pulumi up/,
+    const node = (version: string) => commands.install("node", { "--version": `${version}\n` });
+    const dockerHub = (status: number) => (world.failing["registry-1.docker.io"] = status);
+    const withBuildKit = { "info --format {{json .}}": dockerInfo(), "image inspect moby/buildkit:buildx-stable-1": "[]" };
+
+    const table: Record<string, Case[]> = {
+        "Node.js": [
+            ["failure", "an older one for pulumi than for this command", () => node("v22.9.0"), /v22\.9\.0, and from 22\.18.*npx pulumi up/],
+            ["failure", "none for pulumi", () => commands.uninstall("node"), /node isn't installed.*nodejs\.org/],
         ],
-        ["no Node.js for pulumi", () => commands.uninstall("node"), "Node.js", "failure", /node isn't installed.*nodejs\.org/],
-        ["no CLI", () => commands.uninstall("pulumi"), "Pulumi CLI", "failure", /isn't installed.*npx pulumi version.*pulumi\.com\/docs\/install/],
-        [
-            "a CLI that is too old",
-            () => commands.install("pulumi", { ...pulumiSays({ settings }), version: "v3.99.1\n" }),
-            "Pulumi CLI",
-            "warning",
-            /3\.99\.1 is older than/,
+        "Pulumi CLI": [
+            ["failure", "none", () => commands.uninstall("pulumi"), /isn't installed.*npx pulumi version.*pulumi\.com\/docs\/install/],
+            ["warning", "too old", () => commands.install("pulumi", { ...pulumiSays({ settings }), version: "v3.99.1\n" }), /3\.99\.1 is older than/],
         ],
-        ["no Docker", () => commands.uninstall("docker"), "Docker", "failure", /isn't installed.*docs\.docker\.com/],
-        ["no engine", () => docker({ error: "ERROR: Cannot connect to the Docker daemon" }), "Docker", "failure", /no engine answers.*start Docker/],
-        [
-            "an engine that answers with errors only",
-            () => docker(dockerInfo({ ServerVersion: "", ServerErrors: ["Cannot connect"] })),
-            "Docker",
-            "failure",
-            /no engine answers \(Cannot connect\)/,
+        Docker: [
+            ["failure", "none", () => commands.uninstall("docker"), /isn't installed.*docs\.docker\.com/],
+            ["failure", "no engine", () => docker({ error: "ERROR: Cannot connect to the Docker daemon" }), /no engine answers.*start Docker/],
+            ["failure", "errors only", () => docker(dockerInfo({ ServerVersion: "", ServerErrors: ["No connection"] })), /no engine answers \(No connection\)/],
+            ["warning", "an ARM laptop", () => docker(dockerInfo({ Architecture: "aarch64" })), /aarch64.*emulation/],
         ],
-        ["an ARM laptop", () => docker(dockerInfo({ Architecture: "aarch64" })), "Docker", "warning", /aarch64.*emulation/],
-        [
-            "a builder that can be used",
-            () => {
-                rememberBuilder("docker-container");
-                world.failing["registry-1.docker.io"] = 0;
-            },
-            "Image builder",
-            "ok",
-            /mine, driver docker-container/,
+        "Image builder": [
+            ["ok", "one that can't be used", () => rememberBuilder("docker"), /none yet/],
+            ["unchecked", "none, and no Docker Hub", () => dockerHub(0), /registry-1\.docker\.io doesn't answer/],
+            ["failure", "none, and Docker Hub refuses", () => dockerHub(403), /403.*docker buildx create/],
+            ["ok", "none, and its image is here", () => [dockerHub(0), commands.install("docker", withBuildKit)], /which is here/],
+            ["ok", "one that can be used", () => [dockerHub(0), rememberBuilder("docker-container")], /mine, driver docker-container/],
+            ["unchecked", "none, and no engine", () => docker({ error: "ERROR: no" }), /no Docker engine/],
         ],
-        ["a builder that can't", () => rememberBuilder("docker"), "Image builder", "ok", /none yet/],
-        [
-            "no builder and no Docker Hub",
-            () => (world.failing["registry-1.docker.io"] = 0),
-            "Image builder",
-            "unchecked",
-            /registry-1\.docker\.io doesn't answer/,
+        "Disk space": [
+            ["failure", "full", () => freeOnDisk(5 * gibibyte), /5 GiB free.*docker system df/],
+            ["warning", "nearly full", () => freeOnDisk(9 * gibibyte), /9 GiB free/],
+            ["ok", "Docker has its own", () => docker(dockerInfo({ DockerRootDir: "/gone", OperatingSystem: "Desktop" })), /Desktop may get less/],
         ],
-        ["no builder, and Docker Hub refuses", () => (world.failing["registry-1.docker.io"] = 403), "Image builder", "failure", /403.*docker buildx create/],
-        [
-            "no builder, and its image is here",
-            () => {
-                world.failing["registry-1.docker.io"] = 0;
-                commands.install("docker", { "info --format {{json .}}": dockerInfo(), "image inspect moby/buildkit:buildx-stable-1": "[]" });
-            },
-            "Image builder",
-            "ok",
-            /which is here/,
-        ],
-        ["no builder, and no engine", () => docker({ error: "ERROR: no" }), "Image builder", "unchecked", /no Docker engine/],
-        ["a full disk", () => freeOnDisk(5 * gibibyte), "Disk space", "failure", /5 GiB free.*docker system df/],
-        ["a disk that fills", () => freeOnDisk(9 * gibibyte), "Disk space", "warning", /9 GiB free/],
-        [
-            "Docker in a virtual machine",
-            () => docker(dockerInfo({ DockerRootDir: "/not-here", OperatingSystem: "Docker Desktop" })),
-            "Disk space",
-            "ok",
-            /Docker Desktop may get less/,
-        ],
-    ])("%s", async ([, arrange, check, status, says]) => {
+    };
+
+    test.for(casesOf(table))("$check: $situation", async ({ check, ends, arrange, says }) => {
         arrange();
-        const { line } = await run();
-        expect(line(check)).toMatchObject({ status });
-        expect(`${line(check).message}: ${line(check).fix ?? ""}`).toMatch(says);
+        expectLine((await run()).line(check), ends, says);
     });
 });
 
@@ -312,7 +261,7 @@ describe("the stack", () => {
         commands.install("pulumi", { ...pulumiSays({ settings }), "config --json --show-secrets --non-interactive": { error } });
         const { line, lines } = await run();
         expect(line("Stack").status).toBe("failure");
-        expect(`${line("Stack").message}: ${line("Stack").fix ?? ""}`).toMatch(says);
+        expect(sentence(line("Stack"))).toMatch(says);
         expect(lines.map(({ check }) => check)).toEqual(names.slice(0, 6));
     });
 
@@ -327,7 +276,7 @@ describe("the stack", () => {
         const { registryUser: ghcrUser, registryToken: ghcrToken } = settings;
         stack({ settings: { ...settings, registryUser: undefined, registryToken: undefined, ghcrUser, ghcrToken }, plainText: [] });
         const { lines, line } = await run();
-        expect(lines.filter(({ check }) => check === "Settings").map(({ status, message, fix }) => `${status} ${message}: ${fix ?? ""}`)).toEqual([
+        expect(lines.filter(({ check }) => check === "Settings").map((each) => `${each.status} ${sentence(each)}`)).toEqual([
             expect.stringMatching(/^failure ghcrUser is called registryUser now: run `pulumi config get ghcrUser \| pulumi config set registryUser`/),
             expect.stringMatching(/^failure ghcrToken is called registryToken now: run .* set --secret registryToken`, then `pulumi config rm ghcrToken`/),
         ]);
@@ -341,7 +290,7 @@ describe("the stack", () => {
         stack({ settings: { ...settings, tailnetDnsName: undefined } });
         const { lines } = await run();
         const found = lines.filter(({ check }) => check === "Settings");
-        expect(found.map(({ status, message, fix }) => `${status} ${message}: ${fix ?? ""}`)).toEqual([
+        expect(found.map((each) => `${each.status} ${sentence(each)}`)).toEqual([
             expect.stringMatching(/^failure renderApiKey is a Modal token id: .*dashboard/),
             expect.stringMatching(/^failure tailscaleAuthKey is a Tailscale API access token: generate/),
             expect.stringMatching(/^failure tailnetDnsName is not set: .*admin\/dns/),
@@ -386,504 +335,172 @@ const service = (name: string) =>
 describe("credentials", () => {
     beforeEach(withoutProcesses);
 
-    const openRouterKey = () => world.openRouter.keys[settings.openrouterApiKey];
-    /** Puts a setting's value in the place of another one, for the program and for this test. */
+    /** Puts values in the place of those of settings, for the program and for this test. */
     const set = (values: Record<string, string>) => {
         Object.assign(settings, values);
-        stack();
+        return stack();
+    };
+    const owns = (id: string) => stack({ state: [{ type: "pulumi:pulumi:Stack" }, { type: "render:index/privateService:PrivateService", id }] });
+    /** A stack of this name, beside a service hermes-dev. */
+    const beside = async (name: string) => {
+        await service("hermes-dev");
+        stack({ name });
     };
 
-    test.for<[what: string, arrange: () => unknown, check: string, status: Line["status"], says: RegExp]>([
-        ["a Render key that isn't one", () => set({ renderApiKey: `rnd_${"9".repeat(20)}` }), "Render", "failure", /doesn't take renderApiKey.*API Keys/],
-        [
-            "another workspace",
-            () => set({ renderOwnerId: "tea-00000000000000000000" }),
-            "Render",
-            "failure",
-            /renderApiKey doesn't belong to the workspace tea-0+.*renderOwnerId/,
-        ],
-        ["Render has a bad moment", () => render.fail({ status: 503, times: 1, path: /owners/ }), "Render", "unchecked", /answers 503, try again later/],
-        ["Render knows the workspace and doesn't show it", () => render.fail({ status: 403, times: 1, path: /owners/ }), "Render", "failure", /doesn't belong/],
-        ["a service of the same name", () => service("hermes-dev"), "Service names", "failure", /hermes-dev \(srv-\w+\) exists.*An up that was cut off/],
-        ["the other service's name", () => service("open-webui-dev"), "Service names", "failure", /open-webui-dev/],
-        ["a service of another name", () => service("hermes-prod"), "Service names", "ok", /./],
-        [
-            "one of this stack",
-            async () => {
-                const { service: own } = await service("hermes-dev");
-                stack({ state: [{ type: "pulumi:pulumi:Stack" }, { type: "render:index/privateService:PrivateService", id: own.id }] });
-            },
-            "Service names",
-            "ok",
-            /./,
-        ],
-        [
-            "a public service of the same name",
-            () => render.workspace.others.push({ id: "srv-other", name: "hermes-dev", type: "web_service" }),
-            "Service names",
-            "failure",
-            /srv-other/,
-        ],
-        [
-            "a stack with capitals",
-            async () => {
-                await service("hermes-dev");
-                stack({ name: "Dev" });
-            },
-            "Service names",
-            "failure",
-            /hermes-dev/,
-        ],
-        [
-            "a service of a stack of another name",
-            async () => {
-                await service("hermes-dev");
-                stack({ name: "prod" });
-            },
-            "Service names",
-            "ok",
-            /hermes-prod/,
-        ],
+    type Token = "registryToken" | "registryPullToken";
+    const [push, pull] = ["registryToken", "registryPullToken"] as const;
+    const github = (token: Token, changes: Partial<World["github"][string]>) => Object.assign(world.github[settings[token]], changes);
+    const registry = (imageRegistry: string, changes: Partial<World["registry"]> = {}) => [set({ imageRegistry }), Object.assign(world.registry, changes)];
+    const [dockerHub, gitlab, google] = ["docker.io", "registry.gitlab.com/family/agent", "europe-docker.pkg.dev/project/images"];
+    /** What a registry lets a token do. */
+    const may = (token: Token, ...actions: string[]) => (world.registry.tokens[settings[token]] = actions);
 
-        [
-            "a push token that GitHub doesn't know",
-            () => (world.github = {}),
-            "Registry, push",
-            "failure",
-            /ghcr\.io doesn't take registryToken.*write:packages/,
-        ],
-        [
-            "a push token that may only read",
-            () => (world.github[settings.registryToken].scopes = "read:packages, repo"),
-            "Registry, push",
-            "failure",
-            /may not push.*write:packages/,
-        ],
-        [
-            "somebody else's push token",
-            () => (world.github[settings.registryToken].login = "hubot"),
-            "Registry, push",
-            "warning",
-            /belongs to hubot.*organization/,
-        ],
-        ["no pull token", () => stack({ settings: { ...settings, registryPullToken: undefined } }), "Registry, pull", "warning", /isn't set.*read:packages/],
-        [
-            "a pull token that GitHub doesn't know",
-            () => (world.github[settings.registryPullToken] = undefined as never),
-            "Registry, pull",
-            "failure",
-            /doesn't take registryPullToken/,
-        ],
-        [
-            "a pull token that may not pull",
-            () => (world.github[settings.registryPullToken].scopes = "repo"),
-            "Registry, pull",
-            "failure",
-            /may not pull.*read:packages/,
-        ],
-        [
-            "a pull token that may push",
-            () => (world.github[settings.registryPullToken].scopes = "write:packages"),
-            "Registry, pull",
-            "warning",
-            /more than pull \(write:packages\)/,
-        ],
-        [
-            "a pull token that may delete, too",
-            () => (world.github[settings.registryPullToken].scopes = "read:packages, delete:packages"),
-            "Registry, pull",
-            "warning",
-            /delete:packages/,
-        ],
+    const openRouter = (changes: object) => Object.assign(world.openRouter.keys[settings.openrouterApiKey], changes);
+    const inDays = (days: number) => new Date(Date.now() + days * day).toISOString();
+    const credit = (total_usage: number) => (world.openRouter.credits = { total_credits: 10, total_usage });
+    const exa = (status: number) => [set({ exaApiKey: exaKey }), (world.exa.keys[exaKey] = status)];
+    const bot = (telegramAllowedUsers = "1001") => set({ telegramBotToken: botToken, telegramAllowedUsers });
+    const fails = (host: string, status: number) => (world.failing[host] = status);
 
-        [
-            "a push token that may do more",
-            () => (world.github[settings.registryToken].scopes = "write:packages, read:packages, repo, gist"),
-            "Registry, push",
-            "warning",
-            /more than push \(repo, gist\).*scopes=write:packages/,
-        ],
-        [
-            "a push token that may read, too",
-            () => (world.github[settings.registryToken].scopes = "write:packages, read:packages"),
-            "Registry, push",
-            "ok",
-            /nothing more/,
-        ],
-        [
-            "a registry that grants everything",
-            () => {
-                set({ imageRegistry: "docker.io" });
-                world.registry.tokens[settings.registryToken] = ["*"];
-                world.registry.star = true;
-            },
-            "Registry, push",
-            "warning",
-            /more than push \(\*\)/,
-        ],
-        ["GitHub has an outage", () => (world.failing["api.github.com"] = 500), "Registry, push", "unchecked", /answers 500, try again later/],
-        ["GitHub sends us elsewhere", () => (world.failing["api.github.com"] = 302), "Registry, push", "unchecked", /api\.github\.com answers 302/],
+    const onTailnet = (changes: object) => commands.install("tailscale", { "status --json": tailnet(changes) });
+    /** The tailnet signs people in, and this device is of one of two. */
+    const ofPerson = (Self: { UserID: 7 | 8; Tags?: string[] }) => [
+        onTailnet({ Self, User: { 7: { LoginName: "Alice@GitHub" }, 8: { LoginName: "ben@example.com" } } }),
+        set({ signIn: "tailscale", webuiAdminEmail: "alice@github" }),
+    ];
+    const machine = (name: string) => onTailnet({ Peer: { key: { DNSName: `${name}.tail1234.ts.net.` } } });
 
-        ["Docker Hub", () => set({ imageRegistry: "docker.io" }), "Registry, push", "ok", /docker\.io\/octo-cat/],
-        ["Docker Hub, pull", () => set({ imageRegistry: "docker.io" }), "Registry, pull", "ok", /nothing more/],
-        [
-            "Docker Hub, a wrong token",
-            () => {
-                set({ imageRegistry: "docker.io" });
-                world.registry.tokens = {};
-            },
-            "Registry, push",
-            "failure",
-            /docker\.io doesn't take registryToken/,
+    const table: Record<string, Case[]> = {
+        Render: [
+            ["failure", "a key that isn't one", () => set({ renderApiKey: `rnd_${"9".repeat(20)}` }), /doesn't take renderApiKey.*API Keys/],
+            ["failure", "another workspace", () => set({ renderOwnerId: `tea-${"0".repeat(20)}` }), /doesn't belong to the workspace tea-0+.*renderOwnerId/],
+            ["unchecked", "a bad moment", () => render.fail({ status: 503, times: 1, path: /owners/ }), /answers 503, try again later/],
+            ["failure", "a workspace that it doesn't show", () => render.fail({ status: 403, times: 1, path: /owners/ }), /doesn't belong/],
         ],
-        [
-            "Docker Hub, a token that can't push",
-            () => {
-                set({ imageRegistry: "docker.io" });
-                world.registry.tokens[settings.registryToken] = ["pull"];
-            },
-            "Registry, push",
-            "failure",
-            /may not push.*docker\.io/,
+        "Payment card": [
+            ["unchecked", "none, as far as anybody can tell", () => undefined, /402.*Billing/],
+            ["ok", "one", () => owns("srv-own"), /has one/],
         ],
-        [
-            "Docker Hub, a pull token that may push",
-            () => {
-                set({ imageRegistry: "docker.io" });
-                world.registry.tokens[settings.registryPullToken] = ["pull", "push"];
-            },
-            "Registry, pull",
-            "warning",
-            /more than pull \(push\)/,
+        "Service names": [
+            ["failure", "a service of the same name", () => service("hermes-dev"), /hermes-dev \(srv-\w+\) exists.*An up that was cut off/],
+            ["failure", "the other service's name", () => service("open-webui-dev"), /open-webui-dev/],
+            ["ok", "a service of another name", () => service("hermes-prod"), /./],
+            ["ok", "one of this stack", async () => owns((await service("hermes-dev")).service.id), /./],
+            ["failure", "a public one", () => render.workspace.others.push({ id: "srv-other", name: "hermes-dev", type: "web_service" }), /srv-other/],
+            ["failure", "a stack with capitals", () => beside("Dev"), /hermes-dev/],
+            ["ok", "a service of a stack of another name", () => beside("prod"), /hermes-prod/],
         ],
-        [
-            "Docker Hub, a pull token without rights",
-            () => {
-                set({ imageRegistry: "docker.io" });
-                world.registry.tokens[settings.registryPullToken] = [];
-            },
-            "Registry, pull",
-            "failure",
-            /may not pull/,
+        "Registry, push": [
+            ["failure", "GitHub doesn't know the token", () => (world.github = {}), /ghcr\.io doesn't take registryToken.*write:packages/],
+            ["failure", "it may only read", () => github(push, { scopes: "read:packages, repo" }), /may not push.*write:packages/],
+            ["warning", "it is somebody else's", () => github(push, { login: "hubot" }), /belongs to hubot.*organization/],
+            ["warning", "it may do more", () => github(push, { scopes: "write:packages, repo, gist" }), /more than push \(repo, gist\).*write:packages/],
+            ["ok", "it may read, too", () => github(push, { scopes: "write:packages, read:packages" }), /nothing more/],
+            ["unchecked", "GitHub has an outage", () => fails("api.github.com", 500), /answers 500, try again later/],
+            ["unchecked", "GitHub sends us elsewhere", () => fails("api.github.com", 302), /api\.github\.com answers 302/],
+            ["ok", "Docker Hub", () => registry(dockerHub), /docker\.io\/octo-cat/],
+            ["warning", "Docker Hub grants everything", () => [registry(dockerHub, { star: true }), may(push, "*")], /more than push \(\*\)/],
+            ["failure", "Docker Hub doesn't know it", () => registry(dockerHub, { tokens: {} }), /docker\.io doesn't take registryToken/],
+            ["failure", "Docker Hub lets it pull alone", () => [registry(dockerHub), may(push, "pull")], /may not push.*docker\.io/],
+            ["failure", "GitLab refuses the whole question", () => [registry(gitlab, { whole: true }), may(push, "pull")], /may not push/],
+            ["failure", "so does one with opaque tokens", () => [registry(gitlab, { whole: true, opaque: true }), may(push, "pull")], /may not push/],
+            ["unchecked", "opaque tokens", () => registry(gitlab, { opaque: true }), /doesn't say/],
+            ["unchecked", "a registry without tokens", () => registry(google), /takes registryToken but doesn't say/],
+            ["failure", "a registry without tokens, and a wrong password", () => [registry(google), (world.basic = [])], /doesn't take registryToken/],
         ],
-        [
-            "GitLab refuses the whole question, push",
-            () => {
-                set({ imageRegistry: "registry.gitlab.com/family/agent" });
-                world.registry.whole = true;
-                world.registry.tokens[settings.registryToken] = ["pull"];
-            },
-            "Registry, push",
-            "failure",
-            /may not push/,
+        "Registry, pull": [
+            ["warning", "no token", () => stack({ settings: { ...settings, registryPullToken: undefined } }), /isn't set.*read:packages/],
+            ["failure", "GitHub doesn't know it", () => (world.github[settings.registryPullToken] = undefined as never), /doesn't take registryPullToken/],
+            ["failure", "it may not pull", () => github(pull, { scopes: "repo" }), /may not pull.*read:packages/],
+            ["warning", "it may push", () => github(pull, { scopes: "write:packages" }), /more than pull \(write:packages\)/],
+            ["warning", "it may delete, too", () => github(pull, { scopes: "read:packages, delete:packages" }), /delete:packages/],
+            ["ok", "Docker Hub", () => registry(dockerHub), /nothing more/],
+            ["warning", "Docker Hub lets it push", () => [registry(dockerHub), may(pull, "pull", "push")], /more than pull \(push\)/],
+            ["failure", "Docker Hub gives it no rights", () => [registry(dockerHub), may(pull)], /may not pull/],
+            ["ok", "GitLab refuses the whole question", () => registry(gitlab, { whole: true }), /nothing more/],
+            ["failure", "GitLab refuses all", () => [registry(gitlab, { whole: true }), may(pull)], /doesn't take registryPullToken/],
         ],
-        [
-            "a registry whose tokens say nothing refuses the whole question, push",
-            () => {
-                set({ imageRegistry: "registry.gitlab.com/family/agent" });
-                Object.assign(world.registry, { whole: true, opaque: true });
-                world.registry.tokens[settings.registryToken] = ["pull"];
-            },
-            "Registry, push",
-            "failure",
-            /may not push/,
+        OpenRouter: [
+            ["failure", "a key that isn't one", () => (world.openRouter.keys = {}), /doesn't take openrouterApiKey.*openrouter\.ai\/settings\/keys/],
+            ["failure", "a management key", () => openRouter({ is_management_key: true }), /management key/],
+            ["failure", "a provisioning key", () => openRouter({ is_provisioning_key: true }), /management key/],
+            ["failure", "a key that has expired", () => openRouter({ expires_at: "2020-01-02T00:00:00Z" }), /has expired on 2020-01-02.*settings\/keys/],
+            ["warning", "a key that expires soon", () => openRouter({ expires_at: inDays(10) }), /expires on 20\d\d-.*settings\/keys/],
+            ["ok", "a key that expires in a year", () => openRouter({ expires_at: inDays(365) }), /expires on/],
         ],
-        [
-            "GitLab refuses the whole question, pull",
-            () => {
-                set({ imageRegistry: "registry.gitlab.com/family/agent" });
-                world.registry.whole = true;
-            },
-            "Registry, pull",
-            "ok",
-            /nothing more/,
+        "Spending limit": [
+            ["unchecked", "of a key that isn't one", () => (world.openRouter.keys = {}), /put right first/],
+            ["warning", "none", () => openRouter({ limit: null }), /no spending limit.*openrouter\.ai\/settings\/keys/],
+            ["failure", "one that is used up", () => openRouter({ limit_remaining: 0 }), /\$50 is used up/],
+            ["ok", "one", () => undefined, /^\$50 monthly, \$20 of it left/],
         ],
-        [
-            "GitLab refuses all, pull",
-            () => {
-                set({ imageRegistry: "registry.gitlab.com/family/agent" });
-                world.registry.whole = true;
-                world.registry.tokens[settings.registryPullToken] = [];
-            },
-            "Registry, pull",
-            "failure",
-            /doesn't take registryPullToken/,
+        Credit: [
+            ["failure", "none ever", () => openRouter({ is_free_tier: true }), /never bought credit.*credits/],
+            ["ok", "none ever, for a free model", () => [openRouter({ is_free_tier: true }), set({ modelDefault: "openai/gpt-5.5:free" })], /free model/],
+            ["failure", "used up", () => credit(10), /used up/],
+            ["ok", "some", () => credit(2.5), /\$7\.50 left/],
         ],
-        [
-            "a registry whose tokens say nothing",
-            () => {
-                set({ imageRegistry: "registry.gitlab.com/family/agent" });
-                world.registry.opaque = true;
-            },
-            "Registry, push",
-            "unchecked",
-            /doesn't say/,
+        Model: [
+            ["failure", "one that isn't there", () => set({ modelDefault: "openai/gpt-0" }), /no model openai\/gpt-0.*openrouter\.ai\/models/],
+            ["ok", "a variant of one", () => set({ modelDefault: "openai/gpt-5.5:nitro" }), /nitro/],
+            ["failure", "one without tools", () => set({ modelDefault: "openai/no-tools" }), /can't call tools/],
         ],
-        [
-            "a registry without tokens",
-            () => set({ imageRegistry: "europe-docker.pkg.dev/project/images" }),
-            "Registry, push",
-            "unchecked",
-            /takes registryToken but doesn't say/,
+        Voice: [
+            ["failure", "a model that writes", () => set({ voiceModel: "openai/gpt-5.5" }), /that turns speech into text.*=transcription.*voiceModel.*none/],
+            ["failure", "a model that speaks", () => set({ voiceModel: "openai/tts" }), /no model openai\/tts/],
         ],
-        [
-            "a registry without tokens, wrong password",
-            () => {
-                set({ imageRegistry: "europe-docker.pkg.dev/project/images" });
-                world.basic = [];
-            },
-            "Registry, push",
-            "failure",
-            /doesn't take registryToken/,
+        Modal: [
+            ["failure", "not a pair", () => (world.modal[settings.modalTokenId] = "as-another"), /doesn't take modalTokenId with modalTokenSecret.*modal\.com/],
+            ["failure", "a pair without permission", () => (world.modalSays = grpc.PERMISSION_DENIED), /doesn't take modalTokenId/],
+            ["failure", "a client that is too old", () => (world.modalSays = grpc.FAILED_PRECONDITION), /version of its client.*requirements\.in/],
+            ["unchecked", "out of reach", () => fails("api.modal.com", 0), /doesn't answer/],
+            ["unchecked", "a bad moment", () => fails("api.modal.com", 500), /INTERNAL/],
         ],
+        "Sandbox price": [["ok", "what one costs", () => undefined, /\$0\.048 an hour, at most \$0\.381 .* \$0\.0036,/]],
+        Exa: [
+            ["ok", "a key", () => exa(200), /exaApiKey is valid.*\$0\.001/],
+            ["failure", "a key that it doesn't know", () => [exa(200), (world.exa.keys = {})], /doesn't take exaApiKey.*dashboard\.exa\.ai\/api-keys/],
+            ["failure", "no credit", () => exa(402), /used up, or the budget of exaApiKey.*dashboard\.exa\.ai/],
+            ["failure", "a key that may not read pages", () => exa(403), /may not read pages.*plan/],
+            ["unchecked", "too much to do", () => exa(429), /api\.exa\.ai answers 429, try again later/],
+            ["unchecked", "out of reach", () => [exa(200), fails("api.exa.ai", 0)], /api\.exa\.ai doesn't answer/],
+        ],
+        Telegram: [
+            ["ok", "a bot", () => bot(), /@my_hermes_bot/],
+            ["failure", "a token that isn't one", () => [bot(), (world.telegram.bots = {})], /doesn't take telegramBotToken.*@BotFather/],
+        ],
+        "Telegram users": [
+            ["ok", "two", () => bot("1001,1002"), /may write to each/],
+            ["warning", "one who never pressed Start", () => bot("1001,1003"), /may not write to 1003 yet.*t\.me\/my_hermes_bot/],
+            ["unchecked", "of a token that isn't one", () => [bot(), (world.telegram.bots = {})], /put right first/],
+            ["unchecked", "out of reach", () => [bot(), fails("api.telegram.org", 0)], /api\.telegram\.org doesn't answer/],
+        ],
+        Settings: [["failure", "a bot without users", () => set({ telegramBotToken: botToken }), /telegramAllowedUsers is not set/]],
+        "Admin's login": [
+            ["ok", "the owner's device", () => ofPerson({ UserID: 7 }), /this device is alice@github's, the admin's/],
+            ["warning", "somebody else's device", () => ofPerson({ UserID: 8 }), /alice@github, .* is ben@example\.com's: set webuiAdminEmail to ben@/],
+            ["unchecked", "a tagged device", () => ofPerson({ UserID: 8, Tags: ["tag:server"] }), /this device is tagged, and so is nobody's/],
+        ],
+        "Tailnet name": [
+            ["warning", "another tailnet", () => onTailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }), /is tail1234\.ts\.net.* on tail9\.ts\.net/],
+            ["ok", "no Tailscale here", () => commands.uninstall("tailscale"), /looks right/],
+            ["ok", "Tailscale is stopped", () => onTailnet({ BackendState: "Stopped" }), /looks right/],
+        ],
+        "Tailnet HTTPS": [
+            ["unchecked", "no Tailscale here", () => commands.uninstall("tailscale"), /isn't on tail1234/],
+            ["failure", "off", () => onTailnet({ CertDomains: null }), /Enable HTTPS at login\.tailscale\.com\/admin\/dns/],
+        ],
+        "Tailscale auth key": [["unchecked", "of which nothing can be known", () => undefined, /by its form.*when it is first used/]],
+        "Machine name": [
+            ["failure", "a machine of this name", () => machine("open-webui"), /is in the tailnet already.*npm run tidy.*admin\/machines/],
+            ["ok", "a machine of another name", () => machine("open-webui-1"), /sees no machine/],
+            ["ok", "this stack's own machine", () => [machine("open-webui"), owns("srv-own")], /so are this stack's services/],
+        ],
+    };
 
-        [
-            "an OpenRouter key that isn't one",
-            () => (world.openRouter.keys = {}),
-            "OpenRouter",
-            "failure",
-            /doesn't take openrouterApiKey.*openrouter\.ai\/settings\/keys/,
-        ],
-        ["its limit then", () => (world.openRouter.keys = {}), "Spending limit", "unchecked", /put right first/],
-        ["a management key", () => (openRouterKey().is_management_key = true), "OpenRouter", "failure", /management key/],
-        ["a provisioning key", () => (openRouterKey().is_provisioning_key = true), "OpenRouter", "failure", /management key/],
-        [
-            "a key that has expired",
-            () => (openRouterKey().expires_at = "2020-01-02T00:00:00Z"),
-            "OpenRouter",
-            "failure",
-            /has expired on 2020-01-02.*settings\/keys/,
-        ],
-        [
-            "a key that expires soon",
-            () => (openRouterKey().expires_at = new Date(Date.now() + 10 * day).toISOString()),
-            "OpenRouter",
-            "warning",
-            /expires on 20\d\d-.*settings\/keys/,
-        ],
-        ["a key that expires in a year", () => (openRouterKey().expires_at = new Date(Date.now() + 365 * day).toISOString()), "OpenRouter", "ok", /expires on/],
-        ["no spending limit", () => (openRouterKey().limit = null), "Spending limit", "warning", /no spending limit.*openrouter\.ai\/settings\/keys/],
-        ["a limit that is used up", () => (openRouterKey().limit_remaining = 0), "Spending limit", "failure", /\$50 is used up/],
-        ["what a sandbox costs", () => undefined, "Sandbox price", "ok", /\$0\.048 an hour, at most \$0\.381 .* \$0\.0036,/],
-        ["a limit", () => undefined, "Spending limit", "ok", /^\$50 monthly, \$20 of it left/],
-        ["no credit ever", () => (openRouterKey().is_free_tier = true), "Credit", "failure", /never bought credit.*credits/],
-        [
-            "no credit ever, for a free model",
-            () => {
-                openRouterKey().is_free_tier = true;
-                set({ modelDefault: "openai/gpt-5.5:free" });
-            },
-            "Credit",
-            "ok",
-            /free model/,
-        ],
-        ["credit that is used up", () => (world.openRouter.credits = { total_credits: 10, total_usage: 10 }), "Credit", "failure", /used up/],
-        ["credit", () => (world.openRouter.credits = { total_credits: 10, total_usage: 2.5 }), "Credit", "ok", /\$7\.50 left/],
-        ["a model that isn't there", () => set({ modelDefault: "openai/gpt-0" }), "Model", "failure", /no model openai\/gpt-0.*openrouter\.ai\/models/],
-        ["a variant of a model", () => set({ modelDefault: "openai/gpt-5.5:nitro" }), "Model", "ok", /nitro/],
-        [
-            "a model for speech that isn't there",
-            () => set({ voiceModel: "openai/gpt-5.5" }),
-            "Voice",
-            "failure",
-            /no model openai\/gpt-5\.5 that turns speech into text.*output_modalities=transcription.*voiceModel.*none/,
-        ],
-        ["a model that speaks", () => set({ voiceModel: "openai/tts" }), "Voice", "failure", /no model openai\/tts/],
-        ["a model without tools", () => set({ modelDefault: "openai/no-tools" }), "Model", "failure", /can't call tools/],
-
-        [
-            "a Modal pair that doesn't belong together",
-            () => (world.modal[settings.modalTokenId] = "as-another"),
-            "Modal",
-            "failure",
-            /doesn't take modalTokenId with modalTokenSecret.*modal\.com/,
-        ],
-        ["a Modal pair without permission", () => (world.modalSays = grpc.PERMISSION_DENIED), "Modal", "failure", /doesn't take modalTokenId/],
-        ["a Modal client that is too old", () => (world.modalSays = grpc.FAILED_PRECONDITION), "Modal", "failure", /version of its client.*requirements\.in/],
-        ["Modal out of reach", () => (world.failing["api.modal.com"] = 0), "Modal", "unchecked", /doesn't answer/],
-        ["Modal has a bad moment", () => (world.failing["api.modal.com"] = 500), "Modal", "unchecked", /INTERNAL/],
-
-        ["a key of Exa", () => set({ exaApiKey: exaKey }), "Exa", "ok", /exaApiKey is valid.*\$0\.001/],
-        [
-            "one that Exa doesn't know",
-            () => {
-                set({ exaApiKey: exaKey });
-                world.exa.keys = {};
-            },
-            "Exa",
-            "failure",
-            /doesn't take exaApiKey.*dashboard\.exa\.ai\/api-keys/,
-        ],
-        [
-            "one without credit",
-            () => {
-                set({ exaApiKey: exaKey });
-                world.exa.keys[exaKey] = 402;
-            },
-            "Exa",
-            "failure",
-            /used up, or the budget of exaApiKey.*dashboard\.exa\.ai/,
-        ],
-        [
-            "one that may not read pages",
-            () => {
-                set({ exaApiKey: exaKey });
-                world.exa.keys[exaKey] = 403;
-            },
-            "Exa",
-            "failure",
-            /may not read pages.*plan/,
-        ],
-        [
-            "Exa with too much to do",
-            () => {
-                set({ exaApiKey: exaKey });
-                world.exa.keys[exaKey] = 429;
-            },
-            "Exa",
-            "unchecked",
-            /api\.exa\.ai answers 429, try again later/,
-        ],
-        [
-            "Exa out of reach",
-            () => {
-                set({ exaApiKey: exaKey });
-                world.failing["api.exa.ai"] = 0;
-            },
-            "Exa",
-            "unchecked",
-            /api\.exa\.ai doesn't answer/,
-        ],
-
-        ["a Telegram bot", () => set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" }), "Telegram", "ok", /@my_hermes_bot/],
-        ["its users", () => set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1002" }), "Telegram users", "ok", /may write to each/],
-        [
-            "a user who never pressed Start",
-            () => set({ telegramBotToken: botToken, telegramAllowedUsers: "1001,1003" }),
-            "Telegram users",
-            "warning",
-            /may not write to 1003 yet.*t\.me\/my_hermes_bot/,
-        ],
-        [
-            "a bot's token that isn't one",
-            () => {
-                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
-                world.telegram.bots = {};
-            },
-            "Telegram",
-            "failure",
-            /doesn't take telegramBotToken.*@BotFather/,
-        ],
-        [
-            "such a token, and its users",
-            () => {
-                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
-                world.telegram.bots = {};
-            },
-            "Telegram users",
-            "unchecked",
-            /put right first/,
-        ],
-        [
-            "Telegram out of reach",
-            () => {
-                set({ telegramBotToken: botToken, telegramAllowedUsers: "1001" });
-                world.failing["api.telegram.org"] = 0;
-            },
-            "Telegram users",
-            "unchecked",
-            /api\.telegram\.org doesn't answer/,
-        ],
-        ["a bot without users", () => set({ telegramBotToken: botToken }), "Settings", "failure", /telegramAllowedUsers is not set/],
-
-        [
-            "the owner's device, where the tailnet signs people in",
-            () => {
-                const User = { 7: { LoginName: "Alice@GitHub" }, 8: { LoginName: "ben@example.com" } };
-                commands.install("tailscale", { "status --json": tailnet({ Self: { UserID: 7 }, User }) });
-                stack({ settings: { ...settings, signIn: "tailscale", webuiAdminEmail: "alice@github" } });
-            },
-            "Admin's login",
-            "ok",
-            /this device is alice@github's, the admin's/,
-        ],
-        [
-            "somebody else's device",
-            () => {
-                const User = { 7: { LoginName: "Alice@GitHub" }, 8: { LoginName: "ben@example.com" } };
-                commands.install("tailscale", { "status --json": tailnet({ Self: { UserID: 8 }, User }) });
-                stack({ settings: { ...settings, signIn: "tailscale", webuiAdminEmail: "alice@github" } });
-            },
-            "Admin's login",
-            "warning",
-            /the admin is alice@github, and this device is ben@example\.com's: set webuiAdminEmail to ben@example\.com/,
-        ],
-        [
-            "a tagged device",
-            () => {
-                const User = { 7: { LoginName: "Alice@GitHub" }, 8: { LoginName: "ben@example.com" } };
-                commands.install("tailscale", { "status --json": tailnet({ Self: { UserID: 8, Tags: ["tag:server"] }, User }) });
-                stack({ settings: { ...settings, signIn: "tailscale", webuiAdminEmail: "alice@github" } });
-            },
-            "Admin's login",
-            "unchecked",
-            /this device is tagged, and so is nobody's/,
-        ],
-        [
-            "another tailnet",
-            () => commands.install("tailscale", { "status --json": tailnet({ CurrentTailnet: { MagicDNSSuffix: "tail9.ts.net" } }) }),
-            "Tailnet name",
-            "warning",
-            /is tail1234\.ts\.net and this device is on tail9\.ts\.net/,
-        ],
-        ["an auth key, of which nothing can be known", () => undefined, "Tailscale auth key", "unchecked", /by its form.*when it is first used/],
-        [
-            "a machine of this name",
-            () => commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) }),
-            "Machine name",
-            "failure",
-            /is in the tailnet already.*npm run tidy.*admin\/machines/,
-        ],
-        [
-            "a machine of another name",
-            () => commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui-1.tail1234.ts.net." } } }) }),
-            "Machine name",
-            "ok",
-            /sees no machine/,
-        ],
-        [
-            "this stack's own machine",
-            () => {
-                stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] });
-                commands.install("tailscale", { "status --json": tailnet({ Peer: { key: { DNSName: "open-webui.tail1234.ts.net." } } }) });
-            },
-            "Machine name",
-            "ok",
-            /so are this stack's services/,
-        ],
-        ["no payment card, as far as anybody can tell", () => undefined, "Payment card", "unchecked", /402.*Billing/],
-        ["a payment card", () => stack({ state: [{ type: "render:index/privateService:PrivateService", id: "srv-own" }] }), "Payment card", "ok", /has one/],
-        ["no Tailscale here", () => commands.uninstall("tailscale"), "Tailnet name", "ok", /looks right/],
-        [
-            "Tailscale is stopped",
-            () => commands.install("tailscale", { "status --json": tailnet({ BackendState: "Stopped" }) }),
-            "Tailnet name",
-            "ok",
-            /looks right/,
-        ],
-        ["no Tailscale here, HTTPS", () => commands.uninstall("tailscale"), "Tailnet HTTPS", "unchecked", /isn't on tail1234/],
-        [
-            "HTTPS is off",
-            () => commands.install("tailscale", { "status --json": tailnet({ CertDomains: null }) }),
-            "Tailnet HTTPS",
-            "failure",
-            /Enable HTTPS at login\.tailscale\.com\/admin\/dns/,
-        ],
-    ])("%s", async ([, arrange, check, status, says]) => {
+    test.for(casesOf(table))("$check: $situation", async ({ check, ends, arrange, says }) => {
         await arrange();
-        const { line } = await run();
-        expect(line(check)).toMatchObject({ status });
-        expect(`${line(check).message}: ${line(check).fix ?? ""}`).toMatch(says);
+        expectLine((await run()).line(check), ends, says);
     });
 });
 
