@@ -175,16 +175,10 @@ describe("refusals", () => {
         expect(refusals.every((line) => line.includes("TELEGRAM_ALLOWED_USERS"))).toBe(true);
     });
 
-    test.each([
-        ["not root", { id: "echo 10000" }, /root/],
-        ["no disk", { mountpoint: "exit 1" }, /No disk is mounted/],
-        ["a read-only disk", { mktemp: "exit 1" }, /can't be written/],
-        ["a full disk", { df: "printf 'Avail\\n63\\n'" }, /less than 64 MiB/],
-        ["a disk whose room can't be told", { df: "exit 1" }, /less than 64 MiB/],
-    ])("%s", (_, commands, reason) => {
-        const { status, refusals, calls } = boot({ env: goodEnv, commands });
+    test("a disk whose room can't be told", () => {
+        const { status, refusals, calls } = boot({ env: goodEnv, commands: { df: "exit 1" } });
         expect(status).toBe(1);
-        expect(refusals).toEqual([expect.stringMatching(reason)]);
+        expect(refusals).toEqual([expect.stringMatching(/less than 64 MiB/)]);
         expect(calls).toEqual([]);
     });
 
@@ -343,17 +337,6 @@ describe("the seal", () => {
         }
     });
 
-    test("replaces files and folders that the agent left", () => {
-        for (const name of [...files, ...removed]) {
-            plant(`data/${name}`, "evil");
-        }
-        for (const name of folders) {
-            plant(`data/${name}/evil/handler.py`, "evil");
-        }
-        boot({ env: goodEnv });
-        expectSealed();
-    });
-
     test("replaces symlinks and leaves alone what they point to", () => {
         plant("outside/file", "untouched");
         plant("outside/folder/file", "untouched");
@@ -398,18 +381,6 @@ describe("the seal", () => {
         const { status, calls } = boot({ env: goodEnv, commands: { [command]: "exit 1" } });
         expect(status).toBe(1);
         expect(calls.filter((call) => call.startsWith("setpriv"))).toEqual([]);
-    });
-
-    test("keeps the agent's own data", () => {
-        const kept = ["SOUL.md", "memories/MEMORY.md", "skills/mine/SKILL.md", "cron/jobs.json", "state.db", "name with blanks"];
-        for (const name of kept) {
-            plant(`data/${name}`, name);
-        }
-        boot({ env: goodEnv });
-        for (const name of kept) {
-            expect(readFileSync(join(data, name), "utf8")).toBe(name);
-        }
-        expect(readdirSync(data).filter((name) => name.startsWith(".write-probe"))).toEqual([]);
     });
 
     test("gives the top folder to root, and to Hermes what is neither sealed nor its own yet", () => {
