@@ -11,7 +11,7 @@ const loss = "with every chat, account and memory on them";
  * index.ts has Pulumi ignore a new region, for Render can't move a service: a new one takes its place, and the old one's disk
  * is deleted.
  */
-export function moveRefusal(regions: Record<string, string>, renderRegion: string): string | undefined {
+function moveRefusal(regions: Record<string, string>, renderRegion: string): string | undefined {
     const elsewhere = Object.keys(regions).filter((name) => regions[name] !== renderRegion);
     if (elsewhere.length === 0) return undefined;
     const from = regions[elsewhere[0]];
@@ -87,7 +87,7 @@ interface WithDisk {
 }
 
 /** Why an update of a service may not be: it would delete the disk, or make it smaller, which Render refuses halfway through an update. */
-export function diskRefusal(name: string, { disk: old }: WithDisk = {}, { disk }: WithDisk = {}): string | undefined {
+function diskRefusal(name: string, { disk: old }: WithDisk = {}, { disk }: WithDisk = {}): string | undefined {
     if (!old?.sizeGb) return undefined;
     if (!disk) return `${name}'s disk is missing from the program, and would be deleted ${loss}: put it back.`;
     if (!disk.sizeGb || disk.sizeGb >= old.sizeGb) return undefined;

@@ -69,7 +69,7 @@ const salt = randomBytes(20).toString("hex");
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
 
 /** What a provider would add to a resource's inputs. */
-function invent(type: string, name: string, inputs: Record<string, unknown>, standing?: string): Record<string, string> {
+function invent(type: string, name: string, inputs: Record<string, unknown>, standing: Partial<Record<string, string>> = {}): Record<string, string> {
     const derived = digestOf(`${salt} ${name} ${JSON.stringify(inputs.keepers ?? {})}`);
     switch (type) {
         case "random:index/randomBytes:RandomBytes":
@@ -80,7 +80,7 @@ function invent(type: string, name: string, inputs: Record<string, unknown>, sta
             return { digest: `sha256:${digestOf(`image ${name}`)}` };
         case "render:index/privateService:PrivateService":
             // The suffix that Render adds to a slug is there so that nobody takes the service's name for its host.
-            return { slug: `${inputs.name as string}-x7k2`, url: `${inputs.name as string}-x7k2:10000`, ...(standing && { region: standing }) };
+            return { slug: `${inputs.name as string}-x7k2`, url: `${inputs.name as string}-x7k2:10000`, ...(standing[name] && { region: standing[name] }) };
         default:
             return {};
     }
@@ -132,8 +132,8 @@ export interface Options {
     before?: Partial<Record<string, Record<string, unknown>>>;
     /** What a service answers that the program asks; without it each takes every credential. */
     answer?: (url: string, authorization: string) => Response | Promise<Response>;
-    /** Region in which both services stand already, as the engine tells the program when a change of it is ignored. */
-    standing?: string;
+    /** Region in which a service stands already, by its name, as the engine tells the program when a change of it is ignored. */
+    standing?: Partial<Record<string, string>>;
 }
 
 type Overrides = Record<string, string | undefined>;

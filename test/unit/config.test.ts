@@ -261,41 +261,6 @@ test.for(["UTC", "Europe/Zurich", "America/Port-au-Prince", "America/Argentina/B
     },
 );
 
-test("the defaults are the documented ones", () => {
-    const defaults = Object.entries(declaredSettings).filter(([, { default: value }]) => value !== undefined);
-    expect(Object.fromEntries(defaults.map(([key, { default: value }]) => [key, value]))).toEqual({
-        renderRegion: "oregon",
-        modelDefault: "openai/gpt-5.5",
-        voiceModel: "openai/whisper-large-v3-turbo",
-        agentName: "Hermes",
-        hermesPlan: "starter",
-        webuiPlan: "starter",
-        hermesDiskGb: 5,
-        webuiDiskGb: 5,
-        fileLimitMb: 10,
-        sandboxCpu: "0.25-2",
-        sandboxMemoryMb: "512-4096",
-        sandboxIdleMinutes: 4,
-        sandboxBackgroundMinutes: 120,
-        sandboxNetwork: "open",
-        sandboxPackages: "apt:curl,apt:git,apt:poppler-utils,pandas,matplotlib,openpyxl",
-        sessionDays: 90,
-        jobMinutes: 15,
-        jobsPerPerson: 20,
-        jobTurns: 30,
-        jobTokens: 180_000,
-        timezone: "UTC",
-        imageRegistry: "ghcr.io",
-        webuiHostname: "open-webui",
-        signIn: "password",
-        webuiAdminEmail: "admin@example.com",
-        webuiSignup: false,
-        keyRotation: "1",
-        backupEveryMinutes: 15,
-        protectData: "false",
-    });
-});
-
 test("whatever no key may contain is refused by name, in each secret setting", async () => {
     const whole: Record<string, string> = {
         ...requiredSettings(),

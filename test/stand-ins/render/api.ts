@@ -190,9 +190,8 @@ export class RenderApi {
 
     /** Name of the service that a request is about, by the service's id or its disk's, or as a new service is to have it. */
     private serviceOf(pathname: string, id: string, body: unknown): string | undefined {
-        const { name, serviceId = "" } = (body ?? {}) as { name?: string; serviceId?: string };
-        const known = [...this.workspace.services.values()].find((service) => [service.id, service.disk?.id].includes(id || serviceId));
-        return known?.name ?? (pathname === "/services" ? name : undefined);
+        const known = [...this.workspace.services.values()].find((service) => [service.id, service.disk?.id].includes(id));
+        return known?.name ?? (pathname === "/services" ? (body as { name?: string } | undefined)?.name : undefined);
     }
 
     private nextFailure({ method, path }: Call): Failure | undefined {
@@ -291,11 +290,7 @@ export class RenderApi {
             return waits ? { status: 202 } : created(deployJson(deploy));
         },
 
-        "POST /disks": ({ body }) => created(diskJson(this.workspace.addDisk(body as DiskInput))),
         "PATCH /disks/:id": ({ id, body }) => ok(diskJson(this.workspace.updateDisk(id, body as DiskInput))),
-        "DELETE /disks/:id": ({ id }) => {
-            this.workspace.deleteDisk(id);
-        },
 
         "GET /owners/:id": ({ id }) => {
             if (id !== this.workspace.ownerId) throw notFound(id);

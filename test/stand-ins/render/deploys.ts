@@ -44,14 +44,6 @@ export class Deploys {
         });
     }
 
-    /** After the deletion of a disk alone: the service that uses it is down until its next deploy. */
-    removeDisk({ id }: Service, diskId: string): void {
-        this.enqueue(id, async () => {
-            await this.runtime.remove(id);
-            await this.runtime.removeDisk(diskId);
-        });
-    }
-
     /** Resolves when all that has been asked for so far is done; rejects when something couldn't be removed. */
     async settled(): Promise<void> {
         await Promise.all([...this.lines.values()].map(({ work }) => work));

@@ -10,7 +10,7 @@ const registries = ["AWS_ECR", "DOCKER", "GITHUB", "GITLAB", "GOOGLE_ARTIFACT"];
 // What requests bring. Nothing in it can be relied on to be there.
 export type CredentialInput = Partial<Pick<Credential, "name" | "registry" | "username" | "authToken"> & { ownerId: string }>;
 export type EnvVarInput = { key?: string; value?: string; generateValue?: boolean }[] | null;
-export type DiskInput = Partial<Pick<Disk, "name" | "mountPath" | "sizeGB"> & { serviceId: string }>;
+export type DiskInput = Partial<Pick<Disk, "name" | "mountPath" | "sizeGB">>;
 
 export interface ServiceInput {
     type?: string;
@@ -229,22 +229,9 @@ export class Workspace {
         return service as ServiceWithDisk;
     }
 
-    /** The disk is there from the next deploy on. */
-    addDisk({ serviceId = "", ...input }: DiskInput): ServiceWithDisk {
-        const service = this.service(serviceId);
-        if (service.disk) throw new Refusal(400, "service already has a disk");
-        return Object.assign(service, { disk: putDisk(input) });
-    }
-
     updateDisk(id: string, input: DiskInput): ServiceWithDisk {
         const service = this.withDisk(id);
         return Object.assign(service, { disk: putDisk({ ...service.disk, ...input }, service.disk) });
-    }
-
-    deleteDisk(id: string): void {
-        const service = this.withDisk(id);
-        Object.assign(service, { disk: undefined });
-        this.deploys.removeDisk(service, id);
     }
 
     // --- Rules ---------------------------------------------------------------------------------------------------
