@@ -48,12 +48,6 @@ const published = {
     Web: { [`${host}:443`]: { Handlers: { "/": { Proxy: `unix:${socket}` } } } },
 };
 
-/** What jq has answered. */
-const answers = mkdtempSync(join(tmpdir(), "entrypoint-jq-"));
-afterAll(() => {
-    rmSync(answers, { recursive: true });
-});
-
 type Overrides = Record<string, string | undefined>;
 
 /** Prints what the kernel keeps with a NUL after each word, without `cat`: another process for each would be many. */
@@ -100,21 +94,6 @@ class Box {
             `if [[ $* == *admin.py* ]]; then echo "admin $*" >>events; . ./admin.sh; exit; elif [[ $* == *door.py* ]]; then${longRunning("door")}; elif [[ $* == *relay.py* ]]; then${longRunning("relay")}; else${longRunning("extractor")}; fi`,
         );
         this.standIn("curl", `echo "curl $*" >>events; [[ -e app.pid && ! -e not-ready ]]`);
-        // jq 1.6 takes as long to start as all else together, and is asked the same again and again: each question goes to it once.
-        // An answer lies where its question leads, a folder for each 200 characters: bash finds it without another process.
-        this.standIn(
-            "jq",
-            `
-            IFS= read -rd '' input; question="$* $input"; known=${answers}
-            for ((at = 0; at < \${#question}; at += 200)); do part=\${question:at:200}; known+=/=\${part//\\//$'\\1'}; done
-            if [[ ! -e $known/answer ]]; then
-                mkdir -p "$known"
-                { PATH=\${PATH#*:} jq "$@" <<<"$input"; echo -n $?; } >"$known/$$"
-                mv "$known/$$" "$known/answer"
-            fi
-            IFS= read -rd '' answer <"$known/answer"; code=\${answer##*$'\\n'}
-            printf %s "\${answer%"$code"}"; exit "$code"`,
-        );
         // Neither root nor a mount is needed here.
         this.standIn("mountpoint", `[[ ! -e no-mount ]]`);
         this.standIn("chown", `echo "chown $*" >>events`);
