@@ -175,8 +175,11 @@ describe("refusals", () => {
         expect(refusals.every((line) => line.includes("TELEGRAM_ALLOWED_USERS"))).toBe(true);
     });
 
-    test("a disk whose room can't be told", () => {
-        const { status, refusals, calls } = boot({ env: goodEnv, commands: { df: "exit 1" } });
+    test.each([
+        ["that is a MiB too full", "printf 'Avail\\n63\\n'"],
+        ["whose room can't be told", "exit 1"],
+    ])("a disk %s", (_, df) => {
+        const { status, refusals, calls } = boot({ env: goodEnv, commands: { df } });
         expect(status).toBe(1);
         expect(refusals).toEqual([expect.stringMatching(/less than 64 MiB/)]);
         expect(calls).toEqual([]);
