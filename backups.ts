@@ -25,6 +25,15 @@ export function backupEnvironment(service: string, stack: string, settings: Sett
     };
 }
 
+/** A preview, so that of `up` as well, says what would be lost where no backups are made by themselves. */
+export function tellOfNoBackups({ hasBackups }: Settings): void {
+    if (hasBackups || !pulumi.runtime.isDryRun()) return;
+    void pulumi.log.warn(
+        "No backupRepository is set: whatever deletes a disk, as `pulumi destroy` does, deletes every chat, account and memory on it. " +
+            "`npm run setup` asks for a bucket, and `npm run backup` pulls both disks to this machine.",
+    );
+}
+
 /** In milliseconds: what a stop takes at most (maxShutdownDelaySeconds), how often the bucket is looked into, and when it is given up. */
 export interface Patience {
     stop: number;

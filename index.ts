@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as render from "@pulumi/render";
 import { pullTokenFor, refuseWrongAccount } from "./accounts.ts";
-import { backupBeforeDelete, backupEnvironment } from "./backups.ts";
+import { backupBeforeDelete, backupEnvironment, tellOfNoBackups } from "./backups.ts";
 import { readSettings, tailnetPort, tailnetTag } from "./config.ts";
 import { keepDisk, refuseMove, tellOfNewKeys, tellOfNewOwner, tellWhatStays } from "./data.ts";
 import { refusePublicResources } from "./guard.ts";
@@ -85,6 +85,7 @@ const service = {
     maxShutdownDelaySeconds: settings.hasBackups ? 120 : 60,
     notificationOverride: { notificationsToSend: "failure" }, // A mail to the owner, whatever the workspace's default is.
 };
+tellOfNoBackups(settings);
 const lastBackup = backupBeforeDelete(settings, stack); // Made in any case: a stack that had it bound asks for it.
 const serviceOptions = {
     provider,

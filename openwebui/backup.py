@@ -66,6 +66,8 @@ BLOCKS, CACHE = f"{HOME}/blocks", f"{HOME}/cache"
 ID, RESTORING, PART, RESTORED = (f"{DISK}/{name}" for name in (".disk-id", ".restoring", ".part", ".restored"))
 BACK, BEFORE = f"{DISK}/.going-back", f"{DISK}/.before"
 OWN = {os.path.basename(path) for path in (ID, RESTORING, PART, RESTORED, BACK, BEFORE)} | {"lost+found"}
+# What is on an empty disk: a kill may have left one of the first marks half written.
+NOTHING = {"lost+found"} | {f"{os.path.basename(path)}.new" for path in (ID, RESTORING)}
 # Where the disk has it, it isn't replaced: the machine's login.
 STAYS = {"tailscale"}
 
@@ -84,8 +86,9 @@ DAY = 86400
 BLOCK = 16384
 # What one file or folder may have: a folder of 100,000 files takes restic 166 MB of memory.
 MAX_BYTES, MAX_ENTRIES = 200_000_000, 20_000
-# Share of the memory that the app may have while a backup begins, and seconds for which it is waited for.
-BUSY, PATIENCE = 0.6, 600
+# Share of the memory that the app may have while a backup begins, and seconds for which it is waited for. Of 512 MB restic then has the rest,
+# 128 MB, for the 75 it needs beside pages of its file. Open WebUI stays at 63 % after many chats at once: that is no reason to wait.
+BUSY, PATIENCE = 0.75, 600
 # Of what restic prints as errors.
 MANY_LINES = 50
 # Bytes that stay free on the disk when an older backup is fetched: with less, Hermes doesn't start.
@@ -727,7 +730,7 @@ def restore():
         if is_ours(RESTORING):
             log("A restore was cut off before the app had run: it begins anew.")
             clear()
-        elif set(os.listdir(DISK)) - {"lost+found"}:
+        elif set(os.listdir(DISK)) - NOTHING:
             remove(ID)
             save(id=new_id())
             return 0

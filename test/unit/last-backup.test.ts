@@ -50,6 +50,13 @@ function render(url: URL, method: string): Response {
     return new Response(null, { status: 202 });
 }
 
+function play(): void {
+    vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
+        const url = new URL(input instanceof Request ? input.url : input.toString());
+        return Promise.resolve(url.hostname === "bucket.example.com" ? bucket(url) : render(url, init?.method ?? "GET"));
+    });
+}
+
 beforeEach(() => {
     asked = [];
     healthy = [...serviceNames];
@@ -57,10 +64,7 @@ beforeEach(() => {
     repository = repositoryWith(given.backupPassword, "");
     refusal = undefined;
     suspendedBefore = [];
-    vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
-        const url = new URL(input instanceof Request ? input.url : input.toString());
-        return Promise.resolve(url.hostname === "bucket.example.com" ? bucket(url) : render(url, init?.method ?? "GET"));
-    });
+    play();
 });
 afterEach(() => {
     vi.restoreAllMocks();
@@ -116,11 +120,22 @@ describe("no disk is deleted, and the services run again,", () => {
         expect(await refused()).toMatch(/No disk is deleted.*backupPassword doesn't open/);
         expect(writes().filter((line) => line.endsWith("resume"))).toHaveLength(2);
     });
+
+    // The engine takes both for a success, and deletes the disk.
+    test.for<[what: string, thrown: unknown]>([
+        ["a string", "no"],
+        ["an error without a message", new Error("")],
+    ])("when %s is thrown, with a sentence all the same", async ([, thrown]) => {
+        vi.mocked(fetch).mockRejectedValue(thrown);
+        expect(await refused()).toMatch(/No disk is deleted, for no last backup could be made/);
+        const pulled: unknown = await pullBeforeDelete(settings(), project.name, "dev", "/nowhere").catch((error: unknown) => error);
+        expect(String(pulled)).toMatch(/No disk is deleted, for no last backup could be made/);
+    });
 });
 
 describe("the program", () => {
     const hooksOf = async (protectData: string) => {
-        const { resources } = await evaluate({ ...given, protectData });
+        const { resources } = await evaluate({ ...given, protectData }, { stack: "dev" });
         return resources.filter(({ beforeDelete }) => beforeDelete.length > 0).map(({ name, beforeDelete }) => ({ name, hooks: beforeDelete }));
     };
 
@@ -134,5 +149,21 @@ describe("the program", () => {
         expect(bound[0].hooks[0].opts).toEqual({ onDryRun: true });
         expect(await hooksOf("true")).toEqual([]);
         expect(await hooksOf("false")).toEqual([]);
+    });
+
+    test("makes one backup of both for both deletions, and a preview makes none, and says that the disk goes", async () => {
+        suspendedBefore = [...serviceNames];
+        const [{ hooks }] = await hooksOf("backup");
+        play(); // the program's evaluation has its own
+        const call = (name: string) => hooks[0].callback({ name } as pulumi.ResourceHookArgs);
+        const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+        const dryRun = vi.spyOn(pulumi.runtime, "isDryRun").mockReturnValue(true);
+        await call("open-webui");
+        expect(warn.mock.calls).toEqual([[expect.stringMatching(/^open-webui's disk goes\. First both services are stopped/)]]);
+        expect(asked).toEqual([]);
+        dryRun.mockReturnValue(false);
+        await Promise.all([call("open-webui"), call("hermes")]);
+        await call("hermes");
+        expect(asked).toEqual(["GET /services", "GET /services"]);
     });
 });

@@ -219,7 +219,7 @@ describe("the services", () => {
         ["and not while none does: then a wrong owner is put right", { render: { ownerId: "tea-1" } }, []],
         ["nor when it stays the same", { render: { ownerId: "tea-2", apiKey: "old" }, ...services }, []],
     ])("%s", async ([, before, says]) => {
-        expect(await warnings({ renderOwnerId: "tea-2" }, { preview: true, before })).toEqual(
+        expect(await warnings({ ...backupSettings(), renderOwnerId: "tea-2" }, { preview: true, before })).toEqual(
             says.map((sentence) => expect.stringMatching(sentence) as string),
         );
     });
@@ -305,6 +305,12 @@ describe("the environments", () => {
         const [before, program] = [await evaluate(settings), await evaluate({ ...settings, ...more })];
         expect(environment(program, "hermes")).toEqual({ ...environment(before, "hermes"), ...variables });
         for (const value of Object.values(variables)) expect(Object.values(environment(program, "open-webui"))).not.toContain(value);
+    });
+
+    test("without a bucket a preview says what would be lost", async () => {
+        const said = expect.stringMatching(/No backupRepository is set: .* deletes every chat, account and memory/) as string;
+        expect(await warnings({}, { preview: true })).toEqual([said]);
+        expect(await warnings(backupSettings(), { preview: true })).toEqual([]);
     });
 
     test("a bucket gives each service a repository of its own, and time for a last backup", async () => {
@@ -428,7 +434,7 @@ describe("a credential is tried before it is used", () => {
             expect.stringMatching(/^renderApiKey couldn't be tried, .*ENOTFOUND/),
             expect.stringMatching(/^registryToken couldn't be tried, .*ENOTFOUND/),
         ]);
-        expect(await warnings({}, { answer, preview: true })).toEqual([]);
+        expect(await warnings(backupSettings(), { answer, preview: true })).toEqual([]);
     });
 });
 
@@ -463,8 +469,8 @@ describe("secrets", () => {
 
     test("whoever had their keys in plain text is told that both are replaced, and nobody else", async () => {
         const had = (value: string) => ({ preview: true, before: { "open-webui": { envVars: { WEBUI_SECRET_KEY: { value } } } } });
-        expect(await warnings({}, had("0123456789abcdef".repeat(4)))).toEqual([expect.stringContaining("everybody signs in again")]);
-        expect(await warnings({}, had("0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"))).toEqual([]);
+        expect(await warnings(backupSettings(), had("0123456789abcdef".repeat(4)))).toEqual([expect.stringContaining("everybody signs in again")]);
+        expect(await warnings(backupSettings(), had("0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"))).toEqual([]);
     });
 
     test("each credential is used by somebody, so that the test above has something to find", async () => {
