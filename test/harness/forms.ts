@@ -10,7 +10,7 @@ const base64Of = (bytes: Buffer) =>
     });
 
 /** A secret as it is, and as hex, base64, base64url and URL-encoded; where it is hex itself, so are the bytes that it stands for. */
-export function formsOf(secret: string): string[] {
+function formsOf(secret: string): string[] {
     const texts = [Buffer.from(secret), ...(/^([0-9a-f]{2})+$/i.test(secret) ? [Buffer.from(secret, "hex")] : [])];
     const encoded = texts.flatMap((bytes) => [bytes.toString("hex"), bytes.toString("hex").toUpperCase(), ...base64Of(bytes)]);
     const safe = encoded.map((text) => text.replaceAll("+", "-").replaceAll("/", "_"));

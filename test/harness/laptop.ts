@@ -86,7 +86,7 @@ export interface Walked {
 }
 
 /** A function of test/stand-ins/laptop/week.py, and what it is given. */
-export interface Day {
+interface Day {
     url: string;
     email: string;
     password: string;
@@ -126,7 +126,7 @@ export type PhoneWalked =
       };
 
 /** What a browser shows that the tailnet has signed in, see test/stand-ins/laptop/signed_in.py. */
-export interface SignedIn {
+interface SignedIn {
     text: string;
     /** Address of the account. */
     account: string | null;

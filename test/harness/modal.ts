@@ -23,7 +23,7 @@ export interface Sandbox {
 }
 
 /** What it plays from now on; without an entry all is well. */
-export interface Faults {
+interface Faults {
     /** Seconds that each call takes longer. */
     latency?: number;
     /** Seconds for which a token of the command router is taken. */

@@ -31,7 +31,7 @@ esac
 `;
 
 /** How the connection fails: no key of the user's, a host that isn't Render's, or lost after so many bytes of output. */
-export type ShellFault = "" | "key" | "stranger" | `cut${number}`;
+type ShellFault = "" | "key" | "stranger" | `cut${number}`;
 
 export class Shell {
     /** For the PATH, in front. */

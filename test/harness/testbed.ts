@@ -76,7 +76,7 @@ interface Disk {
 }
 
 /** A service as it was declared. */
-export interface Declaration {
+interface Declaration {
     environment: Record<string, string>;
     disk: Disk;
     /** Between SIGTERM and SIGKILL. */
@@ -155,7 +155,7 @@ export interface Message {
 }
 
 /** A chat request as it reached the model server. */
-export interface ModelCall {
+interface ModelCall {
     authorization: string;
     host: string;
     cookie?: string;

@@ -12,7 +12,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export interface PageState {
+interface PageState {
     password: string;
     /** Status of the answer to a wrong password (400). */
     refusal?: number;

@@ -119,10 +119,7 @@ describe("refusals", () => {
         ["MODAL_TOKEN_SECRET", ""],
         ["MODAL_TOKEN_SECRET", "as\nsecond line"],
         ["HERMES_MODEL", ""],
-        ["HERMES_MODEL", "gpt-5.5"],
         ["VOICE_MODEL", "whisper-1"],
-        ["HERMES_MODEL", "/gpt-5.5"],
-        ["HERMES_MODEL", "openai/"],
         ["HERMES_MODEL", "openai/gpt 5.5"],
         ["HERMES_MODEL", "use openai/gpt-5.5"],
         ["HERMES_MODEL", "${OTHER}/model"],
@@ -149,24 +146,6 @@ describe("refusals", () => {
         expect(refusals).not.toHaveLength(0);
         expect(refusals.every((line) => line.includes(name))).toBe(true);
         expect(calls).toEqual([]);
-    });
-
-    test("but nothing of what may be set in the place of a default", () => {
-        const set = {
-            ...{ SANDBOX_CPU: "0.5-8", SANDBOX_MEMORY_MB: "1024-20480", SANDBOX_IDLE_MINUTES: "10", SANDBOX_NETWORK: "1.1.1.1/32,10.0.0.0/8" },
-            ...{
-                SANDBOX_BACKGROUND_MINUTES: "600",
-                SANDBOX_PACKAGES: "apt:git,pandas==3.0.1",
-                FILE_LIMIT_MB: "250",
-                SESSION_DAYS: "3650",
-                SANDBOX_SECRETS: "GITHUB_TOKEN=a=b/c+d==,everybody:WEATHER_KEY=0a1b",
-                JOB_MINUTES: "60",
-                JOB_TOKENS: "1000000",
-            },
-        };
-        const { status, refusals } = boot({ env: { ...goodEnv, ...set } });
-        expect(refusals).toEqual([]);
-        expect(status).toBe(7);
     });
 
     test.each(["", "*", "@somebody", "1,*", "1,,2", "1\n2"])("a Telegram bot open to TELEGRAM_ALLOWED_USERS=%j", (users) => {
@@ -285,11 +264,8 @@ describe("a value is judged here as by the settings' rules, which the program ha
 });
 
 describe("accepted", () => {
-    test.each([
-        ["the least environment", goodEnv],
-        ["a model with a variant", { ...goodEnv, HERMES_MODEL: "meta-llama/llama-3.3-70b-instruct:free" }],
-        ["Telegram with its users", { ...goodEnv, TELEGRAM_BOT_TOKEN: "1:token", TELEGRAM_ALLOWED_USERS: "1, 22,333" }],
-    ])("%s", (_, env) => {
+    test("Telegram with its users, on a disk that has just enough room", () => {
+        const env = { ...goodEnv, TELEGRAM_BOT_TOKEN: "1:token", TELEGRAM_ALLOWED_USERS: "1, 22,333" };
         const { status, refusals } = boot({ env, commands: { df: "printf 'Avail\\n64\\n'" } });
         expect(refusals).toEqual([]);
         expect(status).toBe(7);

@@ -91,7 +91,7 @@ class Box {
         this.standIn("app", longRunning("app"));
         this.standIn(
             "python3",
-            `if [[ $* == *admin.py* ]]; then echo "admin $*" >>events; . ./admin.sh; exit; elif [[ $* == *door.py* ]]; then${longRunning("door")}; elif [[ $* == *relay.py* ]]; then${longRunning("relay")}; else${longRunning("extractor")}; fi`,
+            `if [[ $* == *admin.py* ]]; then echo "admin $*" >>events; exit; elif [[ $* == *door.py* ]]; then${longRunning("door")}; elif [[ $* == *relay.py* ]]; then${longRunning("relay")}; else${longRunning("extractor")}; fi`,
         );
         this.standIn("curl", `echo "curl $*" >>events; [[ -e app.pid && ! -e not-ready ]]`);
         // Neither root nor a mount is needed here.
@@ -104,7 +104,6 @@ class Box {
         this.write("status.json", needsLogin);
         this.write("online.json", online);
         this.write("serve.json", published);
-        this.write("admin.sh", "true");
         this.write("lock.json", { SchemaVersion: "1", Enabled: false });
     }
 
@@ -364,18 +363,6 @@ describe("Open WebUI's entrypoint", { timeout: 60_000, concurrent: true }, () =>
         ] as const)("refuses %s=%s, which anybody could send", async ([name, value, says], { box }) => {
             await box.expectRefusal(says, { [name]: value });
             expect(box.events()).toEqual([]);
-        });
-
-        test("what keeps the admin an admin says what it did, before the app starts", async ({ box }) => {
-            box.write("admin.sh", "echo -n 'The account is carried over.'");
-            void box.start({ WEBUI_AUTH_TRUSTED_EMAIL_HEADER: "Tailscale-User-Login" });
-            await box.until("app started");
-            expect(box.output).toContain("entrypoint: The account is carried over.\n");
-        });
-
-        test("and refuses rather than lock the admin out", async ({ box }) => {
-            box.write("admin.sh", "echo -n 'The admin would be locked out.'; exit 1");
-            await box.expectRefusal(/entrypoint: The admin would be locked out\.\n$/);
         });
 
         test("refuses a host name other than WEBUI_URL's", async ({ box }) => {
