@@ -96,9 +96,10 @@ test("every page in docs/ is linked from the README", () => {
     expect(Object.keys(pages).filter((page) => page.startsWith("docs/") && !pages["README.md"].includes(`(${page}`))).toEqual([]);
 });
 
-test("every npm command is one that exists", () => {
+test("every npm command of a page or a workflow is one that exists", () => {
     const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
-    const run = Object.values(pages).flatMap((text) => [...text.matchAll(/npm run (?:--silent )?([\w:]+)/g)].map(([, name]) => name));
+    const texts = [...Object.values(pages), ...projectFiles(".github/workflows/*.yml").map((path) => readFileSync(path, "utf8"))];
+    const run = texts.flatMap((text) => [...text.matchAll(/npm run (?:--silent )?([\w:]+)/g)].map(([, name]) => name));
     expect(run.length).toBeGreaterThan(10);
     expect(run.filter((name) => !(name in scripts))).toEqual([]);
 });

@@ -5,23 +5,28 @@ import { environmentOfImage, projectFiles } from "../harness/files.ts";
 
 const read = (path: string) => readFileSync(path, "utf8");
 
-test("both images replace what isn't theirs in the same way", () => {
-    expect(read("openwebui/replacing.py")).toBe(read("hermes/private_hermes/replacing.py"));
-    expect(read("openwebui/confined.py")).toBe(read("hermes/confined.py"));
+/** What both images have, and need to have as the same file. */
+const twins: Record<string, string> = {
+    "hermes/private_hermes/replacing.py": "openwebui/replacing.py",
+    "hermes/private_hermes/contract.py": "openwebui/contract.py",
+    "hermes/confined.py": "openwebui/confined.py",
+    "hermes/backup.py": "openwebui/backup.py",
+    ...Object.fromEntries(
+        projectFiles("hermes/private_hermes/documents/*.py").map((path) => [path, path.replace("hermes/private_hermes/documents", "openwebui")]),
+    ),
+};
+
+test.for(Object.entries(twins))("%s is the same file as %s", ([one, other]) => {
+    expect(read(other)).toBe(read(one));
 });
 
-test("both images read documents with the same code", () => {
-    const folder = "hermes/private_hermes/documents/";
-    for (const path of projectFiles(`${folder}*.py`)) expect(read(path.replace(folder, "openwebui/"))).toBe(read(path));
-    for (const name of ["firecrawl-anydoc", "markdownify", "pypdfium2"]) {
-        const [one, other] = ["openwebui", "hermes"].map((image) => new RegExp(`^${name}==\\S+`, "m").exec(read(`${image}/requirements.txt`))?.[0]);
-        expect(one ?? name).toBe(other);
-    }
+test.for(["firecrawl-anydoc", "markdownify", "pypdfium2", "pysqlite3"])("both images have %s in the same version", (name) => {
+    const [one, other] = ["openwebui", "hermes"].map((image) => new RegExp(`^${name}==\\S+`, "m").exec(read(`${image}/requirements.txt`))?.[0]);
+    expect(one ?? name).toBe(other);
 });
 
-test("both images have the same contract, and what stands in other languages is the same", () => {
+test("what stands of the contract in other languages is the same", () => {
     const contract = read("openwebui/contract.py");
-    expect(contract).toBe(read("hermes/private_hermes/contract.py"));
     const [, side] = /^MOST_PICTURES, SIDE = \d+, (\d+)$/m.exec(contract) ?? [];
     const { FILE_IMAGE_COMPRESSION_WIDTH, FILE_IMAGE_COMPRESSION_HEIGHT } = environmentOfImage("openwebui");
     expect([FILE_IMAGE_COMPRESSION_WIDTH, FILE_IMAGE_COMPRESSION_HEIGHT]).toEqual([side, side]);
