@@ -274,6 +274,32 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         });
     });
 
+    test.for([1280, 390])("what is at the sign-in, in the menus of a message and behind / does what it says (%i)", async (width) => {
+        const [messages, note] = [{ chat: words("Boats"), all: words("All of that") }, words("turquoise")];
+        expect(await day("compose_rows", { width, with: { messages, note } })).toEqual({ password: "text", compared: ["Change 1 of 1", "Two boats"] });
+        const said = JSON.stringify((await testbed.asked(messages.all))[0].messages.at(-1));
+        // An earlier upload, another chat, and a picture.
+        expect(said).toContain(note);
+        expect(said).toContain(`Echo: ${messages.chat}`);
+        expect(said.match(/"data:image\/\w+;base64,/g)).toHaveLength(1);
+    });
+
+    test.for([1280, 390])(
+        "code and tables of an answer are kept and copied, a folder has its picture, and chats are found by their place (%i)",
+        async (width) => {
+            const message = words("Seas");
+            expect(await day("find_rows", { width, with: { message, code: "print(1)" } })).toEqual({
+                saved: "print(1) # more",
+                copied: "| a | b |\n|---|---|\n| 1, x | 2 |",
+                table: '"a","b"\n"1, x","2"',
+                shared: [],
+                created: expect.arrayContaining([message, `${message} elsewhere`]) as string[],
+                folder: [message],
+                preview: `Echo: ${message}:`,
+            });
+        },
+    );
+
     test("the model gets the system prompt of a chat, of a folder and of a person", async () => {
         const [prompts, messages] = ["prompt", "message"].map((what) =>
             Object.fromEntries(["chat", "folder", "person"].map((whose) => [whose, words(`A ${what} of a ${whose}`)])),
@@ -292,6 +318,31 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
     test("chats are exported, deleted, imported and archived all at once, and an account gets another name", async () => {
         const message = words("Keep boats");
         expect(await day("data_rows", { with: { message } })).toEqual({ deleted: [], imported: [message], archived: [], name: "Another name" });
+    });
+
+    test.for([1280, 390])("the settings are searched, an account is filled in and named in a system prompt, and a password changed (%i)", async (width) => {
+        const profile = { bio: words("Sails"), gender: "female", birth: "1990-05-04", variable: words("Sloop") };
+        const [message, password] = [words("Who am I?"), words("another")];
+        const prompt = "{{USER_BIO}}, {{USER_GENDER}}, {{USER_BIRTH_DATE}}, {{user.variables.boat}}";
+        expect(await day("account_rows", { width, with: { profile, prompt, message, password } })).toEqual({ found: "Account", picture: "data:image/" });
+        const [{ messages }] = await testbed.asked(message);
+        expect(JSON.stringify(messages)).toContain(Object.values(profile).join(", "));
+    });
+
+    test.for([1280, 390])("an admin adds accounts, finds, sorts and changes them, has them in a group, and deletes them (%i)", async (width) => {
+        const word = words("Ann").replace(" ", "");
+        const newcomers = ["A", "B"].map((letter) => ({
+            name: `${word} ${letter}`,
+            email: `${word}${letter}@example.com`.toLowerCase(),
+            password: words("first"),
+        }));
+        const orders = [
+            [`${word} A`, `${word} B Z`],
+            [`${word} B Z`, `${word} A`],
+        ];
+        const seen = (await day("admin_rows", { width, with: { newcomers }, ...asAdmin() })) as { sorted: Record<string, string[][]> };
+        expect(seen).toMatchObject({ added: ["user", "user"], edited: [[`${word} B Z`, "pending"]], members: [1], left: [] });
+        for (const [head, sorted] of Object.entries(seen.sorted)) expect(sorted.toSorted(), head).toEqual(orders);
     });
 
     test("a chat is shared with somebody, who finds it behind the link, and nobody else does", async () => {

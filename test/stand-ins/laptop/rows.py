@@ -4,6 +4,7 @@ What is stored is read from Open WebUI's API, as the page's own session.
 """
 
 import json
+import re
 from pathlib import Path
 
 from browse import TIMEOUT
@@ -301,3 +302,333 @@ def share_rows(person, message: str, others: list[dict]) -> dict:
         found.append(tab.get_by_text(message).count() > 0)
         tab.context.close()
     return {"link": link, "found": found}
+
+
+# In the place of the screen, which Chromium has none of here: one that is red, where a person would be asked which to show.
+SCREEN = """navigator.mediaDevices.getDisplayMedia = async () => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 240 });
+    const context = canvas.getContext("2d");
+    const draw = () => { context.fillStyle = "red"; context.fillRect(0, 0, 320, 240); };
+    setInterval(draw, 50);
+    return canvas.captureStream(20);
+}"""
+
+UPLOAD = """async ([name, text]) => {
+    const form = new FormData();
+    form.append("file", new File([text], name, { type: "text/plain" }));
+    await fetch("/api/v1/files/?process_in_background=false", { method: "POST", body: form, headers: { Authorization: `Bearer ${localStorage.token}` } });
+}"""
+
+
+def plus(person, *names: str) -> None:
+    """Chooses something below the + in the message, where the page is in the menu that it was in before."""
+    person.step = f"Choosing {names} in the message"
+    person.page.locator("#input-menu-button").click()
+    for name in names:
+        person.page.get_by_role("menuitem", name=name).click()
+
+
+def compare(person) -> tuple[str, str]:
+    """Compares two texts in the dialog that is open, and takes the second for the message: what is said of them, and what stands in the field."""
+    page, dialog = person.page, person.page.get_by_role("dialog", name="Compare text")
+    dialog.get_by_role("textbox", name="Original").fill("A boat")
+    dialog.get_by_role("textbox", name="Proposed revision").fill("Two boats")
+    dialog.get_by_role("button", name="Compare", exact=True).click()
+    said = dialog.get_by_role("status").filter(has_text="Change").first.inner_text()
+    dialog.get_by_role("button", name="Use in prompt").click()
+    expect(person.field).to_have_text("Two boats", timeout=TIMEOUT)
+    return said, person.field.inner_text().strip()
+
+
+def compose_rows(person, messages: dict, note: str) -> dict:
+    """
+    What the sign-in, the message and its menus offer is used, in a window or on a phone: the password is made visible; an earlier upload, another chat and a
+    picture of the screen or from the camera are sent with messages["all"]; texts are compared; each command behind / is given; a model is looked for.
+    """
+    page, seen = person.page, {}
+    phone = page.viewport_size["width"] < 768
+    # By this the page tells a phone.
+    page.add_init_script("Object.defineProperty(navigator, 'userAgent', { value: 'Mozilla/5.0 (Linux; Android 16)' })" if phone else SCREEN)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=person.url)
+    person.open()
+    person.step = "Making a password visible"
+    password, visible = page.locator("#password"), page.get_by_role("button", name="Make password visible")
+    password.fill("seen")
+    visible.click()
+    seen["password"] = password.get_attribute("type")
+    visible.click()
+    person.sign_in(person.email, person.password)
+
+    person.write(messages["chat"], typed=False)
+    page.evaluate(UPLOAD, ["notes.txt", note])
+    person.open_chat()
+    person.field.wait_for()
+    plus(person, "Attach Files")
+    page.get_by_role("menu").get_by_role("button", name="notes.txt").click()
+    plus(person, "Files", "Reference Chats")
+    page.get_by_role("menu").get_by_role("button", name=messages["chat"]).click()
+    if phone:
+        with page.expect_file_chooser() as chooser:
+            plus(person, "Chats", "Capture")
+        chooser.value.set_files({"name": "photo.png", "mimeType": "image/png", "buffer": page.screenshot()})
+    else:
+        plus(person, "Chats", "Capture")
+    page.locator("#message-input-container img[src*='/files/']").wait_for()
+    person.write(messages["all"], typed=False)
+
+    person.open_chat()
+    person.field.wait_for()
+    plus(person, "Compare text")
+    seen["compared"] = compare(person)
+
+    for name, arrive in {
+        "Temporary": lambda: page.wait_for_url("**/?temporary-chat=true"),
+        "Model": page.get_by_role("combobox", name="Search In Models").wait_for,
+        "Settings": page.locator("#tab-general").wait_for,
+        "Compare text": page.get_by_role("dialog", name="Compare text").wait_for,
+    }.items():
+        person.step = f"Giving the command “{name}”"
+        person.open_chat()
+        person.field.wait_for()
+        person.field.fill("")
+        person.field.click()
+        page.keyboard.type("/")
+        page.get_by_role("button", name=re.compile(f"^{name}")).last.click()
+        arrive()
+
+    person.step = "Looking for a model"
+    person.open_chat()
+    person.field.wait_for()
+    page.locator("#model-selector-model-button").click()
+    models = page.get_by_role("option", name=re.compile("^Select .* model$"))
+    models.wait_for()
+    page.get_by_role("combobox", name="Search In Models").fill("another")
+    expect(models).to_have_count(0, timeout=TIMEOUT)
+    page.get_by_role("combobox", name="Search In Models").fill("hermes")
+    models.wait_for()
+    return seen
+
+
+def find_rows(person, message: str, code: str) -> dict:
+    """
+    A folder is made with a picture, and a chat in it whose answer has code, of which `code` is the last line, and a table: what becomes of both by
+    their buttons. Then the chat is looked for among others, with the filters of the search, and looked at before it is opened.
+    """
+    page, seen = person.page, {}
+    begin(person)
+    person.open_chat()
+    person.write(f"{message} elsewhere", typed=False)
+    person.step = "Making a folder with a picture"
+    person.open_chat()
+    open_sidebar(person)
+    page.locator("#sidebar").get_by_role("button", name="New Folder").click()
+    page.locator("#folder-name").fill("Boats")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("dialog").get_by_role("button", name="Upload", exact=True).click()
+    chooser.value.set_files({"name": "picture.png", "mimeType": "image/png", "buffer": page.screenshot()})
+    page.get_by_role("dialog").get_by_role("button", name="Reset").wait_for()
+    with page.expect_response(lambda response: response.request.method == "POST" and "/folders" in response.url) as folder:
+        page.get_by_role("button", name="Save", exact=True).click()
+    page.goto(f"{person.url}/folders/{folder.value.json()['id']}")
+    page.locator("[style*='background-image: url(\"data:image/png']").wait_for(state="attached")
+    person.write(f"{message}:\n\n```python\n{code}\n```\n\n| a | b |\n|---|---|\n| 1, x | 2 |\n", typed=False)
+
+    person.step = "Pressing the buttons of code"
+    answer = page.locator(".chat-assistant")
+    lines = answer.locator(".cm-content")
+    answer.get_by_role("button", name="Collapse").click()
+    expect(lines).to_have_count(0, timeout=TIMEOUT)
+    answer.get_by_role("button", name="Expand").click()
+    lines.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" # more")
+    with page.expect_response(lambda response: response.request.method == "POST" and "/chats/" in response.url):
+        answer.get_by_role("button", name="Save", exact=True).click()
+    page.reload()
+    answer.locator(".cm-content").wait_for()
+    seen["saved"] = answer.locator(".cm-content").inner_text()
+    person.step = "Pressing the buttons of a table"
+    answer.locator("table").hover()
+    seen["copied"] = copied(person, answer.locator("[aria-label=Copy]:near(table)").first.click)
+    seen["table"] = downloaded(person, answer.get_by_role("button", name="Export to CSV").click)[1].decode("utf-8-sig")
+
+    dialog, results = page.get_by_role("dialog", name="Search workspace"), page.locator("[id^=search-result]")
+
+    def found(kind: str, name: str) -> list[str]:
+        person.open_chat()
+        person.step = f"Searching with “{name}”"
+        open_sidebar(person)
+        page.locator("#sidebar-search-button").click()
+        results.first.wait_for()
+        dialog.get_by_role("button", name="Filters").click()
+        with page.expect_response(lambda response: "/api/v1/search" in response.url):
+            page.get_by_role("button", name=re.compile(f"^{kind}")).last.click()
+            page.get_by_role("button", name=name, exact=True).last.click()
+        dialog.locator("[aria-busy=false]").wait_for()
+        return [text.splitlines()[0] for text in results.all_inner_texts()]
+
+    seen["shared"] = found("View", "Shared with you")
+    seen["created"] = found("View", "Created by you")
+    seen["folder"] = found("Location", "Boats")
+    person.step = "Looking at a chat that was found"
+    dialog.get_by_role("button", name="Preview").click()
+    seen["preview"] = dialog.get_by_role("region", name="Result preview").get_by_text(f"Echo: {message}").inner_text()
+    dialog.get_by_role("button", name="Open ↵").click()
+    page.wait_for_url("**/c/*")
+    return seen
+
+
+def account_rows(person, profile: dict, prompt: str, message: str, password: str) -> dict:
+    """
+    Somebody looks for a page of the settings, fills in their account ({"bio", "gender", "birth", "variable": of a prompt}), and sends a message with a system
+    prompt that names all of that; then they change their password and sign in with it: what was found, and each picture and the account as they are then.
+    """
+    page, seen = person.page, {}
+    begin(person)
+    person.field.wait_for()
+    person.step = "Looking for a page of the settings"
+    page.goto(f"{person.url}/?settings=general")
+    page.locator("#tab-general").wait_for()
+    search, tabs = page.locator("#search-input-settings-modal"), page.get_by_role("tab")
+    if not search.count():
+        page.get_by_role("button", name="Search", exact=True).last.click()
+    search.fill("birth")
+    expect(tabs).to_have_count(1, timeout=TIMEOUT)
+    seen["found"] = tabs.inner_text().strip()
+    tabs.click()
+
+    person.step = "Changing the picture of the account"
+    account, picture = page.locator("#tab-account"), page.locator("#tab-account img[alt=profile]")
+    expect(page.get_by_label("Name", exact=True)).not_to_have_value("", timeout=TIMEOUT)
+    for name, source in {"Initials": r"^data:image/png", "Remove": r"/user\.png$", "Upload Photo": r"^data:image/"}.items():
+        if name == "Upload Photo":
+            with page.expect_file_chooser() as chooser:
+                account.get_by_role("button", name=name).click()
+            chooser.value.set_files({"name": "me.png", "mimeType": "image/png", "buffer": page.screenshot()})
+        else:
+            account.get_by_role("button", name=name, exact=True).click()
+        expect(picture).to_have_attribute("src", re.compile(source), timeout=TIMEOUT)
+    person.step = "Filling in the account"
+    page.get_by_label("Bio", exact=True).fill(profile["bio"])
+    page.get_by_label("Gender", exact=True).select_option(profile["gender"])
+    page.get_by_label("Birth Date", exact=True).fill(profile["birth"])
+    account.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Variable key").fill("boat")
+    page.get_by_label("Variable value").fill(profile["variable"])
+    page.get_by_role("button", name="Done", exact=True).click()
+    with page.expect_response(lambda response: response.request.method == "POST" and "/user/variables/update" in response.url):
+        page.get_by_role("button", name="Save", exact=True).click()
+    stored = ask(person, "/api/v1/auths/")
+    seen["picture"] = stored["profile_image_url"][:11]
+    person.step = "Writing a system prompt with what is in the account"
+    page.goto(f"{person.url}/?settings=general")
+    page.get_by_placeholder("Enter system prompt here").fill(prompt)
+    with page.expect_response(lambda response: "settings/update" in response.url):
+        page.get_by_role("button", name="Save", exact=True).click()
+    person.open_chat()
+    person.write(message, typed=False)
+
+    person.step = "Changing the password"
+    page.goto(f"{person.url}/?settings=account")
+    page.get_by_role("button", name="Change Password").click()
+    page.get_by_placeholder("Enter your current password").fill(person.password)
+    for field in ("Enter your new password", "Confirm your new password"):
+        page.get_by_placeholder(field).fill(password)
+    page.get_by_role("button", name="Update password").click()
+    page.locator("input[type=email]").wait_for()
+    person.password = password
+    person.sign_in_again()
+    person.field.wait_for()
+    return seen
+
+
+def admin_rows(person, newcomers: list[dict]) -> dict:
+    """
+    An admin adds two accounts ({"name", "email", "password"}), looks for them, sorts them, gives one another role and another name, has them in a group
+    for a while, and deletes them: what is there after each.
+    """
+    page, seen = person.page, {}
+    begin(person)
+    person.field.wait_for()
+    table, dialog = page.locator("tbody tr"), page.get_by_role("dialog")
+    word = newcomers[0]["name"].split()[0]
+
+    def search() -> None:
+        page.goto(f"{person.url}/admin/users/overview")
+        page.get_by_placeholder("Search", exact=True).fill(word)
+        expect(table).to_have_count(len(newcomers), timeout=TIMEOUT)
+
+    def save(path: str) -> None:
+        with page.expect_response(lambda response: response.request.method == "POST" and path in response.url):
+            dialog.get_by_role("button", name="Save", exact=True).click()
+        dialog.wait_for(state="detached")
+
+    def confirm(method: str, path: str) -> None:
+        with page.expect_response(lambda response: response.request.method == method and path in response.url):
+            page.get_by_role("button", name="Confirm", exact=True).click()
+
+    page.goto(f"{person.url}/admin/users/overview")
+    for one in newcomers:
+        person.step = "Adding an account"
+        page.get_by_role("button", name="Add User").click()
+        for label, key in {"Enter Your Full Name": "name", "Enter Your Email": "email", "Enter Your Password": "password"}.items():
+            dialog.get_by_placeholder(label).fill(one[key])
+        save("/auths/add")
+    # Elsewhere: here the cookie of the admin's session would become theirs.
+    elsewhere = page.context.browser.new_context().new_page()
+    elsewhere.goto(f"{person.url}/manifest.json")
+    seen["added"] = [elsewhere.evaluate(ASK, ["POST", "/api/v1/auths/signin", {key: one[key] for key in ("email", "password")}]).get("role") for one in newcomers]
+    elsewhere.context.close()
+    person.step = "Looking for accounts"
+    search()
+    person.step = "Giving an account another role and another name"
+    first, second = (one["name"] for one in newcomers)
+    row = table.filter(has_text=second)
+    row.get_by_role("button", name="Change User Role").click()
+    dialog.get_by_label("Role").select_option("admin")
+    save("/update")
+    row.get_by_role("button", name="Edit User").click()
+    dialog.get_by_label("Role").select_option("pending")
+    dialog.get_by_placeholder("Enter Your Name").fill(f"{second} Z")
+    save("/update")
+    seen["edited"] = [[user["name"], user["role"]] for user in ask(person, f"/api/v1/users/?query={word}")["users"] if user["name"] != first]
+    seen["sorted"] = {}
+    for head in ("Name", "Role", "Email"):
+        person.step = f"Sorting accounts by “{head}”"
+        seen["sorted"][head] = []
+        for _ in range(2):
+            with page.expect_response(lambda response: "order_by" in response.url) as sorting:
+                page.locator("thead").get_by_role("button", name=head, exact=True).click()
+            order = [user["name"] for user in sorting.value.json()["users"]]
+            expect(table.first).to_contain_text(order[0], timeout=TIMEOUT)
+            seen["sorted"][head].append(order)
+
+    person.step = "Making a group"
+    page.goto(f"{person.url}/admin/users/groups")
+    page.get_by_role("button", name="New Group").click()
+    dialog.get_by_placeholder("Group Name").fill(word)
+    save("/groups/create")
+    groups = page.get_by_role("group")
+    page.get_by_placeholder("Search Groups").fill("another")
+    expect(groups.filter(has_text=word)).to_have_count(0, timeout=TIMEOUT)
+    page.get_by_placeholder("Search Groups").fill(word)
+    group = groups.filter(has_text=word)
+    group.get_by_role("button").first.click()
+    dialog.get_by_role("button", name="Users", exact=True).click()
+    dialog.get_by_placeholder("Search").fill(word)
+    with page.expect_response(lambda response: response.request.method == "POST" and "/users/add" in response.url):
+        dialog.get_by_role("checkbox", name=first).click()
+    seen["members"] = [one["member_count"] for one in ask(person, "/api/v1/groups/") if one["name"] == word]
+    dialog.get_by_role("button", name="General", exact=True).click()
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    confirm("DELETE", "/groups/")
+    expect(group).to_have_count(0, timeout=TIMEOUT)
+    search()
+    for one in newcomers:
+        person.step = "Deleting an account"
+        row = table.filter(has_text=one["email"])
+        row.get_by_role("button", name="Delete User").click()
+        confirm("DELETE", "/users/")
+        expect(row).to_have_count(0, timeout=TIMEOUT)
+    seen["left"] = ask(person, f"/api/v1/users/?query={word}")["users"]
+    return seen
