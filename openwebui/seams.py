@@ -49,6 +49,9 @@ REPLACED = {
         ("open_webui.routers.audio:_transcribe_whisper", "2d368d0b0bae", "voice", "Without a voice it is a sentence."),
         ("open_webui.routers.audio:transcription", "03d3a0748b03", "voice", "A size is looked at first."),
     ],
+    "open_webui.routers.utils": [
+        ("open_webui.routers.utils:download_db", "2b768d0143f3", "database", "An admin gets the database whole."),
+    ],
     "open_webui.main": [
         ("open_webui.main:SPAStaticFiles.file_response", "a5b4f20447da", "assets", "The page's files are compressed, and kept by browsers."),
     ],
@@ -57,6 +60,7 @@ REPLACED = {
 # Our modules that have `register(module)` called at the end of one of Open WebUI's.
 REGISTERED = {
     "open_webui.routers.audio": ["voice"],
+    "open_webui.routers.utils": ["database"],
     "open_webui.main": ["identity", "leftovers", "loops", "own", "reports", "turns", "start"],
 }
 

@@ -315,9 +315,12 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         expect(seen).toEqual({ chat: ["chat"], folder: ["folder"], person: ["person"] });
     });
 
-    test("chats are exported, deleted, imported and archived all at once, and an account gets another name", async () => {
-        const message = words("Keep boats");
-        expect(await day("data_rows", { with: { message } })).toEqual({ deleted: [], imported: [message], archived: [], name: "Another name" });
+    test("chats are exported, deleted, imported and archived all at once, a file is got back and deleted, and an account gets another name", async () => {
+        const [message, note] = [words("Keep boats"), words("turquoise")];
+        expect(await day("data_rows", { with: { message, note } })).toEqual({
+            ...{ deleted: [], imported: [message], archived: [] },
+            ...{ file: note, files: 0, name: "Another name" },
+        });
     });
 
     test.for([1280, 390])("the settings are searched, an account is filled in and named in a system prompt, and a password changed (%i)", async (width) => {
@@ -340,15 +343,35 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
             [`${word} A`, `${word} B Z`],
             [`${word} B Z`, `${word} A`],
         ];
-        const seen = (await day("admin_rows", { width, with: { newcomers }, ...asAdmin() })) as { sorted: Record<string, string[][]> };
-        expect(seen).toMatchObject({ added: ["user", "user"], edited: [[`${word} B Z`, "pending"]], members: [1], left: [] });
+        const order = { newcomers, message: words("To keep") };
+        const seen = (await day("admin_rows", { width, with: order, ...asAdmin() })) as { sorted: Record<string, string[][]> };
+        expect(seen).toMatchObject({ added: ["user", "user"], database: newcomers.map(({ name }) => name), users: 2, chats: true });
+        expect(seen).toMatchObject({ edited: [[`${word} B Z`, "pending"]], members: [1], left: [] });
         for (const [head, sorted] of Object.entries(seen.sorted)) expect(sorted.toSorted(), head).toEqual(orders);
     });
 
-    test("a chat is shared with somebody, who finds it behind the link, and nobody else does", async () => {
+    test.for([1280, 390])("an answer in the background is shown and heard, where that is switched on (%i)", async (width) => {
+        const messages = [words("A boat SLOW 2"), words("A sea SLOW 2")];
+        expect(await day("alert_rows", { width, with: { messages } })).toEqual([[`${messages[0]} / Open WebUI: 1 2`, "notification.mp3"], []]);
+    });
+
+    test.for([1280, 390])("the choices for speech are kept to: its language, its voice, how fast, sent and spoken without a press (%i)", async (width) => {
+        await fare(testbed);
+        const said = expect.stringMatching(/^Words of \d seconds$/) as string;
+        const spoken = expect.stringMatching(/^Echo: Words of \d seconds/) as string;
+        expect(await day("listen_rows", { width })).toEqual({ sent: said, spoken, by: "Far", rate: 1.5 });
+        expect((await recordings(testbed)).map(({ language }) => language)).toEqual(["de"]);
+    });
+
+    test("each shortcut does what it says, gets other keys, and is switched off", async () => {
+        const message = `${words("Keys")}\n\n\`\`\`\nboats\n\`\`\``;
+        expect(await day("keyboard_rows", { with: { message } })).toEqual({ "Control+Shift+C": `Echo: ${message}`, "Control+Shift+;": "boats", off: 0 });
+    });
+
+    test("a chat is shared with somebody, who finds it behind the link until it is shared no more, and nobody else does", async () => {
         const others = [await join(), await join()].map(({ name, token }) => ({ name, token }));
         const link: unknown = expect.stringMatching(new RegExp(`^${testbed.url}/s/[\\w-]+$`));
-        expect(await day("share_rows", { with: { message: words("Share boats"), others } })).toEqual({ link, found: [true, false] });
+        expect(await day("share_rows", { with: { message: words("Share boats"), others } })).toEqual({ link, found: [true, false], after: false });
     });
 
     test("the switches of the interface are kept", async () => {

@@ -51,6 +51,24 @@ PHONE = {"width": 390, "height": 844}
 TIMEOUT = 60_000  # ms; for one step. A new browser's first page takes seconds on a slow machine.
 
 
+# Chromium has no voice of its own here, so there are two: what they are asked to speak, and how fast, is noted, and taken for spoken.
+VOICE = """() => {
+    window.spoken = [];
+    window.utterances = [];
+    const voices = [["Near", true], ["Far", false]].map(([name, localService]) => (
+        { voiceURI: name, name, lang: "en-US", localService, default: localService }));
+    const speak = utterance => {
+        window.spoken.push(utterance.text);
+        window.utterances.push([utterance.text, utterance.voice?.name, utterance.rate]);
+        utterance.onstart?.();
+        setTimeout(() => utterance.onend?.(), 100);
+    };
+    const synthesis = { getVoices: () => voices, speak, cancel() {}, pause() {}, resume() {}, addEventListener() {}, removeEventListener() {} };
+    Object.defineProperty(window, "speechSynthesis", { value: synthesis });
+    window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
+}"""
+
+
 class Visit:
     """What one page does from the first request on, and the step that is under way."""
 

@@ -13,7 +13,7 @@ Prints as JSON:
   call      {"said": what voice mode has sent as a message, "spoken": what the browser was asked to speak}, or null
   aloud     what the browser was asked to speak by “Read Aloud”
 
-Chromium has no voice of its own here: what it is asked to speak is noted, and taken for spoken. When a step fails it prints {"error": one
+When a step fails it prints {"error": one
 sentence, "screenshot": path of a PNG or null} and ends with 1. The password is never printed.
 """
 
@@ -21,21 +21,8 @@ import json
 import re
 import sys
 
-from browse import PHONE, TIMEOUT, Visit, fail, open_browser
+from browse import PHONE, TIMEOUT, VOICE, Visit, fail, open_browser
 from playwright.sync_api import Error, sync_playwright
-
-VOICE = """() => {
-    window.spoken = [];
-    const voice = { voiceURI: "voice", name: "Voice", lang: "en-US", localService: true, default: true };
-    const speak = utterance => {
-        window.spoken.push(utterance.text);
-        utterance.onstart?.();
-        setTimeout(() => utterance.onend?.(), 100);
-    };
-    const synthesis = { getVoices: () => [voice], speak, cancel() {}, pause() {}, resume() {}, addEventListener() {}, removeEventListener() {} };
-    Object.defineProperty(window, "speechSynthesis", { value: synthesis });
-    window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
-}"""
 
 FITS = """table => {
     let scrolling = table;

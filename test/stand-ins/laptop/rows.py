@@ -5,9 +5,11 @@ What is stored is read from Open WebUI's API, as the page's own session.
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from browse import TIMEOUT
+from browse import TIMEOUT, VOICE
 from playwright.sync_api import expect
 
 ASK = """async ([method, path, body]) => {
@@ -236,8 +238,8 @@ def setting_rows(person) -> dict:
     return {"switches": len(before), "same": [name for name, on in before.items() if after.get(name) == on]}
 
 
-def data_rows(person, message: str) -> dict:
-    """All chats are exported, deleted and imported; and the account gets another name: what is there then."""
+def data_rows(person, message: str, note: str) -> dict:
+    """All chats are exported, deleted and imported; a file with a note is got back and deleted; and the account gets another name: what is there then."""
     page, seen = person.page, {}
     begin(person)
     person.open_chat()
@@ -267,6 +269,21 @@ def data_rows(person, message: str) -> dict:
         page.get_by_role("button", name="Confirm").click()
     seen["archived"] = titles()
 
+    page.evaluate(UPLOAD, ["notes.txt", note])
+    press("data_controls", "Manage Files")
+    files = page.get_by_role("dialog", name="Files")
+
+    def act(name: str) -> None:
+        files.get_by_role("button", name="Actions for notes.txt").click()
+        page.get_by_role("menu").get_by_role("button", name=name).click()
+
+    seen["file"] = downloaded(person, lambda: act("Download"))[1].decode()
+    act("Delete")
+    with page.expect_response(lambda response: response.request.method == "DELETE" and "/files/" in response.url):
+        page.get_by_role("button", name="Delete", exact=True).last.click()
+    expect(files.get_by_text("notes.txt")).to_have_count(0, timeout=TIMEOUT)
+    seen["files"] = ask(person, "/api/v1/files/")["total"]
+
     person.step = "Changing the account"
     page.goto(f"{person.url}/?settings=account")
     # The form has what is there a moment later.
@@ -279,7 +296,7 @@ def data_rows(person, message: str) -> dict:
 
 
 def share_rows(person, message: str, others: list[dict]) -> dict:
-    """A chat is shared with the first of two other accounts ({"name", "token"}): the link, and whether each of them finds the message there."""
+    """A chat is shared with the first of two other accounts ({"name", "token"}), and then no more: the link, and whether each of them finds the message there; and the first afterwards."""
     page = person.page
     begin(person)
     person.open_chat()
@@ -291,17 +308,28 @@ def share_rows(person, message: str, others: list[dict]) -> dict:
     page.get_by_role("dialog").last.get_by_text(others[0]["name"]).last.click()
     with page.expect_response(lambda response: response.request.method == "POST" and "/access" in response.url):
         page.get_by_role("button", name="Add", exact=True).click()
-    link, found = copied(person, page.locator("#copy-and-share-chat-button").click), []
-    for other in others:
+    link = copied(person, page.locator("#copy-and-share-chat-button").click)
+
+    def finds(other: dict) -> bool:
         person.step = "Opening a shared chat"
         tab = page.context.browser.new_context(locale="en-US").new_page()
         tab.add_init_script(f"localStorage.token = {json.dumps(other['token'])}")
         tab.goto(link)
         said = tab.locator(".chat-user").or_(tab.locator("#chat-input"))
         said.first.wait_for()
-        found.append(tab.get_by_text(message).count() > 0)
+        found = tab.get_by_text(message).count() > 0
         tab.context.close()
-    return {"link": link, "found": found}
+        return found
+
+    found = [finds(other) for other in others]
+    person.step = "Sharing a chat no more"
+    page.goto(f"{person.url}/?settings=data_controls")
+    page.get_by_role("button", name="Shared Chats").click()
+    shared = page.get_by_role("dialog").last
+    shared.get_by_text(message).wait_for()
+    with page.expect_response(lambda response: response.request.method == "DELETE" and "/share" in response.url):
+        shared.get_by_role("button", name="Unshare Chat").click()
+    return {"link": link, "found": found, "after": finds(others[0])}
 
 
 # In the place of the screen, which Chromium has none of here: one that is red, where a person would be asked which to show.
@@ -328,16 +356,16 @@ def plus(person, *names: str) -> None:
         person.page.get_by_role("menuitem", name=name).click()
 
 
-def compare(person) -> tuple[str, str]:
-    """Compares two texts in the dialog that is open, and takes the second for the message: what is said of them, and what stands in the field."""
-    page, dialog = person.page, person.page.get_by_role("dialog", name="Compare text")
+def compare(person, text: str) -> str:
+    """Compares a text with another in the dialog that is open, and takes it for the message: what is said of them."""
+    dialog = person.page.get_by_role("dialog", name="Compare text")
     dialog.get_by_role("textbox", name="Original").fill("A boat")
-    dialog.get_by_role("textbox", name="Proposed revision").fill("Two boats")
+    dialog.get_by_role("textbox", name="Proposed revision").fill(text)
     dialog.get_by_role("button", name="Compare", exact=True).click()
     said = dialog.get_by_role("status").filter(has_text="Change").first.inner_text()
     dialog.get_by_role("button", name="Use in prompt").click()
-    expect(person.field).to_have_text("Two boats", timeout=TIMEOUT)
-    return said, person.field.inner_text().strip()
+    expect(person.field).to_contain_text("boats", timeout=TIMEOUT)
+    return said
 
 
 def compose_rows(person, messages: dict, note: str) -> dict:
@@ -379,7 +407,7 @@ def compose_rows(person, messages: dict, note: str) -> dict:
     person.open_chat()
     person.field.wait_for()
     plus(person, "Compare text")
-    seen["compared"] = compare(person)
+    seen["compared"] = [compare(person, "Two boats"), person.field.inner_text().strip()]
 
     for name, arrive in {
         "Temporary": lambda: page.wait_for_url("**/?temporary-chat=true"),
@@ -542,14 +570,15 @@ def account_rows(person, profile: dict, prompt: str, message: str, password: str
     return seen
 
 
-def admin_rows(person, newcomers: list[dict]) -> dict:
+def admin_rows(person, newcomers: list[dict], message: str) -> dict:
     """
-    An admin adds two accounts ({"name", "email", "password"}), looks for them, sorts them, gives one another role and another name, has them in a group
+    An admin writes a message, adds two accounts ({"name", "email", "password"}), downloads what is in the database, looks for them, sorts them, gives one another role and another name, has them in a group
     for a while, and deletes them: what is there after each.
     """
     page, seen = person.page, {}
     begin(person)
-    person.field.wait_for()
+    person.open_chat()
+    person.write(message, typed=False)
     table, dialog = page.locator("tbody tr"), page.get_by_role("dialog")
     word = newcomers[0]["name"].split()[0]
 
@@ -579,6 +608,17 @@ def admin_rows(person, newcomers: list[dict]) -> dict:
     elsewhere.goto(f"{person.url}/manifest.json")
     seen["added"] = [elsewhere.evaluate(ASK, ["POST", "/api/v1/auths/signin", {key: one[key] for key in ("email", "password")}]).get("role") for one in newcomers]
     elsewhere.context.close()
+    person.step = "Downloading what is in the database"
+    page.goto(f"{person.url}/?settings=admin%3Adb")
+    exports = page.locator("#tab-admin-db")
+    _, database = downloaded(person, exports.get_by_role("button", name="Database", exact=True).click)
+    Path("/tmp/webui.db").write_bytes(database)
+    with closing(sqlite3.connect("/tmp/webui.db")) as tables:
+        seen["database"] = [name for (name,) in tables.execute("SELECT name FROM user WHERE name LIKE ? ORDER BY name", [f"{word}%"])]
+    _, users = downloaded(person, exports.get_by_role("button", name="Users", exact=True).click)
+    seen["users"] = users.decode().count(word)
+    _, chats = downloaded(person, exports.get_by_role("button", name="All Chats", exact=True).click)
+    seen["chats"] = message in chats.decode()
     person.step = "Looking for accounts"
     search()
     person.step = "Giving an account another role and another name"
@@ -632,3 +672,298 @@ def admin_rows(person, newcomers: list[dict]) -> dict:
         expect(row).to_have_count(0, timeout=TIMEOUT)
     seen["left"] = ask(person, f"/api/v1/users/?query={word}")["users"]
     return seen
+
+
+# What the page would show or play beside itself is noted; and it takes itself for one in the background while window.away is set.
+ALERTS = """() => {
+    window.alerts = [];
+    window.Notification = class {
+        static permission = "granted";
+        static requestPermission = async () => "granted";
+        constructor(title, { body }) { window.alerts.push(`${title}: ${body}`); }
+    };
+    // The page has a silence of its own, by which it gets leave to play.
+    HTMLMediaElement.prototype.play = async function () { if (!this.src.startsWith("data:")) window.alerts.push(this.src.split("/").at(-1)); };
+    Object.defineProperty(document, "visibilityState", { get: () => (window.away ? "hidden" : "visible") });
+}"""
+
+# In the place of a microphone, one that hears a tone.
+TONE = """navigator.mediaDevices.getUserMedia = async () => {
+    const context = new AudioContext();
+    const [tone, heard] = [context.createOscillator(), context.createMediaStreamDestination()];
+    tone.connect(heard);
+    tone.start();
+    return heard.stream;
+}"""
+
+
+def turn(person, *names: str) -> None:
+    """Turns over switches of the settings that are open, by their names."""
+    for name in names:
+        # Each is saved by itself; of two that are saved in the same moment Open WebUI may forget one.
+        with person.page.expect_response(lambda response: "settings/update" in response.url):
+            person.page.get_by_role("switch", name=name, exact=True).click()
+
+
+def alert_rows(person, messages: list[str]) -> list[list[str]]:
+    """Messages are sent whose answers come while the page is in the background: what it shows and plays then, with notifications and the sound switched on, and without both."""
+    page, seen = person.page, []
+    page.add_init_script(f"({ALERTS})()")
+    begin(person)
+    for message, switches in zip(messages, (["Browser Notifications"], ["Browser Notifications", "Notification Sound"])):
+        person.step = f"Turning over {switches}"
+        page.goto(f"{person.url}/?settings=notifications")
+        turn(person, *switches)
+        person.open_chat()
+        person.field.wait_for()
+        # The sound comes only to somebody who has done something on the page.
+        person.post(message, typed=False)
+        page.evaluate("window.away = true")
+        person.step = "Waiting for an answer in the background"
+        page.locator("[data-sonner-toast]", has_text=message).wait_for()
+        seen.append(sorted(page.evaluate("window.alerts")))
+    return seen
+
+
+def listen_rows(person) -> dict:
+    """Each choice for speech is made, and a message dictated: it is sent by itself, and the answer spoken by itself: what is asked to be spoken, by which voice, and how fast."""
+    page = person.page
+    page.add_init_script(f"({VOICE})(); {TONE}")
+    begin(person)
+    person.field.wait_for()
+    person.step = "Choosing how speech is heard and spoken"
+    page.goto(f"{person.url}/?settings=audio")
+    voice = page.get_by_label("Voice", exact=True)
+    expect(voice.locator("option")).to_have_count(2, timeout=TIMEOUT)
+    turn(person, "Instant Auto-Send After Voice Transcription", "Auto-Playback Response")
+    page.get_by_role("switch", name="Allow non-local voices").click()
+    voice.select_option("Far")
+    page.get_by_label("Speech-to-Text Language").fill("de")
+    page.get_by_label("Speech Playback Speed").fill("1.5")
+    with page.expect_response(lambda response: "settings/update" in response.url):
+        page.get_by_role("button", name="Save", exact=True).click()
+    person.open_chat()
+    person.step = "Dictating"
+    page.locator("#voice-input-button").click()
+    page.locator("#confirm-recording-button").wait_for()
+    page.wait_for_timeout(2000)  # of speech
+    page.locator("#confirm-recording-button").click()
+    person.step = "Waiting for the answer, and for it to be spoken"
+    page.locator(".copy-response-button").wait_for()
+    page.wait_for_function("window.utterances.length")
+    [[text, by, rate]] = page.evaluate("window.utterances")
+    return {"sent": page.locator(".chat-user").inner_text().split("\n")[0], "spoken": text, "by": by, "rate": rate}
+
+
+def keyboard_rows(person, message: str) -> dict:
+    """Each shortcut is pressed in a chat, one gets other keys and then its own again, and all are switched off: what two of them copy, and whether one does something at the end."""
+    page, seen = person.page, {}
+    page.add_init_script(TONE)
+    begin(person)
+    person.open_chat()
+    person.write(message, typed=False)
+    chat = page.evaluate("location.pathname")
+    search = page.get_by_role("dialog", name="Search workspace")
+
+    def press(keys: str) -> None:
+        page.goto(f"{person.url}{chat}")
+        page.locator(".copy-response-button").last.wait_for()
+        person.step = f"Pressing {keys}"
+        page.keyboard.press(keys)
+
+    for keys in ("Control+Shift+C", "Control+Shift+;"):
+        seen[keys] = copied(person, lambda keys=keys: press(keys))
+    for keys, arrive in {
+        "Control+Shift+O": lambda: page.wait_for_url(f"{person.url}/"),
+        "Control+Shift+'": page.get_by_text("Temporary Chat", exact=True).first.wait_for,
+        "Control+Shift+M": page.get_by_role("combobox", name="Search In Models").wait_for,
+        "Control+Shift+L": page.locator("#confirm-recording-button").wait_for,
+        "Control+Shift+S": page.get_by_role("button", name="Close Sidebar").wait_for,
+        "Control+Shift+Backspace": page.get_by_role("button", name="Confirm", exact=True).wait_for,
+        "Control+k": search.wait_for,
+        "Control+.": page.get_by_role("dialog", name="Settings").wait_for,
+        "Control+/": page.locator("#tab-shortcuts").wait_for,
+        "Shift+Escape": lambda: expect(person.field).to_be_focused(timeout=TIMEOUT),
+    }.items():
+        press(keys)
+        arrive()
+    page.keyboard.press("ArrowUp")
+    page.locator("textarea[id^=message-edit]").wait_for()
+    press("Shift+Escape")
+    page.keyboard.press("Control+r")
+    page.get_by_text("2/2").wait_for()
+    page.locator(".copy-response-button").wait_for()
+
+    def settings():
+        person.step = "Changing shortcuts"
+        page.goto(f"{person.url}/?settings=shortcuts")
+        return page.locator("#tab-shortcuts")
+
+    settings().get_by_role("button", name="Ctrl+K", exact=True).click()
+    with page.expect_response(lambda response: "settings/update" in response.url):
+        page.keyboard.press("Control+Alt+J")
+    press("Control+Alt+j")
+    search.wait_for()
+    with page.expect_response(lambda response: "settings/update" in response.url):
+        settings().get_by_role("button", name="Reset Defaults").click()
+    press("Control+k")
+    search.wait_for()
+    settings()
+    turn(person, "Enable Keyboard Shortcuts")
+    press("Control+k")
+    page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    return {**seen, "off": search.count()}
+
+
+# What a chat looks like, by the switch that changes it.
+LOOKS = """() => {
+    const one = (selector) => document.querySelector(selector);
+    const sandbox = (word) => one("iframe").sandbox.contains(`allow-${word}`);
+    return {
+        "UI Scale": one("html").style.getPropertyValue("--app-text-scale"),
+        "Font Family": getComputedStyle(document.body).fontFamily.split(",")[0],
+        "Accessibility Mode": one("html").classList.contains("high-contrast"),
+        "Display Chat Title in Tab": document.title,
+        "Chat Direction": one(".chat-user [dir]").dir,
+        "Chat Bubble UI": Boolean(one(".chat-user .rounded-3xl.bg-gray-50")),
+        "Widescreen Mode": getComputedStyle(one(".chat-assistant").closest(".mx-auto")).maxWidth,
+        "Render Markdown in User Messages": Boolean(one(".chat-user strong")),
+        "Always Collapse Code Blocks": !one(".chat-assistant .cm-content"),
+        "Always Expand Details": one(".chat-assistant").innerText.includes("Folded"),
+        "Show Formatting Toolbar": Boolean(one("[aria-label=Bold]")),
+        "iframe Sandbox Allow Scripts": sandbox("scripts"),
+        "iframe Sandbox Allow Same Origin": sandbox("same-origin"),
+        "iframe Sandbox Allow Forms": sandbox("forms"),
+        "iframe Sandbox Allow Downloads": sandbox("downloads"),
+    };
+}"""
+
+
+# What interface_rows turns over before it looks again.
+SWITCHES = (
+    "Accessibility Mode", "Display Chat Title in Tab", "Haptic Feedback (Android)", "Copy Formatted Text", "Enable Message Queue", "Chat Bubble UI",
+    "Widescreen Mode", "Fade Effect for Streaming Text", "Render Markdown in User Messages", "Auto-Copy Response to Clipboard",
+    "Insert Suggestion Prompt to Input", "Regenerate Menu", "Always Collapse Code Blocks", "Always Expand Details", "Stylized PDF Export",
+    "Floating Quick Actions", "Show Formatting Toolbar", "Insert Prompt as Rich Text", "Paste Large Text as File", "iframe Sandbox Allow Scripts",
+    "iframe Sandbox Allow Same Origin", "iframe Sandbox Allow Forms", "iframe Sandbox Allow Downloads",
+)
+
+
+def interface_rows(person, message: str) -> dict:
+    """
+    A chat is looked at and used, most of the interface is set otherwise, and it is looked at and used again: by the name of each setting, what is seen before
+    and after that; of what would be the same as in another test before it, after it alone.
+    """
+    page = person.page
+    page.add_init_script("navigator.vibrate = () => (window.vibrated = true)")
+    begin(person)
+    answer, again = page.locator(".chat-assistant").last, page.get_by_text("2/2")
+    markdown = f"{message} **bold**\n\n```html\n<p>Hello</p>\n```\n\n<details>\n<summary>Sum</summary>\nFolded\n</details>"
+
+    def settings(*names: str) -> None:
+        page.goto(f"{person.url}/?settings=interface")
+        page.locator("[role=switch]").first.wait_for()
+        person.step = f"Setting {names}"
+        turn(person, *names)
+
+    def change(name: str) -> None:
+        """Chooses the next of what a button of the settings goes through."""
+        person.step = f"Setting “{name}”"
+        with page.expect_response(lambda response: "settings/update" in response.url):
+            page.locator("#tab-interface").get_by_role("button", name=name).click()
+
+    def look(chat: str, on: bool) -> dict:
+        page.goto(chat)
+        page.locator(".copy-response-button").last.wait_for()
+        page.locator("iframe").wait_for(state="attached")
+        person.step = "Looking at a chat"
+        seen = page.evaluate(LOOKS)
+        copied(person, page.locator(".copy-response-button").last.click)
+        seen["Copy Formatted Text"] = page.evaluate("navigator.clipboard.read().then(([item]) => item.types.includes('text/html'))")
+        explain = page.get_by_role("button", name="Explain", exact=True)
+        answer.locator("p").first.click(click_count=3)
+        if not on:
+            explain.wait_for()
+        seen["Floating Quick Actions"] = explain.count() > 0
+        page.get_by_role("button", name="Regenerate").last.click()
+        page.get_by_text("Try Again").or_(again).first.wait_for()
+        seen["Regenerate Menu"] = again.count() == 0
+        person.open_chat()
+        person.field.wait_for()
+        seen["Landing Page Mode"] = page.get_by_role("heading", name="Hermes", exact=True).count() > 0
+        person.step = "Sending a message while another is answered"
+        person.post(f"{message} SLOW 60", typed=False)
+        expect(answer).to_contain_text("1 2", timeout=TIMEOUT)
+        seen["Fade Effect for Streaming Text"] = answer.locator(".fade-in-token").count() > 0
+        seen["Haptic Feedback (Android)"] = page.evaluate("Boolean(window.vibrated)")
+        page.evaluate("navigator.clipboard.writeText('nothing')")
+        person.post(f"{message} at once", typed=False)
+        waits, answered = page.get_by_role("button", name="Send now"), answer.get_by_text(f"Echo: {message} at once")
+        waits.or_(answered).first.wait_for()
+        seen["Enable Message Queue"] = waits.count() > 0
+        if on:
+            page.locator(".copy-response-button").last.wait_for()
+            page.wait_for_function("navigator.clipboard.readText().then((text) => text !== 'nothing')")
+            seen["Auto-Copy Response to Clipboard"] = page.evaluate("navigator.clipboard.readText()")
+        else:
+            page.get_by_role("button", name="Stop", exact=True).click()
+        return seen
+
+    person.open_chat()
+    person.field.wait_for()
+    person.write(markdown, typed=False)
+    chat = page.url
+    before = look(chat, False)
+    settings(*SWITCHES)
+    tab = page.locator("#tab-interface")
+    for name in ("Chat Direction", "Landing Page Mode", "Enter Key Behavior"):
+        change(name)
+    tab.get_by_role("button", name="UI Scale").click()
+    with page.expect_response(lambda response: "settings/update" in response.url):
+        tab.locator("[aria-label='Increase UI Scale']").click()
+    tab.get_by_role("button", name="Font Family").click()
+    with page.expect_response(lambda response: "settings/update" in response.url):
+        tab.get_by_placeholder("Aptos").fill("Courier")
+        page.keyboard.press("Tab")
+    with page.expect_file_chooser() as chooser:
+        tab.get_by_role("button", name="Chat Background Image").click()
+    with page.expect_response(lambda response: "settings/update" in response.url):
+        chooser.value.set_files({"name": "picture.png", "mimeType": "image/png", "buffer": page.screenshot()})
+    after = look(chat, True)
+
+    person.step = "Exporting a plain PDF"
+    page.goto(chat)
+    page.locator(".copy-response-button").last.wait_for()
+    page.get_by_role("button", name="Chat actions").click()
+    page.get_by_text("Download", exact=True).click()
+    after["Stylized PDF Export"] = b"/Subtype /Image" in downloaded(person, page.get_by_text("PDF document").click)[1]
+    person.step = "Writing on the first screen"
+    person.open_chat()
+    page.locator("[style*='background-image: url(\"data:image/png']").wait_for(state="attached")
+    page.locator("[aria-labelledby='suggestions-heading'] button").first.click()
+    expect(person.field).not_to_have_text("", timeout=TIMEOUT)
+    plus(person, "Compare text")
+    compare(person, "Two **boats**")
+    after["Insert Prompt as Rich Text"] = person.field.locator("strong").count() > 0
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Enter")
+    page.keyboard.insert_text("and a second line")
+    after["Enter Key Behavior"] = page.locator(".chat-user").count() > 0
+    page.keyboard.press("Control+Enter")
+    page.locator(".chat-user").get_by_text("and a second line").wait_for()
+    person.open_chat()
+    person.field.click()
+    page.evaluate("navigator.clipboard.writeText('word '.repeat(2000))")
+    page.keyboard.press("Control+V")
+    page.locator("#message-input-container").get_by_text("Pasted_Text").first.wait_for()
+
+    settings("Render Markdown in Assistant Messages", "Detect Artifacts Automatically", "Rich Text Input for Chat", "Temporary Chat by Default")
+    page.goto(chat)
+    page.locator(".copy-response-button").last.wait_for()
+    after["Render Markdown in Assistant Messages"] = answer.locator("strong").count() > 0
+    page.goto(person.url)
+    page.wait_for_url("**/?temporary-chat=true")
+    after["Rich Text Input for Chat"] = person.field.evaluate("field => field.tagName !== 'TEXTAREA'")
+    person.write(markdown, typed=False)
+    after["Detect Artifacts Automatically"] = page.locator("iframe").count() > 0
+    return {name: [before.get(name), seen] for name, seen in after.items()}
