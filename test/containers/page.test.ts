@@ -90,6 +90,11 @@ describe("from day to day", () => {
         const { email, password } = more.email ? { email: more.email, password: more.password ?? "" } : await join();
         return laptop.week({ url: testbed.url, does, ...more, email, password });
     };
+    /** What does something in a window and on a phone at once. */
+    const both =
+        <T>(does: (width: number) => Promise<T>) =>
+        () =>
+            Promise.all([1280, 390].map(does));
     const asAdmin = () => {
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
         return { email, password };
@@ -274,19 +279,22 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         });
     });
 
-    test.for([1280, 390])("what is at the sign-in, in the menus of a message and behind / does what it says (%i)", async (width) => {
-        const [messages, note] = [{ chat: words("Boats"), all: words("All of that") }, words("turquoise")];
-        expect(await day("compose_rows", { width, with: { messages, note } })).toEqual({ password: "text", compared: ["Change 1 of 1", "Two boats"] });
-        const said = JSON.stringify((await testbed.asked(messages.all))[0].messages.at(-1));
-        // An earlier upload, another chat, and a picture.
-        expect(said).toContain(note);
-        expect(said).toContain(`Echo: ${messages.chat}`);
-        expect(said.match(/"data:image\/\w+;base64,/g)).toHaveLength(1);
-    });
+    test(
+        "what is at the sign-in, in the menus of a message and behind / does what it says",
+        both(async (width) => {
+            const [messages, note] = [{ chat: words("Boats"), all: words("All of that") }, words("turquoise")];
+            expect(await day("compose_rows", { width, with: { messages, note } })).toEqual({ password: "text", compared: ["Change 1 of 1", "Two boats"] });
+            const said = JSON.stringify((await testbed.asked(messages.all))[0].messages.at(-1));
+            // An earlier upload, another chat, and a picture.
+            expect(said).toContain(note);
+            expect(said).toContain(`Echo: ${messages.chat}`);
+            expect(said.match(/"data:image\/\w+;base64,/g)).toHaveLength(1);
+        }),
+    );
 
-    test.for([1280, 390])(
-        "code and tables of an answer are kept and copied, a folder has its picture, and chats are found by their place (%i)",
-        async (width) => {
+    test(
+        "code and tables of an answer are kept and copied, a folder has its picture, and chats are found by their place",
+        both(async (width) => {
             const message = words("Seas");
             expect(await day("find_rows", { width, with: { message, code: "print(1)" } })).toEqual({
                 saved: "print(1) # more",
@@ -297,7 +305,7 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
                 folder: [message],
                 preview: `Echo: ${message}:`,
             });
-        },
+        }),
     );
 
     test("the model gets the system prompt of a chat, of a folder and of a person", async () => {
@@ -323,44 +331,104 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         });
     });
 
-    test.for([1280, 390])("the settings are searched, an account is filled in and named in a system prompt, and a password changed (%i)", async (width) => {
-        const profile = { bio: words("Sails"), gender: "female", birth: "1990-05-04", variable: words("Sloop") };
-        const [message, password] = [words("Who am I?"), words("another")];
-        const prompt = "{{USER_BIO}}, {{USER_GENDER}}, {{USER_BIRTH_DATE}}, {{user.variables.boat}}";
-        expect(await day("account_rows", { width, with: { profile, prompt, message, password } })).toEqual({ found: "Account", picture: "data:image/" });
-        const [{ messages }] = await testbed.asked(message);
-        expect(JSON.stringify(messages)).toContain(Object.values(profile).join(", "));
-    });
+    test(
+        "the settings are searched, an account is filled in and named in a system prompt, and a password changed",
+        both(async (width) => {
+            const profile = { bio: words("Sails"), gender: "female", birth: "1990-05-04", variable: words("Sloop") };
+            const [message, password] = [words("Who am I?"), words("another")];
+            const prompt = "{{USER_BIO}}, {{USER_GENDER}}, {{USER_BIRTH_DATE}}, {{user.variables.boat}}";
+            expect(await day("account_rows", { width, with: { profile, prompt, message, password } })).toEqual({ found: "Account", picture: "data:image/" });
+            const [{ messages }] = await testbed.asked(message);
+            expect(JSON.stringify(messages)).toContain(Object.values(profile).join(", "));
+        }),
+    );
 
-    test.for([1280, 390])("an admin adds accounts, finds, sorts and changes them, has them in a group, and deletes them (%i)", async (width) => {
-        const word = words("Ann").replace(" ", "");
-        const newcomers = ["A", "B"].map((letter) => ({
-            name: `${word} ${letter}`,
-            email: `${word}${letter}@example.com`.toLowerCase(),
-            password: words("first"),
-        }));
-        const orders = [
-            [`${word} A`, `${word} B Z`],
-            [`${word} B Z`, `${word} A`],
+    test(
+        "an admin adds accounts, finds, sorts and changes them, has them in a group, and deletes them",
+        both(async (width) => {
+            const word = words("Ann").replace(" ", "");
+            const newcomers = ["A", "B"].map((letter) => ({
+                name: `${word} ${letter}`,
+                email: `${word}${letter}@example.com`.toLowerCase(),
+                password: words("first"),
+            }));
+            const orders = [
+                [`${word} A`, `${word} B Z`],
+                [`${word} B Z`, `${word} A`],
+            ];
+            const order = { newcomers, message: words("To keep") };
+            const seen = (await day("admin_rows", { width, with: order, ...asAdmin() })) as { sorted: Record<string, string[][]> };
+            expect(seen).toMatchObject({ added: ["user", "user"], database: newcomers.map(({ name }) => name), users: 2, chats: true });
+            expect(seen).toMatchObject({ edited: [[`${word} B Z`, "pending"]], members: [1], left: [] });
+            for (const [head, sorted] of Object.entries(seen.sorted)) expect(sorted.toSorted(), head).toEqual(orders);
+        }),
+    );
+
+    test("what is set in the settings of the interface is what is seen, at both widths", async () => {
+        const seen = await both(async (width) => {
+            const message = words("Look");
+            const {
+                "Display Chat Title in Tab": titles,
+                "Auto-Copy Response to Clipboard": copied,
+                ...rest
+            } = (await day("interface_rows", {
+                width,
+                with: { message },
+            })) as Record<string, unknown[]>;
+            expect(titles).toEqual([`${message} bold / Open WebUI`, "Open WebUI"]);
+            expect(copied).toEqual([null, `Echo: ${message} at once`]);
+            return rest;
+        })();
+        const [off, on, never] = [
+            [true, false],
+            [false, true],
+            [null, false],
         ];
-        const order = { newcomers, message: words("To keep") };
-        const seen = (await day("admin_rows", { width, with: order, ...asAdmin() })) as { sorted: Record<string, string[][]> };
-        expect(seen).toMatchObject({ added: ["user", "user"], database: newcomers.map(({ name }) => name), users: 2, chats: true });
-        expect(seen).toMatchObject({ edited: [[`${word} B Z`, "pending"]], members: [1], left: [] });
-        for (const [head, sorted] of Object.entries(seen.sorted)) expect(sorted.toSorted(), head).toEqual(orders);
+        const expected = {
+            "UI Scale": ["1", "1.1"],
+            "Font Family": ["-apple-system", "Courier"],
+            "Accessibility Mode": on,
+            "Chat Direction": ["auto", "ltr"],
+            "Chat Bubble UI": off,
+            "Widescreen Mode": ["928px", "100%"],
+            "Render Markdown in User Messages": off,
+            "Render Markdown in Assistant Messages": never,
+            "Always Collapse Code Blocks": on,
+            "Always Expand Details": on,
+            "Show Formatting Toolbar": on,
+            "iframe Sandbox Allow Scripts": off,
+            "iframe Sandbox Allow Same Origin": on,
+            "iframe Sandbox Allow Forms": off,
+            "iframe Sandbox Allow Downloads": off,
+            "Copy Formatted Text": on,
+            "Floating Quick Actions": off,
+            "Regenerate Menu": off,
+            "Landing Page Mode": on,
+            "Fade Effect for Streaming Text": off,
+            "Haptic Feedback (Android)": on,
+            "Enable Message Queue": off,
+            "Stylized PDF Export": never,
+            "Enter Key Behavior": never,
+            "Rich Text Input for Chat": off,
+            "Detect Artifacts Automatically": never,
+        };
+        expect(seen).toEqual([expected, expected]);
     });
 
-    test.for([1280, 390])("an answer in the background is shown and heard, where that is switched on (%i)", async (width) => {
-        const messages = [words("A boat SLOW 2"), words("A sea SLOW 2")];
-        expect(await day("alert_rows", { width, with: { messages } })).toEqual([[`${messages[0]} / Open WebUI: 1 2`, "notification.mp3"], []]);
-    });
+    test(
+        "an answer in the background is shown and heard, where that is switched on",
+        both(async (width) => {
+            const messages = [words("A boat SLOW 2"), words("A sea SLOW 2")];
+            expect(await day("alert_rows", { width, with: { messages } })).toEqual([[`${messages[0]} / Open WebUI: 1 2`, "notification.mp3"], []]);
+        }),
+    );
 
-    test.for([1280, 390])("the choices for speech are kept to: its language, its voice, how fast, sent and spoken without a press (%i)", async (width) => {
+    test("the choices for speech are kept to: its language, its voice, how fast, sent and spoken without a press", async () => {
         await fare(testbed);
         const said = expect.stringMatching(/^Words of \d seconds$/) as string;
         const spoken = expect.stringMatching(/^Echo: Words of \d seconds/) as string;
-        expect(await day("listen_rows", { width })).toEqual({ sent: said, spoken, by: "Far", rate: 1.5 });
-        expect((await recordings(testbed)).map(({ language }) => language)).toEqual(["de"]);
+        await both(async (width) => expect(await day("listen_rows", { width })).toEqual({ sent: said, spoken, by: "Far", rate: 1.5 }))();
+        expect((await recordings(testbed)).map(({ language }) => language)).toEqual(["de", "de"]);
     });
 
     test("each shortcut does what it says, gets other keys, and is switched off", async () => {
