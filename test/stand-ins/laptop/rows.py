@@ -499,7 +499,8 @@ def find_rows(person, message: str, code: str) -> dict:
     seen["created"] = found("View", "Created by you")
     seen["folder"] = found("Location", "Boats")
     person.step = "Looking at a chat that was found"
-    dialog.get_by_role("button", name="Preview").click()
+    # By a key: the dialog may still move, and a press of the pointer would miss.
+    dialog.get_by_role("button", name="Preview").press("Enter")
     seen["preview"] = dialog.get_by_role("region", name="Result preview").get_by_text(f"Echo: {message}").inner_text()
     dialog.get_by_role("button", name="Open ↵").click()
     page.wait_for_url("**/c/*")
