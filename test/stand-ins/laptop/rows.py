@@ -499,9 +499,14 @@ def find_rows(person, message: str, code: str) -> dict:
     seen["created"] = found("View", "Created by you")
     seen["folder"] = found("Location", "Boats")
     person.step = "Looking at a chat that was found"
-    # By a key: the dialog may still move, and a press of the pointer would miss.
+    preview = dialog.get_by_role("region", name="Result preview")
+    if page.viewport_size["width"] >= 1024:
+        # There it is open from the beginning.
+        preview.wait_for()
+        dialog.get_by_role("button", name="Preview").press("Enter")
+        preview.wait_for(state="detached")
     dialog.get_by_role("button", name="Preview").press("Enter")
-    seen["preview"] = dialog.get_by_role("region", name="Result preview").get_by_text(f"Echo: {message}").inner_text()
+    seen["preview"] = preview.get_by_text(f"Echo: {message}").inner_text()
     dialog.get_by_role("button", name="Open ↵").click()
     page.wait_for_url("**/c/*")
     return seen
