@@ -406,7 +406,7 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
     test(
         "an answer in the background is shown and heard, where that is switched on",
         both(async (width) => {
-            const messages = [words("A boat SLOW 2"), words("A sea SLOW 2")];
+            const messages = [`${words("A boat")} SLOW 2`, `${words("A sea")} SLOW 2`];
             expect(await day("alert_rows", { width, with: { messages } })).toEqual([[`${messages[0]} / Open WebUI: 1 2`, "notification.mp3"], []]);
         }),
     );
@@ -415,7 +415,8 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         await fare(testbed);
         const said = expect.stringMatching(/^Words of \d seconds$/) as string;
         const spoken = expect.stringMatching(/^Echo: Words of \d seconds/) as string;
-        await both(async (width) => expect(await day("listen_rows", { width })).toEqual({ sent: said, spoken, by: "Far", rate: 1.5 }))();
+        const heard = { sent: said, spoken, by: "Far", rate: 1.5 };
+        expect(await both((width) => day("listen_rows", { width }))()).toEqual([heard, heard]);
         expect((await recordings(testbed)).map(({ language }) => language)).toEqual(["de", "de"]);
     });
 
