@@ -435,12 +435,16 @@ def backup(last=False):
     if code not in (0, INCOMPLETE):
         raise Problem(f"No backup was made: {why(code, errors)}.")
     if code == INCOMPLETE:
-        log(f"Some files could not be read, and are not in this backup: {why(code, errors)}.")
+        log(f"Some files could not be read, and are not in this backup: {printable(', '.join(unread(errors)))}.")
     told(out, begin)
     count = len(known) + 1
     missing = disk.get("repository") == REPOSITORY and len(known) < disk.get("count", 0)
     disk = {**disk, "from": None, "repository": REPOSITORY, "count": count}
-    save(**disk)
+    try:
+        save(**disk)
+    except OSError as error:
+        log(f"It can't be noted on the disk ({error.strerror}), and no old backup is removed: make room there, or grow it.")
+        return 0
     if missing:
         log("There are fewer backups than before, so none is removed this time. Look into the bucket if this comes again.")
     elif not last:
@@ -452,6 +456,19 @@ def patterns_of(staged):
     """Patterns of what isn't in a backup besides what stands in the image: databases that are copied, what is too large, and what is its own."""
     copied = [f"{DISK}/{name}{end}" for name in staged["copied"] for end in ("", "-wal", "-shm", "-journal")]
     return [as_pattern(path) for path in [*copied, *staged["left_out"]]] + [f"{DISK}/{name}" for name in sorted(OWN)]
+
+
+def unread(errors):
+    """The paths that restic could not read, by what it says of each as JSON."""
+    import json
+
+    for line in errors.splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and said.get("message_type") == "error":
+            yield str(said.get("item"))
 
 
 def told(out, begin):

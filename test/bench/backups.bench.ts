@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Bucket, resticEnvironment } from "../harness/bucket.ts";
-import { logOf, output, start } from "../harness/docker.ts";
+import { asUser, logOf, output, start } from "../harness/docker.ts";
 import { printFigures, record } from "../harness/figures.ts";
 import type { Laptop } from "../harness/laptop.ts";
 import { median } from "../harness/median.ts";
@@ -119,7 +119,7 @@ const providers = {
 test("a year's use: the first backup, one more hour, a month, a restore; and the peer's way beside it", async () => {
     for (const [index, name] of serviceNames.entries()) {
         const [uid, where] = aYear[name];
-        await output(both[index], "setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "python3", "-c", `${fill}\nfill(${where})`);
+        await output(both[index], ...asUser(uid), "python3", "-c", `${fill}\nfill(${where})`);
     }
     const chats = [await testbed.askFromPage(token, words("Is the cat well")), await testbed.askFromPage(token, words("Is the dog well"))];
     for (const chat of chats) await testbed.answered(token, chat);

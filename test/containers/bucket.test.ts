@@ -5,7 +5,7 @@ import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Credentials, type Restored, restoreLast } from "../../ops/restored.ts";
 import { Bucket, killBackup, resticEnvironment } from "../harness/bucket.ts";
-import { ending, logOf, output, repository, start } from "../harness/docker.ts";
+import { asUser, ending, logOf, output, repository, start } from "../harness/docker.ts";
 import { backupSettings } from "../harness/settings.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 
@@ -46,6 +46,7 @@ while time.time() < end:
             sys.exit()
     time.sleep(0.005)`;
 const python = (script: string) => output(hermes, "python3", "-c", script);
+const runs = readFileSync(new URL("../harness/backup_runs.py", import.meta.url), "utf8");
 
 const folder = "private-hermes-test/hermes";
 
@@ -153,20 +154,93 @@ test("with another password a service that runs says so in one sentence, and the
     expect(await backUp()).toMatch(/A backup was made/);
 });
 
-test("what makes a backup is the first to be killed when memory runs out, and nicer than the app", async () => {
-    const seen = python(watch(["restic", "backup"], `print(open(f"/proc/{pid}/oom_score_adj").read().strip(), os.getpriority(os.PRIO_PROCESS, int(pid)))`));
+test("what makes a backup is the first to be killed when memory runs out, nicer than the app, and root neither copies nor sends", async () => {
+    const user = `next(line.split()[1] for line in open(f"/proc/{pid}/status") if line.startswith("Uid:"))`;
+    const seen = python(
+        watch(["restic", "backup"], `print(open(f"/proc/{pid}/oom_score_adj").read().strip(), os.getpriority(os.PRIO_PROCESS, int(pid)), ${user})`),
+    );
     await backUp();
-    expect((await seen).trim()).toBe("1000 10");
+    expect((await seen).trim()).toBe("1000 10 10009");
+    expect(await output(hermes, "stat", "-c", "%u", "/var/lib/backup/blocks/state.db/sum")).toBe("10000\n");
+});
+
+test.for<[what: string, run: string, says: RegExp[]]>([
+    ["when a file can't be read, that is said, and all else", "unreadable", [/^Some files could not be read, .*: \/proc\/1\/mem\.$/, /^A backup was made/]],
+    ["when the disk takes nothing any more, that is said, and all of it", "full", [/^A backup was made/, /No space left.* make room there, or grow it/]],
+])("%s is in the backup", async ([, run, says]) => {
+    const said = await output(hermes, "python3", "-c", runs, run);
+    expect(said.trim().split("\n")).toEqual(says.map((line) => expect.stringMatching(line) as string));
+});
+
+test("a bucket that refuses each request once, as one with too much to do, holds a backup up and no more", async () => {
+    await bucket.forgetRequests();
+    await bucket.fail("once");
+    const said = await backUp();
+    await bucket.fail("");
+    const requests = await bucket.requests();
+    expect(requests.filter((line, index) => line.startsWith("PUT ") && requests.indexOf(line) < index)).not.toEqual([]);
+    expect(said.trim().split("\n")).toEqual([expect.stringMatching(/A backup was made/)]);
+});
+
+test("a bucket that is full can be read: what there is, and all of the last backup", async () => {
+    await bucket.fail("full");
+    const read = Promise.all([output(hermes, "backup", "list"), restored()]);
+    await read.catch(() => undefined);
+    await bucket.fail("");
+    const [list, { databases }] = await read;
+    expect((JSON.parse(list) as { backups: unknown[] }).backups).not.toEqual([]);
+    expect(databases.map(({ name }) => name)).toContain("state.db");
+});
+
+test("when the backups are gone from under a service that has made some, it begins no new ones, and goes on once they are back", async () => {
+    await bucket.inside(`mv ${folder} aside`);
+    const said = await backUp();
+    const there = await bucket.inside("find private-hermes-test -type f");
+    await bucket.inside(`rm -rf ${folder}; mv aside ${folder}`);
+    expect(said.trim().split("\n")).toEqual([expect.stringMatching(/The backups are gone from backupRepository.*name another folder/)]);
+    expect(there).toBe("");
+    expect(await backUp()).toMatch(/A backup was made/);
+});
+
+test("a backup begins once the app leaves it a quarter of the memory; at a stop at once, and after ten minutes in any case", async () => {
+    const said = await output(hermes, "python3", "-c", runs, "waiting");
+    const [waits, begins] = [["waits", "waits"], expect.arrayContaining(["snapshots", "unlock", "backup"]) as string[]];
+    const { did: v1 } = (JSON.parse(said) as Record<string, { did: string[] }>).v1;
+    expect(v1.slice(0, 3)).toEqual([...waits, "snapshots"]);
+    expect(JSON.parse(said)).toEqual({
+        v1: { did: begins, waited: 10 },
+        v2: { did: v1, waited: 10 },
+        "at a stop": { did: expect.not.arrayContaining(["waits"]) as string[], waited: 0 },
+        "for ever": 600,
+    });
+});
+
+test("all backups of a day stay, a day's last for two weeks and a month's last for half a year; those of another disk don't count", async () => {
+    // As if it were noon of 20 June 2026: restic reckons from the newest backup.
+    const evenings = Array.from({ length: 12 }, (_, before) => `2026-06-${String(18 - before).padStart(2, "0")} 20:00:00`);
+    const ofTheDay = ["06-20 12:00", "06-20 11:45", "06-20 00:30", "06-19 13:00", "06-19 12:30"].map((time) => `2026-${time}:00`);
+    const months = ["05-31", "04-30", "03-31", "02-28", "01-31"].map((day) => `2026-${day} 20:00:00`);
+    const goes = ["06-19 11:00", "06-18 10:00", "06-07 10:00", "06-06 20:00", "06-05 20:00", "05-30 20:00", "02-27 20:00"].map((time) => `2026-${time}:00`);
+    const ofOther = "2024-02-29 08:00:00";
+    const make = (time: string) => `restic backup -q --host service --tag disk-${time === ofOther ? "other" : "one"} --time '${time}' /etc/hostname`;
+    const listed = await output(
+        hermes,
+        "sh",
+        "-euc",
+        `mkdir /tmp/one; export BACKUP_REPOSITORY=/tmp/aged BACKUP_DISK=/tmp/one; export ${resticEnvironment}; restic init -q
+        ${[ofOther, "2025-12-31 20:00:00", ...months, ...evenings, ...ofTheDay, ...goes].map(make).join("\n")}
+        python3 -c 'import runpy; runpy.run_path("/usr/local/bin/backup")["thin"]({})'
+        restic snapshots --json`,
+    );
+    const stays = (JSON.parse(listed) as { time: string }[]).map(({ time }) => time.slice(0, 19).replace("T", " "));
+    expect(stays.toSorted()).toEqual([ofOther, ...months, ...evenings, ...ofTheDay].toSorted());
 });
 
 test("a database that has become smaller comes back as it is, without an end of before", async () => {
     const asApp = (script: string) =>
         output(
             hermes,
-            "setpriv",
-            "--reuid=10000",
-            "--regid=10000",
-            "--clear-groups",
+            ...asUser(10000),
             "python3",
             "-c",
             `import os, sqlite3; db = sqlite3.connect('/opt/data/kanban.db', isolation_level=None); ${script}; print(os.stat('/opt/data/kanban.db').st_size)`,
@@ -220,6 +294,18 @@ describe("who takes a service over, with the key and the password of its backups
         };
         expect(await messagesRestored(owner)).toBe(kept);
     });
+
+    test("has destroyed all of them on one without versions, and nothing brings them back", async () => {
+        await bucket.inside("mkdir -p /bucket/root/plain");
+        const [Action, Resource] = ["s3:*", ["arn:aws:s3:::plain", "arn:aws:s3:::plain/*"]];
+        const policy = JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Principal: attacker.id, Action, Resource }] });
+        expect(await bucket.status(bucket.owner, "PUT", "/plain?policy=", policy)).toBeLessThan(300);
+        await bucket.rclone({ thief: attacker }, "rclone copy thief:backups/private-hermes-test thief:plain/victim");
+        expect(await destroy("plain/victim")).toBe("hermes/config\n");
+        expect(
+            await bucket.rclone({ owner: bucket.owner }, "rclone lsf -R --s3-versions --files-only owner:plain; rclone cat owner:plain/victim/hermes/config"),
+        ).toBe("victim/hermes/config\nbroken\n");
+    });
 });
 
 describe("killed in the middle", () => {
@@ -230,10 +316,7 @@ describe("killed in the middle", () => {
         Number(
             await output(
                 hermes,
-                "setpriv",
-                "--reuid=10000",
-                "--regid=10000",
-                "--clear-groups",
+                ...asUser(10000),
                 "python3",
                 "-c",
                 "import sqlite3; print(sqlite3.connect('file:/opt/data/state.db?mode=ro', uri=True).execute('SELECT COUNT(*) FROM messages').fetchone()[0])",

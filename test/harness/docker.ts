@@ -401,6 +401,9 @@ export const runToEnd = async (spec: ContainerSpec) => ending(await start(spec))
 /** Runs a command in a container and gives its standard output; rejects when it fails. */
 export const output = (container: Container, ...command: string[]) => execute(container, command);
 
+/** What runs the command after it as a user of the container that is in no group but its own. */
+export const asUser = (uid: number) => ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+
 /**
  * Runs a command in a container with a text as its standard input, where nobody sees it who lists the processes; gives
  * its standard output and rejects when it fails.

@@ -20,7 +20,7 @@ const folders = ["/bucket/root", "/bucket/versions", "/bucket/iam", "/bucket/roo
 /** What an S3 server answers when it refuses, with the code that clients look at. */
 const refusal = (code: string) => Buffer.from(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>${code}</Message></Error>`);
 
-/** How it fails: every request, or those of some methods, get this answer; `hang` gets none, and `drop` loses its connection. */
+/** How it fails: every request, or those of some methods, get this answer; `once` each the first time; `hang` gets none, and `drop` loses its connection. */
 const faults: Record<string, { status: number; code: string; methods?: string[] }> = {
     denied: { status: 403, code: "AccessDenied" },
     full: { status: 403, code: "QuotaExceeded", methods: ["PUT", "POST"] },
@@ -29,10 +29,12 @@ const faults: Record<string, { status: number; code: string; methods?: string[] 
     key: { status: 403, code: "InvalidAccessKeyId" },
     bucket: { status: 404, code: "NoSuchBucket" },
     busy: { status: 503, code: "SlowDown" },
+    once: { status: 503, code: "SlowDown" },
 };
 
 export class Bucket implements Host {
-    private fault = "";
+    /** How it fails, by what the addresses have that fail so; "" is in all of them. */
+    private faults: Record<string, string> = {};
     private asked: string[] = [];
     /** How many requests are let through before all others wait, and what lets those go on. */
     private left = Infinity;
@@ -74,17 +76,20 @@ export class Bucket implements Host {
     }
 
     async answer({ request: { method = "", headers, url }, request: from, response }: Exchange): Promise<void> {
-        this.asked.push(`${method} ${url ?? ""}`);
+        const line = `${method} ${url ?? ""}`;
+        const again = this.asked.includes(line);
+        this.asked.push(line);
         if (--this.left < 0) await new Promise<void>((goOn) => this.waiting.push(goOn));
         // Who sent it was killed meanwhile.
         if (response.destroyed) return;
-        if (this.fault === "drop") {
+        const failing = Object.entries(this.faults).find(([of]) => decodeURIComponent(url ?? "").includes(of))?.[1] ?? "";
+        if (failing === "drop") {
             from.socket.destroy();
             return;
         }
-        if (this.fault === "hang") return;
-        const fault = faults[this.fault] as (typeof faults)[string] | undefined;
-        if (fault && (fault.methods ?? [method]).includes(method)) {
+        if (failing === "hang") return;
+        const fault = faults[failing] as (typeof faults)[string] | undefined;
+        if (fault && !(failing === "once" && again) && (fault.methods ?? [method]).includes(method)) {
             from.resume();
             response.writeHead(fault.status, { "content-type": "application/xml" });
             response.end(method === "HEAD" ? undefined : refusal(fault.code));
@@ -103,8 +108,8 @@ export class Bucket implements Host {
 
     async inside(exchange: Exchange): Promise<void> {
         switch (exchange.asked) {
-            case "PUT /fault":
-                this.fault = (await exchange.json<{ fault: string }>()).fault;
+            case "PUT /faults":
+                this.faults = await exchange.json<Record<string, string>>();
                 exchange.send(200, {});
                 return;
             case "PUT /hold":
