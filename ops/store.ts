@@ -54,7 +54,9 @@ export async function openStore({ cloud, user }: Backend, tell: (sentence: strin
     const document = () => parseDocument(existsSync(file) ? readFileSync(file, "utf8") : "");
     if (!cloud) {
         const content = document();
-        if (content.delete("environment")) {
+        // `delete` throws where a file is empty, or has nothing but comments.
+        if (content.has("environment")) {
+            content.delete("environment");
             writeFileSync(file, content.toString());
             tell(`${file} no longer names an ESC environment: only Pulumi Cloud has these`);
         }

@@ -180,6 +180,22 @@ describe.skipIf(process.platform === "win32")("in a terminal", () => {
         expect(readFileSync(path("Pulumi.family.yaml"), "utf8")).toBe("environment:\n  - private-hermes/family\n");
     });
 
+    test("with another backend, a new stack's passphrase is typed twice the same", { timeout: 60_000 }, async () => {
+        keep({ cloud: false });
+        secrets.push("correct horse", "mistyped horse");
+        const session = start();
+        await session.answer("Name of the new stack", "");
+        await session.answer("A passphrase for the stack", "correct horse");
+        await session.answer("The same once more", "mistyped horse");
+        await session.sees("That is another one.");
+        session.type(`correct horse${enter}`);
+        await session.sees("◆  imageRegistry");
+        session.type(ctrlC);
+        expect(await session.ended()).toBe(130);
+        expect(state()).toMatchObject({ stacks: ["dev"], passphrase: "correct horse" });
+        expectSecrecy();
+    });
+
     test(
         "with another backend: it asks for the passphrase, takes ESC out of the stack's file, and asks only for what is missing",
         { timeout: 60_000 },
