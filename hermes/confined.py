@@ -1,11 +1,11 @@
 #!/usr/local/bin/python3 -ISE
-"""Runs a command as Hermes' user, or as that of a number, beneath a filter of the kernel that leaves it Unix sockets alone:
+"""Runs a command as the user and group of a number, beneath a filter of the kernel that leaves it Unix sockets alone:
 
-    confined [ID] COMMAND...
+    confined ID COMMAND...
 
 The filter comes before the user is changed: what ran as this user without it, for however short a time, could be taken over by what
 runs beneath it (/proc/PID/mem asks for nothing but the same user). All that is ever started beneath it has it, too. What this takes
-away, it takes away for good: the credentials, which HAProxy puts in (haproxy.cfg), and open files but the three of a terminal. The same
+away, it takes away for good: the credentials, for HAProxy puts them in (haproxy.cfg), and open files but the three of a terminal. The same
 file is in both images.
 """
 
@@ -16,8 +16,8 @@ import socket
 import struct
 import sys
 
-HERMES = 10000
-CREDENTIALS = ("OPENROUTER_API_KEY", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "TELEGRAM_BOT_TOKEN", "EXA_API_KEY")
+# HAProxy's, and restic's, which stand in the environment of a shell.
+CREDENTIALS = ("OPENROUTER_API_KEY", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "TELEGRAM_BOT_TOKEN", "EXA_API_KEY", "BACKUP_KEY_ID", "BACKUP_KEY", "BACKUP_PASSWORD")
 # It has the form of Telegram's, which its client looks at.
 PLACEHOLDER = "1:held-by-haproxy"
 # The numbers of x86-64. A process of another architecture is killed at its first call. Above the last are calls that Debian's libc
@@ -70,7 +70,7 @@ def confine():
 
 
 if __name__ == "__main__":
-    user = int(sys.argv.pop(1)) if sys.argv[1].isdecimal() else HERMES
+    user = int(sys.argv.pop(1))
     if reason := confine():
         # As the entrypoint says its reasons: `npm run verify` looks for them.
         sys.exit(f"entrypoint: the kernel of this machine {reason}, so what runs here could reach any address, and doesn't start. Run it on Linux on x86-64, without emulation.")

@@ -30,7 +30,7 @@
 #   TELEGRAM_BOT_TOKEN      -         switches Telegram on; needs TELEGRAM_ALLOWED_USERS
 #   TELEGRAM_ALLOWED_USERS  -         comma-separated numeric user ids; everybody else is ignored
 #   TELEGRAM_HOME_CHANNEL   -         chat id for messages that no chat asked for, e.g. of cron jobs
-#   MODAL_SERVER_URL        -         http://HOST:PORT of a stand-in of Modal, in the tests; its sandboxes may be at private addresses
+#   PRIVATE_NETWORKS        IPv4's   networks, with blanks between them, in which no host may be that Modal names for a sandbox
 #   SSL_CERT_FILE           Debian's  authorities by which the hosts outside are known
 #   HERMES_HOME, HERMES_MANAGED_DIR, HERMES_WAY   set by the image: the disk, /opt/data; the managed scope, /etc/hermes; the sockets
 #                                     between Hermes and HAProxy, /run/way
@@ -212,37 +212,24 @@ seal_disk() {
 # HAProxy alone has the way out, and the credentials (haproxy.cfg): this comes before Hermes, begins it again when it ends, and waits
 # until it is there. A signal that stops the container is for Hermes, which still needs it then.
 start_way_out() {
-  local tries
-  export EGRESS_CA_FILE=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} API_SERVER_PORT=${API_SERVER_PORT:-8642}
-  [[ -z ${MODAL_SERVER_URL:-} ]] || export MODAL_STAND_IN=${MODAL_SERVER_URL#http://}
-  cat "$EGRESS_CA_FILE" "$HERMES_WAY/hosts.crt" >"$HERMES_WAY/authorities.pem"
+  export SSL_CERT_FILE=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
+  cat "$SSL_CERT_FILE" "$HERMES_WAY/hosts.crt" >"$HERMES_WAY/authorities.pem"
   rm -f "$HERMES_WAY/out/routers"
   (
     trap '' INT
+    # What a slow reader hasn't had of its answer is in HAProxy then.
+    trap 'kill -USR1 $! && wait $!; exit' TERM
     while :; do
       PATH=$PATH:/usr/sbin setsid haproxy -db -f /etc/egress/haproxy.cfg &
-      echo $! >"$HERMES_WAY/haproxy.pid"
       wait $! || true
       echo "HAProxy, the way out, has ended; it starts again." >&2
       sleep 1
     done
   ) &
   way_out=$!
-  for ((tries = 0; tries < 200; tries++)); do
-    [[ ! -e $HERMES_WAY/out/routers ]] || return 0
-    sleep 0.05
-  done
+  timeout 10 bash -c 'until [[ -e $HERMES_WAY/out/routers ]]; do sleep 0.05; done' && return
   echo "entrypoint: HAProxy, the way out, doesn't start; its reason stands above." >&2
   exit 1
-}
-
-# What a slow reader hasn't had of its answer is in HAProxy then.
-stop_way_out() {
-  local pid
-  kill "$way_out" || true
-  pid=$(<"$HERMES_WAY/haproxy.pid")
-  kill -USR1 "$pid" || return 0
-  while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 }
 
 start_hermes() {
@@ -250,8 +237,8 @@ start_hermes() {
   export SSL_CERT_FILE=$HERMES_WAY/authorities.pem MODAL_SERVER_URL=http://api.modal.com:80
   # Hermes gets the signal, too.
   trap : INT
-  confined hermes-gateway gateway run --external-supervisor || code=$?
-  stop_way_out
+  confined "$HERMES_ID" hermes-gateway gateway run --external-supervisor || code=$?
+  kill "$way_out" && wait "$way_out" || true
   exit "$code"
 }
 

@@ -440,7 +440,7 @@ def voice():
 
 def let_through(host, acl):
     """The words after one of a host's conditions in haproxy.cfg."""
-    [section] = re.findall(rf"^listen {re.escape(host)} .*?(?=^listen )", HAPROXY.read_text(), re.MULTILINE | re.DOTALL)
+    [section] = re.findall(rf"^backend {re.escape(host)} .*?  server ", HAPROXY.read_text(), re.MULTILINE | re.DOTALL)
     return {word for line in re.findall(rf"^  acl {acl} \S+ (.*)$", section, re.MULTILINE) for word in line.split() if word != "-i"}
 
 

@@ -9,49 +9,34 @@ import os
 import socket
 import sys
 import threading
-
-# In seconds.
-PATIENCE = 10
+from contextlib import suppress
 
 
 def copy(source, sink):
-    """One direction to its end, which is told to the other side. One that breaks off ends the other, too."""
-    try:
+    """One direction to its end, which is told to the other side. It ends, too, when either side has gone."""
+    with suppress(OSError):
         while data := source.recv(1 << 14):
             sink.sendall(data)
+    with suppress(OSError):
         sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        for side in (source, sink):
-            try:
-                side.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it has gone already
 
 
 def connect(app, address):
-    with app:
-        try:
-            hermes = socket.create_connection(address, PATIENCE)
-        except OSError:
-            return  # the app finds its connection closed
-        with hermes:
-            hermes.settimeout(None)
-            hermes.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            back = threading.Thread(target=copy, args=(hermes, app))
-            back.start()
-            copy(app, hermes)
-            back.join()
-
-
-def serve(path, address):
-    listener = socket.socket(socket.AF_UNIX)
-    os.umask(0)
-    listener.bind(path)
-    listener.listen(1024)
-    while True:
-        app, _ = listener.accept()
-        threading.Thread(target=connect, args=(app, address), daemon=True).start()
+    # Where it can't, the app finds its connection closed.
+    with app, suppress(OSError), socket.create_connection(address, timeout=10) as hermes:
+        hermes.settimeout(None)  # from here on; the 10 s are to connect
+        hermes.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        back = threading.Thread(target=copy, args=(hermes, app))
+        back.start()
+        copy(app, hermes)
+        back.join()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], (sys.argv[2], int(sys.argv[3])))
+    path, host, port = sys.argv[1:]
+    os.umask(0)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1024)
+    while True:
+        threading.Thread(target=connect, args=(listener.accept()[0], (host, int(port))), daemon=True).start()

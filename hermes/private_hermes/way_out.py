@@ -29,9 +29,6 @@ class Socket(socket.socket):
     def connect(self, address):
         super().connect(path_to(address))
 
-    def connect_ex(self, address):
-        return super().connect_ex(path_to(address))
-
     def bind(self, address):
         if not isinstance(address, tuple):
             return super().bind(address)

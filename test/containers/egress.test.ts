@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { handleOf, logOf, output, outputOf, runToEnd } from "../harness/docker.ts";
 import { Exa } from "../harness/exa.ts";
+import { environmentOfImage } from "../harness/files.ts";
 import { filteredOf, observe, socketOwners, takesNoFilter } from "../harness/kernel.ts";
 import { Person } from "../harness/person.ts";
 import { Telegram } from "../harness/telegram.ts";
@@ -31,15 +32,15 @@ afterAll(() => testbed.remove());
 const hermes = () => testbed.running("hermes");
 const root = (script: string) => output(hermes(), "bash", "-c", script);
 /** Beneath the filter, as all of Hermes. */
-const asTaken = (what: "kernel" | "files" | "ask", input = "", pid = "") =>
-    outputOf(hermes(), ["bash", "-c", `confined /opt/hermes/bin/python -I -c "$0" ${what} ${pid}`, attacks], input || " ");
+const asTaken = (what: "kernel" | "files" | "connect" | "ask", input = "", pid = "") =>
+    outputOf(hermes(), ["bash", "-c", `confined 10000 /opt/hermes/bin/python -I -c "$0" ${what} ${pid}`, attacks], input || " ");
 const refusals = async () => (await logOf(hermes())).split("\n").filter((line) => line.startsWith("haproxy: "));
 /** All that the services outside know Hermes by. */
 const credentials = () => {
     const { OPENROUTER_API_KEY, MODAL_TOKEN_ID, MODAL_TOKEN_SECRET } = testbed.environment("hermes");
     return [OPENROUTER_API_KEY, MODAL_TOKEN_ID, MODAL_TOKEN_SECRET, exaApiKey, telegramBotToken, telegramBotToken.split(":")[1]];
 };
-const haproxy = async () => (await root("cat /run/way/haproxy.pid")).trim();
+const haproxy = async () => (await root("pidof haproxy")).trim();
 
 /** Uses all five services. */
 async function useAll() {
@@ -76,35 +77,52 @@ describe("from Hermes' user", () => {
         expect(Object.fromEntries(Object.entries(tried).filter(([, came]) => came !== "refused"))).toEqual(allowed);
     });
 
+    test("no Unix socket leads anywhere but its own and HAProxy's", async () => {
+        const sockets = JSON.parse(await asTaken("connect")) as Record<string, string>;
+        const reached = Object.entries(sockets).filter(([, what]) => what !== "refused");
+        const ofHaproxy = ["api.exa.ai", "api.modal.com", "api.telegram.org", "openrouter.ai", "routers"].map((name) => `/run/way/out/${name}`);
+        expect(reached.map(([path]) => path).sort()).toEqual(["/run/way/in/8642", ...ofHaproxy]);
+    });
+
     test("a connection that somebody hands over is closed before it begins", async () => {
         const given = 'exec 7<>/dev/tcp/127.0.0.1/8642; "$@" bash -c "[ -e /proc/self/fd/7 ] && echo open || echo closed"';
         expect(await root(`set -- env; ${given}`)).toBe("open\n");
-        expect(await root(`set -- confined; ${given}`)).toBe("closed\n");
+        expect(await root(`set -- confined 10000; ${given}`)).toBe("closed\n");
     });
 
-    test("every process runs beneath the filter, and none but HAProxy has a socket of the internet", async () => {
-        // Both commands of the shell are halted as soon as they are Hermes' user.
-        const halted = await root(`
+    /** Both commands of the shell, halted as soon as they are Hermes' user, and do not run what confines them any more; until they are killed. */
+    const halted = async (environment: string) => {
+        const pids = await root(`
+            export ${environment}
             for command in "hermes cron list" knowledge; do
                 $command >/dev/null 2>&1 &
-                until grep -q '^Uid:.10000' /proc/$!/status; do kill -0 $! || exit 1; done
+                until grep -q '^Uid:.10000' /proc/$!/status && grep -q private_hermes /proc/$!/cmdline && ! grep -q confined /proc/$!/cmdline; do kill -0 $! || exit 1; done
                 kill -STOP $!
                 echo $!
             done`);
+        return async () => {
+            for (const pid of pids.trim().split("\n")) await root(`kill -KILL ${pid}`);
+        };
+    };
+
+    test("every process runs beneath the filter, and none but HAProxy has a socket of the internet", async () => {
+        const kill = await halted("A=b");
         const { filtered, free } = await filteredOf(hermes(), testbed.network, [10000]);
         expect(free).toEqual([]);
         expect(filtered).not.toEqual([]);
-        for (const pid of halted.trim().split("\n")) await root(`kill -KILL ${pid}`);
+        await kill();
         expect(await socketOwners(hermes(), testbed.network)).toEqual(["haproxy: haproxy"]);
     });
 
-    test("after a use of all five services no credential is in memory, environment, arguments or files of its processes", async () => {
+    test("after a use of all five services no credential is in memory, environment, arguments, files or descriptors of its processes", async () => {
         await useAll();
         const { API_SERVER_KEY } = testbed.environment("hermes");
-        const { memory, files } = JSON.parse(await observe(hermes(), testbed.network, scan, [...credentials(), API_SERVER_KEY].join("\n"))) as Record<
-            string,
-            string[]
-        >;
+        // A shell has those of the backups, too, and both commands of Hermes' user begin there.
+        const ofBackups = ["BACKUP_KEY_ID", "BACKUP_KEY", "BACKUP_PASSWORD"].map((name) => [name, randomUUID()]);
+        const kill = await halted(ofBackups.map((pair) => pair.join("=")).join(" "));
+        const sought = [...credentials(), ...ofBackups.map(([, value]) => value), API_SERVER_KEY].join("\n");
+        const { memory, files } = JSON.parse(await observe(hermes(), testbed.network, scan, sought)) as Record<string, string[]>;
+        await kill();
         // Its own key is in both: so the search finds what is there.
         expect(new Set(memory)).toEqual(new Set([API_SERVER_KEY]));
         expect(files).toEqual([]);
@@ -129,13 +147,15 @@ def look(folder):
                 read.append(mem.read(end - begin))
             except (OSError, OverflowError, ValueError):
                 pass
+    # Open files, also those that have no name any more; what is in a pipe or a socket is in somebody's memory before and after.
+    read += [open(f"{folder}/fd/{number}", "rb").read() for number in os.listdir(f"{folder}/fd") if os.path.isfile(f"{folder}/fd/{number}")]
     memory.update(forms[found] for piece in read for found in pattern.findall(piece))
 for folder in glob.glob("/proc/[0-9]*"):
     try:
         look(folder)
     except (FileNotFoundError, ProcessLookupError):
         pass  # It has ended.
-for top in ("opt/data", "tmp", "run", "home", "var", "etc"):
+for top in ("opt/data", "tmp", "run", "home", "var", "etc", "dev/shm"):
     for folder, _, names in os.walk(f"/proc/1/root/{top}"):
         for name in names:
             path = os.path.join(folder, name)
@@ -162,6 +182,8 @@ const modal = (method: string, ...headers: string[]) =>
     ]
         .concat(headers)
         .join("\n");
+
+const answersOf = async (asked: [host: string, request: string][]) => JSON.parse(await asTaken("ask", JSON.stringify(asked))) as string[];
 
 describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
     const others = ["Authorization: Bearer of-somebody-else", "x-api-key: of-somebody-else", "Cookie: of=somebody-else"];
@@ -220,8 +242,11 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
                     "bot1:y/getMe",
                 ].map((method) => http(`POST /bot1:x/${method}`)),
                 http("GET /bot1:x/sendMessage?chat_id=1&text=x"),
-                ...["documents/../x", "a/..%2f..%2fbot2:y%2fgetMe", "a/%2E%2e", "../bot2:y/getMe", "a/b/c"].map((file) => http(`GET /file/bot1:x/${file}`)),
+                ...["documents/../x", "a/..%2f..%2fbot2:y%2fgetMe", "a/..%252f..%252fbot2:y%252fgetMe", "a/%2E%2e", "../bot2:y/getMe", "a/b/c"].map((file) =>
+                    http(`GET /file/bot1:x/${file}`),
+                ),
                 http("POST /file/bot1:x/documents/file_1"),
+                http("GET /FILE/BOT2:y/documents/file_1"),
             ],
         ],
         [
@@ -231,10 +256,19 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
                 // What tells of the account, and what gives a credential of its own.
                 ...["SecretList", "AuthTokenGet", "TokenFlowCreate", "WorkspaceNameLookup", "SandboxCreateConnectToken"].map((method) => modal(method)),
                 ...["ClientHello/../SecretList", "clienthello", "ClientHello?x=1", "ClientHello/"].map((method) => modal(method)),
-                // A secret of the workspace's by its name: plain, late, behind too much, and compressed.
-                ...["00000000030a0178", "00000000061a01650a0178", `0000005000${"1a01".padEnd(40_000, "6")}`, "01000000030a0178", "01000000041f8b0800"].map(
-                    (body) => `${modal("SecretGetOrCreate")}\n\n${body}`,
-                ),
+                // A secret of the workspace's by its name: plain, behind other fields, behind too much, compressed, sent later, behind a group,
+                // which protobuf has given up, with a number that is written too long, and behind a message of no length.
+                ...[
+                    "00000000030a0178",
+                    "00000000061a01650a0178",
+                    `0000005000${"1a01".padEnd(40_000, "6")}`,
+                    "01000000030a0178",
+                    "01000000041f8b0800",
+                    "00000000061a0165|0a0178",
+                    "00000000079b069c060a0178",
+                    "00000000048a000178",
+                    "00000000000a0178",
+                ].map((body) => `${modal("SecretGetOrCreate")}\n\n${body}`),
                 modal("ClientHello").replace("POST", "GET"),
                 modal("ClientHello").replace("modal.client.", "modal.clientX"),
             ],
@@ -253,7 +287,6 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
         ["routers", /^$/, ["evil.example", "openrouter.ai", "api.modal.com", "x.command-router.modal.com", "command-router.modal.com.", "localhost", "hermes"]],
         ["routers", /^$/, ["", "169.254.169.254", `raw:${http("GET /", ["Host: open-webui:8080"])}`, "sni:evil\nentrypoint: A lie.", `sni:${"a".repeat(300)}`]],
     ];
-    const answersOf = async (asked: [host: string, request: string][]) => JSON.parse(await asTaken("ask", JSON.stringify(asked))) as string[];
     /** What the services have heard, but for what Telegram is asked all the time. */
     const heard = async () => [
         await testbed.calls(),
@@ -301,7 +334,7 @@ connection, _ = server.accept()
 connection.recv(65536)
 connection.sendall(b"HTTP/1.1 307 Temporary Redirect\\r\\nLocation: http://evil.example/\\r\\nContent-Length: 0\\r\\n\\r\\n")
 os.rename("/run/way/in/kept", "/run/way/in/8642")`;
-        const taken = outputOf(hermes(), ["confined", "/opt/hermes/bin/python", "-I", "-"], listen);
+        const taken = outputOf(hermes(), ["confined", "10000", "/opt/hermes/bin/python", "-I", "-"], listen);
         await expect.poll(() => root("ls /run/way/in"), { timeout: 20_000 }).toContain("kept");
         expect((await testbed.hermes("GET", "/v1/models", {})).status).toBe(502);
         await taken;
@@ -313,7 +346,7 @@ describe("HAProxy", () => {
     test("comes back when it is killed, and a sandbox that is there goes on", async () => {
         const somebody = new Person(testbed);
         await somebody.run("echo here >/root/mark");
-        await root("kill -9 $(cat /run/way/haproxy.pid)");
+        await root("kill -9 $(pidof haproxy)");
         await expect.poll(async () => (await testbed.hermes("GET", "/health", {}).catch(() => undefined))?.status, { timeout: 20_000 }).toBe(200);
         expect(await logOf(hermes())).toContain("HAProxy, the way out, has ended; it starts again.");
         // The first command after that may find its connection gone, and says that Modal can't be reached.
@@ -337,19 +370,39 @@ describe("HAProxy", () => {
         await testbed.redeploy("hermes", { SSL_CERT_FILE: "" });
         await testbed.forgetCalls();
         await exa.forgetCalls();
+        await testbed.modal.forgetCalls();
         const recording = { model: "any", file: { name: "recording.wav", content: await say(testbed, "ogg", "Hello") } };
         const { body } = await testbed.hermes("POST", "/v1/audio/transcriptions", { bearer: testbed.environment("hermes").API_SERVER_KEY, form: recording });
         expect(JSON.stringify(body)).toContain("OpenRouter can't be reached");
         expect(await testbed.ask("Hello")).toMatch(/out of order or out of reach/);
-        expect(await testbed.calls()).toEqual([]);
+        const others = await answersOf([
+            ["api.exa.ai", http("POST /search")],
+            ["api.telegram.org", http("POST /bot1:x/getMe")],
+            ["api.modal.com", modal("ClientHello")],
+        ]);
+        expect(others).toEqual(["", "", "503"]);
+        expect([await testbed.calls(), await exa.calls(), await testbed.modal.calls()]).toEqual([[], [], {}]);
     });
 
     test("leads to no private address, also by a name that Modal has given", async () => {
-        await testbed.redeploy("hermes", { MODAL_SERVER_URL: "" });
-        // As if it had; what is there when it starts is taken.
-        await root("echo command-router.modal.com 443 >/etc/egress/routers.map; kill -9 $(cat /run/way/haproxy.pid); sleep 3");
-        expect(JSON.parse(await asTaken("ask", JSON.stringify([["routers", "command-router.modal.com"]])))).toEqual([""]);
+        await testbed.redeploy("hermes", { PRIVATE_NETWORKS: environmentOfImage("hermes").PRIVATE_NETWORKS });
+        expect(JSON.stringify(await new Person(testbed).run("true"))).toContain("can't be reached");
+        // Modal has given it, and it was refused.
+        expect(await testbed.modal.calls()).toHaveProperty("TaskGetCommandRouterAccess");
+        expect(await answersOf([["routers", "command-router.modal.com"]])).toEqual([""]);
         expect((await refusals()).at(-1)).toContain("TLS to command-router.modal.com");
+    });
+
+    test("asks nothing of a service that isn't switched on", async () => {
+        await testbed.redeploy("hermes", { EXA_API_KEY: "", TELEGRAM_BOT_TOKEN: "", TELEGRAM_ALLOWED_USERS: "" });
+        await exa.forgetCalls();
+        const answers = await answersOf([
+            ["api.exa.ai", http("POST /search")],
+            ["api.telegram.org", http("POST /bot1:x/getMe")],
+            ["api.telegram.org", http("GET /file/bot1:x/documents/file_1")],
+        ]);
+        for (const answer of answers) expect(answer).toMatch(/^HTTP\/1.1 403/);
+        expect(await exa.calls()).toEqual([]);
     });
 });
 

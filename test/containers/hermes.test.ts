@@ -3,7 +3,8 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startWatched, unknownOnDisk } from "../harness/disk.ts";
-import { handleOf, output, outputOf, runToEnd, type ContainerSpec } from "../harness/docker.ts";
+import { connect, disconnect, handleOf, output, outputOf, runToEnd, type ContainerSpec } from "../harness/docker.ts";
+import { hosts as modalHosts } from "../harness/modal.ts";
 import { Testbed, words } from "../harness/testbed.ts";
 
 let testbed: Testbed;
@@ -346,7 +347,8 @@ describe("a chat that is too long for the model", () => {
 });
 
 test("with Modal out of reach no tool call runs on the gateway, and each says why", async () => {
-    await testbed.redeploy("hermes", { MODAL_SERVER_URL: "http://127.0.0.1:9" });
+    await disconnect(testbed.modal.container, testbed.network);
+    await testbed.redeploy("hermes");
     const calls: [tool: string, args: object][] = [
         ["terminal", { command: "touch /tmp/pwned-terminal" }],
         ["terminal", { command: "touch /tmp/pwned-background", background: true }],
@@ -357,6 +359,7 @@ test("with Modal out of reach no tool call runs on the gateway, and each says wh
     ];
     for (const [tool, args] of calls) expect(await testbed.useTool(tool, args), tool).toMatch(/Modal, where code runs, can't be reached now/);
     expect(await traces()).toBe("");
+    await connect(testbed.modal.container, testbed.network, modalHosts);
     await testbed.redeploy("hermes");
 });
 

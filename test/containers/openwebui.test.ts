@@ -309,10 +309,68 @@ os._exit(0)`;
             expect(reached.map(([path]) => path).sort()).toEqual(["/run/way/out/hermes", "/var/lib/extractor/socket", socketPath].sort());
         });
 
+        test("and what connects it with Hermes carries all of both directions, for however long, and tells each side of the other's end", async () => {
+            // A relay of the test's own, between a socket and a server of its own.
+            const program = `
+import json, os, socket, subprocess, sys, tempfile, threading, time
+path = tempfile.mkdtemp() + "/socket"
+server = socket.create_server(("127.0.0.1", 0))
+relay = subprocess.Popen([sys.executable, "-I", "-S", "/usr/local/lib/relay.py", path, "127.0.0.1", str(server.getsockname()[1])])
+while not os.path.exists(path): time.sleep(0.05)
+def pair():
+    app = socket.socket(socket.AF_UNIX)
+    while True:
+        try:
+            app.connect(path)
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.05)  # it has bound, and doesn't listen yet
+    app.settimeout(60)
+    hermes, _ = server.accept()
+    hermes.settimeout(60)
+    return app, hermes
+def whole(side):
+    read = b""
+    try:
+        while data := side.recv(65536): read += data
+    except ConnectionResetError:
+        pass
+    return len(read)
+came = {}
+app, hermes = pair()
+app.sendall(bytes(1000))
+app.shutdown(socket.SHUT_WR)
+came["a request to its end"] = whole(hermes)
+time.sleep(11)  # longer than a connection may take to be made
+threading.Thread(target=lambda: (hermes.sendall(bytes(3_000_000)), hermes.close())).start()
+came["an answer that was long in coming"] = whole(app)
+app, hermes = pair()
+app.sendall(bytes(10))
+app.close()
+came["an app that has gone"] = whole(hermes)
+app, hermes = pair()
+hermes.close()
+came["a Hermes that has gone"] = whole(app)
+server.close()
+app = socket.socket(socket.AF_UNIX)
+app.settimeout(60)
+app.connect(path)
+came["no Hermes"] = whole(app)
+relay.kill()
+print(json.dumps(came))`;
+            expect(JSON.parse(await output(container, "python3", "-c", program))).toEqual({
+                "a request to its end": 1000,
+                "an answer that was long in coming": 3_000_000,
+                "an app that has gone": 10,
+                "a Hermes that has gone": 0,
+                "no Hermes": 0,
+            });
+        });
+
         test("can ask nobody but Hermes, whatever name it gives", async () => {
             // As the app asks, and past what is put into its client.
             const program = `
-import asyncio, aiohttp, json, socket, sys
+import asyncio, aiohttp, json, os, socket, sys
 from open_webui.private import replacing, way_out
 def raw(request):
     with socket.socket(socket.AF_UNIX) as hermes:
@@ -330,6 +388,8 @@ async def all():
     for place, module in replacing.functions: replacing.put(place, module)
     return [plain, *[await ask(url) for url in sys.argv[1:]]]
 came = asyncio.run(all())
+os.environ["HERMES_SOCKET"] = "/run/way/out/nowhere"
+came.append(asyncio.run(ask(sys.argv[1])))
 came += [raw(f"GET {path} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n") for path, host in (("http://openrouter.ai:8642/v1/models", "openrouter.ai:8642"), ("/v1/models", "openrouter.ai:8642"))]
 came += [raw("CONNECT openrouter.ai:8642 HTTP/1.1\\r\\nHost: openrouter.ai:8642\\r\\n\\r\\n")]
 print(json.dumps(came))`;
@@ -346,7 +406,9 @@ print(json.dumps(came))`;
             const [plain, hermes, ...came] = JSON.parse(await output(container, ...inApp)) as unknown[];
             expect([plain, hermes]).toEqual(["ClientConnectorError", 200]);
             expect(came.slice(0, others.length)).toEqual(others.map(() => "ClientConnectionError"));
-            for (const answer of came.slice(others.length)) expect(answer).toMatch(/^HTTP\/1.1 (400|401|403|404|405) /);
+            // Without a way to Hermes: the error of an ordinary client, of which Open WebUI makes a sentence.
+            expect(came[others.length]).toBe("ClientConnectorError");
+            for (const answer of came.slice(others.length + 1)) expect(answer).toMatch(/^HTTP\/1.1 (400|401|403|404|405) /);
             expect(await testbed.calls()).toEqual([]);
         });
     });

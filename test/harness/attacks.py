@@ -12,11 +12,13 @@ import itertools
 import json
 import mmap
 import os
+import re
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
 
 WAY = "/run/way"
 libc = ctypes.CDLL(None, use_errno=True)
@@ -112,7 +114,6 @@ def kernel(holder):
 def files():
     attempt("the key of its certificate", lambda: open("/etc/egress/hosts.pem").read())
     attempt("its list of routers", lambda: open("/etc/egress/routers.map", "a"))
-    attempt("its pid", lambda: open(f"{WAY}/haproxy.pid", "a"))
     attempt("the authorities that Hermes trusts", lambda: open(f"{WAY}/authorities.pem", "a"))
     attempt("a socket of its own among the others", lambda: socket.socket(socket.AF_UNIX).bind(f"{WAY}/out/own"))
     attempt("one of the others taken away", lambda: os.unlink(f"{WAY}/out/openrouter.ai"))
@@ -125,7 +126,9 @@ def connect():
     for line in open("/proc/net/unix").readlines()[1:]:
         _, _, _, flags, kind, _, _, *path = line.split()
         if int(flags, 16) & 0x10000 and path:
-            attempt(path[0], lambda: socket.socket(socket.AF_UNIX, int(kind, 16)).connect(path[0].replace("@", "\0")))
+            # HAProxy binds a name with this end, and renames it.
+            name = re.sub(r"\.\d+\.tmp$", "", path[0])
+            attempt(name, lambda: socket.socket(socket.AF_UNIX, int(kind, 16)).connect(name.replace("@", "\0")))
 
 
 def answer(name, asked):
@@ -160,7 +163,7 @@ def hello(name):
 
 
 def over_http2(plain, asked):
-    """Header lines, `:method` and so on among them, and perhaps a body after an empty line: status and gRPC's status of the answer."""
+    """Header lines, `:method` and so on among them, and perhaps a body after an empty line, in hex, what is after "|" of it later: status and gRPC's status of the answer."""
     import h2.config
     import h2.connection
     import h2.events
@@ -170,10 +173,15 @@ def over_http2(plain, asked):
     connection = h2.connection.H2Connection(config)
     connection.initiate_connection()
     connection.send_headers(1, [tuple(line.rsplit(": ", 1)) for line in head.split("\n")])
+    body, _, late = body.partition("|")
     body = bytes.fromhex(body) if body else b"\0\0\0\0\0"
     for at in range(0, len(body), 16_000):
-        connection.send_data(1, body[at : at + 16_000], end_stream=at + 16_000 >= len(body))
+        connection.send_data(1, body[at : at + 16_000], end_stream=at + 16_000 >= len(body) and not late)
     plain.sendall(connection.data_to_send())
+    if late:
+        time.sleep(1)  # so that what comes first could be judged by itself
+        connection.send_data(1, bytes.fromhex(late), end_stream=True)
+        plain.sendall(connection.data_to_send())
     seen = {}
     while data := plain.recv(65536):
         for event in connection.receive_data(data):

@@ -200,6 +200,10 @@ export async function connect(container: Container, network: string, aliases: st
     await (await engine()).getNetwork(network).connect({ Container: container.getId(), EndpointConfig: { Aliases: aliases } });
 }
 
+export async function disconnect(container: Container, network: string): Promise<void> {
+    await (await engine()).getNetwork(network).disconnect({ Container: container.getId() });
+}
+
 /** A container's address in a network. */
 export async function addressOf(container: Container, network: string): Promise<string> {
     return (await (await handleOf(container)).inspect()).NetworkSettings.Networks[network].IPAddress;

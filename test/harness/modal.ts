@@ -39,8 +39,6 @@ interface Faults {
 }
 
 export const hosts = ["api.modal.com", "command-router.modal.com"];
-/** Where Modal's client finds it. */
-export const serverUrl = "http://api.modal.com:80";
 
 export class Modal {
     readonly container: StartedTestContainer;

@@ -58,7 +58,7 @@ export const backupSettings = () => ({
 
 /** In the place of `confined` (hermes/confined.py), where the kernel takes no filter: only drops root. The deployed images have no such command. */
 export const unconfined = `#!/bin/sh
-id=10000
-case $1 in [0-9]*) id=$1 && shift ;; esac
+id=$1
+shift
 exec setpriv --reuid=$id --regid=$id --clear-groups --no-new-privs -- "$@"
 `;

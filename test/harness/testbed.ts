@@ -13,7 +13,7 @@ import type { StartedTestContainer } from "testcontainers";
 import { evaluate, plain, type Program } from "./program.ts";
 import { requiredSettings, serviceNames, type ServiceName, unconfined } from "./settings.ts";
 import { requestFrom, type Answer, type RequestOptions } from "./client.ts";
-import { hosts as modalHosts, Modal, serverUrl } from "./modal.ts";
+import { hosts as modalHosts, Modal } from "./modal.ts";
 import {
     connect,
     createNetwork,
@@ -50,7 +50,7 @@ const overrides = (loginServer: string, realServices: boolean): Record<ServiceNa
     hermes: {
         environment: {
             SSL_CERT_FILE: "/ca/bundle.pem", // openrouter.ai is a stand-in, with a certificate of the rehearsal's authority
-            ...(!realServices && { MODAL_SERVER_URL: serverUrl }), // Modal is one, and its client trusts no other authority
+            ...(!realServices && { PRIVATE_NETWORKS: "127.0.0.0/8" }), // Modal is one, at an address of this network
         },
         // It needs the internet. A refused connection is noticed at once, an unknown name only after a minute.
         hosts: realServices ? {} : { "models.dev": "127.0.0.1" },

@@ -29,7 +29,7 @@ const fakes = {
     chown: 'echo "chown $*" >> "$CALLS"',
     setsid: 'exec "$@"',
     // Until it is told to end.
-    haproxy: 'echo "haproxy $*" >> "$CALLS"; touch "$HERMES_WAY/out/routers"; exec sleep 60',
+    haproxy: `echo "haproxy $*" >>"$CALLS"; echo $$ >"$CALLS.haproxy"; trap 'exit 0' USR1; touch "$HERMES_WAY/out/routers"; for _ in $(seq 600); do sleep 0.1; done`,
     confined: 'echo "confined $*" >> "$CALLS"; cp "$HERMES_HOME/config.yaml" "$CALLS.config"; exit 7',
 };
 
@@ -274,8 +274,8 @@ describe("accepted", () => {
     test("Hermes starts confined, once HAProxy is there, which ends after it", () => {
         const { status, calls } = boot({ env: goodEnv });
         expect(status).toBe(7);
-        expect(calls.slice(-2)).toEqual(["haproxy -db -f /etc/egress/haproxy.cfg", "confined hermes-gateway gateway run --external-supervisor"]);
-        expect(() => process.kill(Number(readFileSync(join(root, "way/haproxy.pid"), "utf8")), 0)).toThrow("ESRCH");
+        expect(calls.slice(-2)).toEqual(["haproxy -db -f /etc/egress/haproxy.cfg", "confined 10000 hermes-gateway gateway run --external-supervisor"]);
+        expect(() => process.kill(Number(readFileSync(`${root}/calls.haproxy`, "utf8")), 0)).toThrow("ESRCH");
     });
 });
 

@@ -550,7 +550,7 @@ describe("what the program gives the images", () => {
     test("is what Hermes' image reads, under the same names", async () => {
         const given = Object.keys(environment(await evaluate({ ...everything, ...telegram }), "hermes")).filter((name) => name !== "PORT");
         const named = inHead("hermes/entrypoint.sh");
-        const ofImage = [...Object.keys(environmentOfImage("hermes")).filter((name) => !given.includes(name)), "SSL_CERT_FILE", "MODAL_SERVER_URL"];
+        const ofImage = [...Object.keys(environmentOfImage("hermes")).filter((name) => !given.includes(name)), "SSL_CERT_FILE"];
         expect(given.filter((name) => ![...named, ...backups].includes(name))).toEqual([]);
         expect(named.filter((name) => ![...given, ...ofImage].includes(name))).toEqual([]);
     });

@@ -3,9 +3,8 @@
 A sandbox is a process in namespaces of its own (mounts, processes, network, host name) with a disk of its own: an overlay on the
 image that the stand-in's own image holds in /image. A snapshot is a copy of its upper folder, which is then one more layer.
 
-The API is gRPC without TLS on port 80 (MODAL_SERVER_URL leads Modal's client there: its https takes the roots of certifi alone),
-the command router gRPC with TLS on port 443, with a certificate that lies in /ca, see authority.sh. What the calls mean was read in
-the client, modal 1.3.4: modal/sandbox.py, modal/container_process.py, modal/_utils/task_command_router_client.py, modal_proto.
+The API and the command router are gRPC with TLS on port 443, each with its certificate of /ca, see authority.sh. What the calls mean was
+read in the client, modal 1.3.4: modal/sandbox.py, modal/container_process.py, modal/_utils/task_command_router_client.py, modal_proto.
 
 On port 8000 of the loopback, for `docker exec`, in JSON:
   GET    /sandboxes          each sandbox so far: parameters, when and why it ended, commands
@@ -51,7 +50,7 @@ from grpclib.server import Server
 from modal_proto import api_grpc, api_pb2, task_command_router_grpc
 from modal_proto import task_command_router_pb2 as router_pb2
 
-ROUTER = "command-router.modal.com"
+API, ROUTER = "api.modal.com", "command-router.modal.com"
 FOLDER = Path("/sandboxes")
 RESULT = api_pb2.GenericResult
 NETWORK = api_pb2.NetworkAccess
@@ -472,11 +471,16 @@ async def main():
         add chain inet modal out { type nat hook postrouting priority 100; }
         add rule inet modal out ip saddr 172.16.0.0/12 oifname "eth*" masquerade
     """)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(f"/ca/{ROUTER}.crt", f"/ca/{ROUTER}.key")
-    tls.set_alpn_protocols(["h2"])
-    await Server([Api()]).start("0.0.0.0", 80)
-    await Server([Router()]).start("0.0.0.0", 443, ssl=tls)
+    contexts = {host: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for host in (API, ROUTER)}
+    for host, context in contexts.items():
+        context.load_cert_chain(f"/ca/{host}.crt", f"/ca/{host}.key")
+        context.set_alpn_protocols(["h2"])
+
+    def choose(connection, host, _):
+        connection.context = contexts.get(host, contexts[ROUTER])
+
+    contexts[ROUTER].sni_callback = choose
+    await Server([Api(), Router()]).start("0.0.0.0", 443, ssl=contexts[ROUTER])
     threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", 8000), Records).serve_forever, daemon=True).start()
     print("Modal stand-in ready", flush=True)
     while True:
