@@ -227,7 +227,7 @@ start_way_out() {
     done
   ) &
   way_out=$!
-  timeout 10 bash -c 'until [[ -e $HERMES_WAY/out/routers ]]; do sleep 0.05; done' && return
+  timeout 10 bash -c "until [[ -e '$HERMES_WAY/out/routers' ]]; do sleep 0.05; done" && return
   echo "entrypoint: HAProxy, the way out, doesn't start; its reason stands above." >&2
   exit 1
 }
@@ -238,7 +238,7 @@ start_hermes() {
   # Hermes gets the signal, too.
   trap : INT
   confined "$HERMES_ID" hermes-gateway gateway run --external-supervisor || code=$?
-  kill "$way_out" && wait "$way_out" || true
+  { kill "$way_out"; wait "$way_out"; } || true
   exit "$code"
 }
 
