@@ -15,9 +15,9 @@ import re
 
 from aiohttp import ClientError
 from open_webui.private.contract import FAILURE, NO_ANSWER, REFUSED, SIGN
-from open_webui.private.languages import in_english, translated
+from open_webui.private.languages import in_english, remember, translated
 from open_webui.private.replacing import replaces
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, StreamingResponse
 
 TRY_AGAIN = "Wait a minute, then send the message again. If it happens again, tell the admin: the log of the service %s in Render's dashboard says why."
 BROKEN_OFF = f"{FAILURE} The agent has stopped in the middle of the answer, as it does when it is updated. {TRY_AGAIN % 'hermes'}"
@@ -25,6 +25,8 @@ OUT_OF_REACH = f"{FAILURE} The agent doesn't run at the moment, as it is while i
 # Of a sentence that only the owner can follow, and what others read in its place.
 OWNERS = re.compile(r"https://openrouter\.ai/settings|modelDefault|pulumi up|openrouterApiKey")
 TELL = "Tell the admin of this page."
+# What brake.py in Hermes puts below an answer that it has stopped.
+STOPPED = f"{SIGN} **Stopped:** "
 # What aiohttp raises for a connection that isn't made, or breaks.
 LOST = (ClientError, OSError)
 
@@ -53,9 +55,21 @@ def failure(said, is_admin, language):
     return f"{before}{SIGN} **{translated(NO_ANSWER, language)}** {translated(after.strip(), language)}"
 
 
+def stop(said, language):
+    """A piece of an answer that was stopped."""
+    before, _, why = said.partition(STOPPED)
+    told = translated(f"Stopped: {why}", language)
+    return said if told.startswith("Stopped: ") else f"{before}{SIGN} {told}"
+
+
+def in_words(said, is_admin, language):
+    """A text of several lines, as a report, in words for who reads it."""
+    return "\n".join(failure(line, is_admin, language) if FAILURE in line else translated(line, language) for line in said.split("\n"))
+
+
 def changed(line, is_admin, language):
     """A line of a stream, without the error that repeats the answer, and in words for who reads it."""
-    if not line.startswith(b"data: {") or not any(part in line for part in (b'"error"', b'"status"', NO_ANSWER.encode())):
+    if not line.startswith(b"data: {") or not any(part in line for part in (b'"error"', b'"status"', NO_ANSWER.encode(), b"**Stopped:**")):
         return line
     event = json.loads(line[6:])
     if status := (event.get("event") or {}).get("data"):
@@ -66,6 +80,8 @@ def changed(line, is_admin, language):
         delta = choices[0].get("delta") or {}
         if FAILURE in (delta.get("content") or ""):
             delta["content"] = failure(delta["content"], is_admin, language)
+        elif STOPPED in (delta.get("content") or ""):
+            delta["content"] = stop(delta["content"], language)
     return b"data: " + json.dumps(event).encode() + b"\n"
 
 
@@ -101,11 +117,17 @@ async def stream_wrapper(original, response, session=None, passthrough=False):
 @replaces("open_webui.routers.openai:generate_chat_completion")
 async def generate_chat_completion(original, request, form_data, user):
     language = request.headers.get("x-page-language", "")
+    await remember(user, language)
     form_data = {**form_data, "messages": [as_hermes_knows(message) for message in form_data.get("messages") or []]}
     try:
         response = await original(request, form_data, user)
         if hasattr(response, "body_iterator"):
             response.body_iterator = changed_lines(response.body_iterator, user.role == "admin", language)
+        elif isinstance(response, JSONResponse):
+            # A refusal of Hermes', which the page shows.
+            said = json.loads(response.body)
+            if isinstance(error := said.get("error"), dict) and isinstance(error.get("message"), str):
+                response = JSONResponse({**said, "error": {**error, "message": translated(error["message"], language)}}, response.status_code)
         return response
     except Exception as error:
         # Open WebUI raises an error of its own while it handles the one of its client.

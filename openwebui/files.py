@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from open_webui.models.chats import Chats
 from open_webui.models.files import FileForm, Files
 from open_webui.private.contract import PART, link_of_file
+from open_webui.private.languages import translated
 from open_webui.private.replacing import replaces
 from open_webui.storage.provider import Storage
 
@@ -74,7 +75,7 @@ async def with_links(original, request, content, metadata, user):
                 link = link_of_file(text, picture, id, source)
         except Exception:
             log.exception("A file of an answer can't be stored")
-            link = NOT_STORED.format(text) if part == parts else ""
+            link = translated(NOT_STORED.format(text)) if part == parts else ""
         pieces += [content[end : found.start()], link]
         end = found.end()
     return "".join([*pieces, content[end:]])

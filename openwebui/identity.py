@@ -9,12 +9,12 @@ Without WEBUI_AUTH_TRUSTED_EMAIL_HEADER it does nothing.
 
 import os
 
+from open_webui.private.languages import accepted, translated
+
 HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "").lower().encode()
 # What entrypoint.sh and the image's health check ask, on the socket itself.
 OPEN = {"/health", "/ready"}
-SENTENCE = (
-    b"This page signs people in by their Tailscale login, and this device has none, as it is tagged: open the page on a device of your own.\n"
-)
+SENTENCE = "This page signs people in by their Tailscale login, and this device has none, as it is tagged: open the page on a device of your own."
 
 
 class Identity:
@@ -29,9 +29,12 @@ class Identity:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(SENTENCE)).encode())]
+            # The page isn't there to tell its language.
+            asks = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+            said = f"{translated(SENTENCE, accepted(asks))}\n".encode()
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(said)).encode())]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send({"type": "http.response.body", "body": SENTENCE})
+            await send({"type": "http.response.body", "body": said})
 
 
 def register(main):

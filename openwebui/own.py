@@ -8,7 +8,9 @@ from typing import Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException
+from open_webui.private.failures import in_words
 from open_webui.private.handover import OUT_OF_REACH, call
+from open_webui.private.languages import language, translated
 from open_webui.utils.auth import get_verified_user
 
 router = APIRouter(prefix="/api/v1/own")
@@ -17,13 +19,16 @@ router = APIRouter(prefix="/api/v1/own")
 async def ask(method, path, user, **more):
     said = await call(method, f"/own{path}", user, **more)
     if reason := said.get("error"):
-        raise HTTPException(502 if reason == OUT_OF_REACH else 400, reason)
+        raise HTTPException(502 if reason == OUT_OF_REACH else 400, translated(reason))
     return said
 
 
 @router.get("")
 async def listed(user=Depends(get_verified_user)):
-    return await ask("GET", "", user)
+    said = await ask("GET", "", user)
+    for job in said["job"]:
+        job["reason"] = job["reason"] and in_words(job["reason"], user.role == "admin", language.get())
+    return said
 
 
 @router.post("/{id}/{action}")

@@ -23,9 +23,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 from open_webui.models.chats import ChatForm, Chats
 from open_webui.models.users import Users
-from open_webui.private import loops
+from open_webui.private import failures, loops
 from open_webui.private.contract import link_of_file
 from open_webui.private.files import NOT_STORED, store
+from open_webui.private.languages import remembered, translated
 from open_webui.private.life import live_with
 from open_webui.socket.main import sio
 
@@ -52,7 +53,7 @@ async def fetched(hermes, url, kind, name, metadata, user):
     except OSError:
         # As of a full disk; the words come.
         log.exception("A file of a report can't be stored")
-        return NOT_STORED.format(name)
+        return translated(NOT_STORED.format(name), remembered(user))
     return link_of_file(name, kind.startswith("image/"), id)
 
 
@@ -92,11 +93,12 @@ async def deliver(hermes, url):
         # Where the person is in the chat, or where this has ended in the middle.
         before = history["messages"].get(asked)
         parent = before["parentId"] if before else history.get("currentId")
-        about = f"Scheduled job “{report['name']}” ({report['job']}), {report['at']}"
+        beginning = translated(f"Scheduled job “{report['name']}”:", remembered(user)).rstrip(":： ")
+        about = f"{beginning} ({report['job']}), {report['at']}"
         place = {"chat_id": chat_id, "message_id": answered}
         text = "".join(
             [
-                part if isinstance(part, str) else await fetched(hermes, f"{url}/{part['file']}", part["kind"], part["name"], place, user)
+                failures.in_words(part, user.role == "admin", remembered(user)) if isinstance(part, str) else await fetched(hermes, f"{url}/{part['file']}", part["kind"], part["name"], place, user)
                 for part in report["parts"]
             ]
         )

@@ -61,7 +61,7 @@ REPLACED = {
 REGISTERED = {
     "open_webui.routers.audio": ["voice"],
     "open_webui.routers.utils": ["database"],
-    "open_webui.main": ["identity", "leftovers", "loops", "own", "reports", "turns", "start"],
+    "open_webui.main": ["identity", "languages", "leftovers", "loops", "own", "reports", "turns", "start"],
 }
 
 # Who else has to have ours, because it is imported from a place above.
@@ -80,6 +80,7 @@ RELIED_ON = [
     ("open_webui.models.chats:ChatTable.mark_chat_unread_by_id", "26ff595e3d88", "reports", "Marks it as unread."),
     ("open_webui.models.chats:ChatTable.insert_chat_files", "d8fb37f390ef", "files", "Whose file it is."),
     ("open_webui.models.users:UsersTable.get_super_admin_user", "ceb586cae0e3", "reports", "The first admin."),
+    ("open_webui.models.users:UsersTable.update_user_settings_by_id", "324bf0a2c83f", "languages", "Keeps a language."),
     ("open_webui.models.files:FilesTable.insert_new_file", "a7c651ba70ee", "files", "Makes a file."),
     ("open_webui.models.files:FilesTable.update_file_data_by_id", "35ed6a5e92c3", "uploads", "The text of a file."),
     ("open_webui.utils.access_control.files:has_access_to_file", "5adf1e2bceb5", "handover scans", "Who may read a file."),

@@ -23,6 +23,7 @@ from open_webui.config import UPLOAD_DIR
 from open_webui.constants import ERROR_MESSAGES
 from open_webui.models.files import Files
 from open_webui.private import scans
+from open_webui.private.languages import translated
 from open_webui.private.replacing import replaces
 
 SOCKET = "/var/lib/extractor/socket"
@@ -33,7 +34,12 @@ NO_ROOM = "The disk of this page takes no file now. Tell the admin: if it is ful
 
 
 class Unreadable(Exception):
-    """What keeps a file from being read, as a sentence."""
+    """What keeps a file from being read, in the language of the page; `in_english` is the same for the model."""
+
+    def __init__(self, problem, name=""):
+        # The name is filled in at the end: it may have anything in it.
+        super().__init__(translated(problem).replace("{name}", name))
+        self.in_english = problem.replace("{name}", name)
 
 
 def ask(name, content_type, path):
@@ -53,7 +59,7 @@ def ask(name, content_type, path):
 def load(original, self, filename, file_content_type, file_path):
     reply = ask(filename, file_content_type, file_path)
     if "problem" in reply:
-        raise Unreadable(reply["problem"].replace("{name}", filename))
+        raise Unreadable(reply["problem"], filename)
     try:
         scans.keep(file_path, reply.get("pictures", ()))
     except OSError as error:
@@ -80,7 +86,7 @@ def store(original, file, filename, tags):
             Path(path).unlink(missing_ok=True)
         if isinstance(error, OSError):
             # Open WebUI shows its words.
-            raise OSError(error.errno, NO_ROOM) from error
+            raise OSError(error.errno, translated(NO_ROOM)) from error
         raise
 
 
@@ -95,5 +101,5 @@ async def index_file(original, request, form_data, user, db):
         return await original(request, form_data, user, db)
     except Exception as error:
         if isinstance(error.__context__, Unreadable):
-            await Files.update_file_data_by_id(form_data.file_id, {"content": f"[{error.__context__}]"}, db=db)
+            await Files.update_file_data_by_id(form_data.file_id, {"content": f"[{error.__context__.in_english}]"}, db=db)
         raise

@@ -16,6 +16,7 @@ from fastapi import HTTPException
 from open_webui.config import CACHE_DIR
 from open_webui.env import STATIC_DIR
 from open_webui.private.contract import RECORDING, RECORDING_TOO_LARGE
+from open_webui.private.languages import translated
 from open_webui.private.replacing import replaces
 from open_webui.utils.session_pool import get_session
 
@@ -55,18 +56,18 @@ async def transcribe(original, request, file_path, filename, languages, file_dir
         # An upload stays, as any other.
         if Path(file_path).parent == RECORDINGS:
             Path(file_path).unlink(missing_ok=True)
-    raise HTTPException(status, reason)
+    raise HTTPException(status, translated(reason))
 
 
 @replaces("open_webui.routers.audio:_transcribe_whisper")
 async def refuse(original, *arguments):
-    raise HTTPException(404, OFF)
+    raise HTTPException(404, translated(OFF))
 
 
 @replaces("open_webui.routers.audio:transcription")
 async def transcription(original, request, file, language=None, user=None):
     if file.size > RECORDING:
-        raise HTTPException(413, RECORDING_TOO_LARGE)
+        raise HTTPException(413, translated(RECORDING_TOO_LARGE))
     return await original(request, file, language, user)
 
 

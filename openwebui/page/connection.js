@@ -35,6 +35,13 @@
     /** A sentence of texts.json. */
     window.say = (name, values = {}) => TEXTS[name][languageOf(TEXTS[name])].replaceAll(/\{(\w+)\}/g, (_, value) => values[value]);
 
+    /** The headers of a request, with the page's language: what the service says by itself comes in it. */
+    const inLanguage = (headers) => {
+        const all = new Headers(headers);
+        all.set("X-Page-Language", languageOf(TEXTS.offline));
+        return all;
+    };
+
     const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
     /* The line that says what is wrong. */
@@ -177,7 +184,6 @@
                     // The service answers on the websocket of the session that is named, which may be another one than when this was written.
                     response = await plain(input, {
                         ...init,
-                        headers: { ...init.headers, "X-Page-Language": languageOf(TEXTS.offline) },
                         body: JSON.stringify({ ...order, session_id: session ?? order.session_id }),
                     });
                 } catch (error) {
@@ -272,6 +278,7 @@
     window.fetch = async (input, init) => {
         const url = new URL(input instanceof Request ? input.url : input, location.href);
         if (url.origin === location.origin) {
+            if (url.pathname.startsWith("/api/")) init = { ...init, headers: inLanguage(init?.headers ?? input.headers) };
             const request = `${(init?.method ?? input.method ?? "GET").toUpperCase()} ${url.pathname}`;
             if (request === "GET /api/config") return translated(await untilAnswered(input, init, ({ ok }) => ok));
             // Nobody has channels here, and asking would be refused.

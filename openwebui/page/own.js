@@ -29,7 +29,7 @@
         }
         const said = await response.json().catch(() => ({}));
         if (response.ok) return said;
-        if (response.status === 400 && typeof said.detail === "string") throw new Error(said.detail === "It isn't there any more." ? say("gone") : said.detail);
+        if (response.status === 400 && typeof said.detail === "string") throw new Error(said.detail);
         throw new Error(say("away"));
     };
 

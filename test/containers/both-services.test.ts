@@ -303,7 +303,8 @@ describe("a job that was made in the page", () => {
                 const { chat, updated_at: updated, last_read_at: read } = body as Reports;
                 const messages = Object.values(chat.history.messages);
                 const answers = messages.filter(({ role }) => role === "assistant").map(({ content }) => content);
-                return { id, title, unread: updated > (read ?? 0), answers, last: chat.history.currentId, turns: messages.map(({ role }) => role) };
+                const asked = messages.find(({ role }) => role === "user")?.content;
+                return { id, title, unread: updated > (read ?? 0), asked, answers, last: chat.history.currentId, turns: messages.map(({ role }) => role) };
             }),
         );
     }
@@ -337,6 +338,29 @@ describe("a job that was made in the page", () => {
         const [{ messages }] = await testbed.asked(question);
         expect(messages.slice(1).map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant", "user"]);
         expect(JSON.stringify(messages).split(prompt)).toHaveLength(3);
+    });
+
+    test("reports in the language of its maker's page, and of what only the owner can mend tells others whom to tell", async () => {
+        const dora = await testbed.addAccount(admin.token, { name: "Dora" });
+        const headers = { "X-Page-Language": "de" };
+        // As the page sends a message.
+        const said = { model: testbed.environment("open-webui").DEFAULT_MODELS, messages: [{ role: "user", content: words("Hallo") }] };
+        expect((await testbed.webui("POST", "/api/chat/completions", { bearer: dora.token, headers, body: said })).status).toBe(200);
+        const name = words("poor");
+        await (
+            await made(new Person(testbed, dora.id), name, "FAIL 402 no credit")
+        )();
+        const told = async () => (await reports(dora.token)).map(({ asked, answers }) => [asked, ...answers]);
+        await expect
+            .poll(told, { timeout: 60_000 })
+            .toEqual([
+                [
+                    expect.stringMatching(new RegExp(`^Geplanter Auftrag “${name}” \\(`)),
+                    expect.stringMatching(
+                        /^Geplanter Auftrag “.*”:\n⚠️ \*\*Keine Antwort vom Modell\.\*\* .*aufgebraucht\. Die Antwort lautet: “.*”\. Sagen Sie es dem Admin dieser Seite\.$/,
+                    ),
+                ],
+            ]);
     });
 
     test("reports once, whichever of the two services was away meanwhile; one without an account is paused", async () => {

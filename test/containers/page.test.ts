@@ -81,7 +81,7 @@ describe("the controls", () => {
 });
 
 describe("from day to day", () => {
-    const { page, sentences } = JSON.parse(readFileSync("openwebui/page/texts.json", "utf8")) as Record<string, Record<string, Record<string, string>>>;
+    const { page } = JSON.parse(readFileSync("openwebui/page/texts.json", "utf8")) as { page: Record<string, Record<string, string>> };
     const { offline, starting, unsent } = page;
     type More = { width?: number; locale?: string; with?: object; email?: string; password?: string };
     /** A new account, and its token; Open WebUI refuses a sixteenth sign-in of one within three minutes. */
@@ -108,13 +108,19 @@ describe("from day to day", () => {
         expect(bytes).toBeLessThan(1.25e6);
     });
 
-    test("first requests that fail sign nobody out: they are made again, and a line says so", async () => {
-        expect(await day("loads")).toEqual({
-            "/api/config aborted": { said: offline.en, in: true },
-            "/api/config 502": { said: starting.en, in: true },
-            "/api/v1/auths/ aborted": { said: offline.en, in: true },
-            "/api/v1/auths/ 502": { said: starting.en, in: true },
+    test.for<[path: string, width: number]>([
+        ["/api/config", 390],
+        ["/api/v1/auths/", 1280],
+    ])("first requests that fail sign nobody out: they are made again, and a line says so (%s, %i)", async ([path, width]) => {
+        expect(await day("loads", { width, with: { path } })).toEqual({
+            aborted: { said: offline.en, in: true },
+            "502": { said: starting.en, in: true },
+            "500": { said: starting.en, in: true },
         });
+    });
+
+    test.for([401, 403])("a session that the service refuses with %i is over, and the sign-in is there", async (status) => {
+        expect(await day("refused", { with: { status } })).toEqual({ address: "/auth?redirect=%2F", token: null });
     });
 
     test("reloads before the page is there sign nobody out", async () => {
@@ -137,9 +143,13 @@ describe("from day to day", () => {
         for (const message of messages) expect(await testbed.asked(message)).toHaveLength(1);
     });
 
-    test.for(["the server", "another tab", "sent"])("a session that ends keeps the chat and the draft (%s)", async (by) => {
+    test.for<[by: string, width: number]>([
+        ["the server", 1280],
+        ["another tab", 390],
+        ["sent", 390],
+    ])("a session that ends keeps the chat and the draft (%s, %i)", async ([by, width]) => {
         const draft = words("A long thought");
-        expect(await day("session", { with: { message: words("Hello"), draft, by } })).toEqual({ back: true, field: draft });
+        expect(await day("session", { width, with: { message: words("Hello"), draft, by } })).toEqual({ back: true, field: draft });
     });
 
     test("a session that ends in one tab leads another to the sign-in, and nobody else finds the draft", async () => {
@@ -447,15 +457,16 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
     });
 
     test("what this deployment says by itself comes in the page's language, and Hermes knows it again", async () => {
-        const [question, fails] = [words("Und jetzt?"), words("FAIL 402 no credit")];
+        const [question, fails, file] = [words("Und jetzt?"), words("FAIL 402 no credit"), "Steuer. Anlage {name}.pdf"];
         const { email, password, token } = await join();
-        const seen = await day("speaks", { locale: "de-DE", email, password, with: { works: 'CALL terminal {"command": "true"}', fails } });
+        const seen = await day("speaks", { locale: "de-DE", email, password, with: { works: 'CALL terminal {"command": "true"}', fails, file } });
         expect(seen).toEqual({
             suggested: expect.arrayContaining([expect.stringMatching(/^Ein Diagramm zeichnen\s/) as string]) as string[],
             line: "Führt einen Befehl aus: true",
             failure: expect.stringMatching(
                 /^⚠️ Keine Antwort vom Modell\. OpenRouter lehnt ab: Das Guthaben ist aufgebraucht\. Die Antwort lautet: “no credit.*”\. Sagen Sie es dem Admin dieser Seite\.$/,
             ) as string,
+            refused: expect.stringMatching(/^Steuer\. Anlage \{name\}\.pdf lässt sich nicht lesen: .* laden Sie diese hoch\.$/) as string,
         });
         const chatId = (await testbed.chats(token)).find(({ title }) => title === fails)?.id ?? "";
         const { body } = await testbed.webui("GET", `/api/v1/chats/${chatId}`, { bearer: token });
@@ -465,18 +476,9 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         const [{ messages }] = await testbed.asked(question);
         expect(JSON.stringify(messages)).toContain(fails);
         expect(JSON.stringify(messages)).not.toMatch(/Keine Antwort|No answer from/);
-    });
-
-    test("each text is there in the same ten languages, and each failure and line of Hermes' has one", () => {
-        const languages = Object.keys(sentences["Runs Python"]).toSorted();
-        expect(languages).toHaveLength(10);
-        for (const [name, texts] of Object.entries(sentences)) expect(Object.keys(texts).toSorted(), name).toEqual(languages);
-        for (const [name, texts] of Object.entries(page)) expect(Object.keys(texts).toSorted(), name).toEqual([...languages, "en"].toSorted());
-        const lines = readFileSync("hermes/private_hermes/progress.py", "utf8").matchAll(/^ {4}"\w+": "([^"]+)"/gm);
-        const failures = readFileSync("hermes/private_hermes/failures.py", "utf8").matchAll(/^[A-Z_]+ = "([A-Z][^"]*?\.)(?: |")/gm);
-        const missing = [...lines, ...failures].map(([, said]) => said).filter((said) => !(said in sentences));
-        // What only an owner reads who sets another model stays in English.
-        expect(missing).toEqual(["OpenRouter doesn't understand the request for this model."]);
+        // What the model gets in the place of the file is English.
+        const files = (await testbed.webui("GET", "/api/v1/files/", { bearer: token })).body;
+        expect(JSON.stringify(files)).toContain(`[${file} can't be read: it is damaged`);
     });
 
     test("an admin sees that an account waits, and who waits is let in when it is approved", async () => {

@@ -88,29 +88,38 @@ def fails(page: Page, path: str, times: int, how: str) -> None:
         left[0] -= 1
         if left[0] < 0:
             route.fallback()
-        elif how == "502":
-            route.fulfill(status=502, body="")
+        elif how != "aborted":
+            route.fulfill(status=int(how), body="")
         else:
             route.abort()
 
     page.route(f"**{path}", answer)
 
 
-def loads(person: Person) -> dict:
-    """The page is loaded while its first requests fail: by what failed and how, whether the person is in then, and what was said meanwhile."""
+def loads(person: Person, path: str) -> dict:
+    """The page is loaded while the first requests for a path fail: by how, whether the person is in then, and what was said meanwhile."""
     person.begin()
     seen = {}
-    for path in ("/api/config", "/api/v1/auths/"):
-        for how in ("aborted", "502"):
-            person.step = f"Loading the page while {path} fails ({how})"
-            fails(person.page, path, 2, how)
-            person.page.goto(person.url, wait_until="commit")
-            person.line.wait_for()
-            said = person.line.inner_text()
-            seen[f"{path} {how}"] = {"said": said, "in": person.is_in()}
-            person.line.wait_for(state="detached")
-            person.page.unroute_all()
+    for how in ("aborted", "502", "500"):
+        person.step = f"Loading the page while {path} fails ({how})"
+        fails(person.page, path, 2, how)
+        person.page.goto(person.url, wait_until="commit")
+        person.line.wait_for()
+        said = person.line.inner_text()
+        seen[how] = {"said": said, "in": person.is_in()}
+        person.line.wait_for(state="detached")
+        person.page.unroute_all()
     return seen
+
+
+def refused(person: Person, status: int) -> dict:
+    """The page is loaded, and the service takes the session no more: where the person is then, and what is left of the session."""
+    person.begin()
+    person.step = f"Loading the page while the session is refused ({status})"
+    person.page.route("**/api/v1/auths/", lambda route: route.fulfill(status=status, json={"detail": "Not authenticated"}))
+    person.page.goto(person.url)
+    person.page.locator("input[type=password]").wait_for()
+    return {"address": person.page.evaluate("location.pathname + location.search"), "token": person.page.evaluate("localStorage.getItem('token')")}
 
 
 def reloads(person: Person) -> list[bool]:
@@ -268,8 +277,8 @@ def fails_to_answer(person: Person, message: str) -> dict:
     return {"answer": person.answer(), "said": person.page.locator("[data-sonner-toast]").all_inner_texts()}
 
 
-def speaks(person: Person, works: str, fails: str) -> dict:
-    """What the page suggests, and what it says of a tool that runs and of a model that fails."""
+def speaks(person: Person, works: str, fails: str, file: str) -> dict:
+    """What the page suggests, and what it says of a tool that runs, of a model that fails, and of a PDF of this name that is none."""
     person.begin()
     suggestions = person.page.locator("[aria-labelledby='suggestions-heading'] button")
     suggestions.first.wait_for()
@@ -279,7 +288,12 @@ def speaks(person: Person, works: str, fails: str) -> dict:
     person.open_chat()
     person.field.wait_for()
     person.write(fails, typed=False)
-    return {**seen, "failure": person.answer()}
+    seen["failure"] = person.answer()
+    person.step = "Choosing a file that can't be read"
+    person.open_chat()
+    person.field.wait_for()
+    person.page.locator("input[type=file][multiple]").first.set_input_files([{"name": file, "mimeType": "application/pdf", "buffer": b"%PDF-"}])
+    return {**seen, "refused": person.page.locator("[data-sonner-toast]").filter(has_text=file).inner_text().strip()}
 
 
 def waits(person: Person, newcomer: dict) -> dict:
