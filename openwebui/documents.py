@@ -36,6 +36,9 @@ def html(data):
     # What isn't shown, and pictures, which would be links that nobody can follow, or megabytes of base64.
     for hidden in page(["script", "style", "template", "noscript", "svg", "img"]):
         hidden.decompose()
+    # It has a line of its own.
+    if page.title:
+        page.title.name = "p"
     return markdownify.MarkdownConverter(heading_style="ATX").convert_soup(page)
 
 

@@ -35,7 +35,7 @@ describe("the text of a document", () => {
     });
 
     test("is Markdown, without what isn't shown", async () => {
-        expect((await uploads.upload("a.html")).content).toMatch(/^# Title\n\n\| Key \|\n\| --- \|\n\| The word is html \|$/);
+        expect((await uploads.upload("a.html")).content).toMatch(/^A page\n\n# Title\n\n\| Key \|\n\| --- \|\n\| The word is html \|$/);
         expect((await uploads.upload("a.csv")).content).toBe("| Key | Größe |\n| --- | --- |\n| The word is csv | 2 |");
         expect((await uploads.upload("a.pdf")).content).toMatch(/^\*\*Page 1\*\*\n\nThe word is pdf\n\n\*\*Page 2\*\*\n\n\(There is no text on this page\.\)$/);
     });

@@ -142,7 +142,7 @@ package(
 write("a.rtf", rf"{{\rtf1\ansi {said('rtf')}\par}}")
 pdf("a.pdf", [said("pdf"), ""])
 write("a.csv", f"Key;Größe\n{said('csv')};2\n".encode("latin-1"))
-write("a.html", f"<script>hidden()</script><h1>Title</h1><table><tr><th>Key</th></tr><tr><td>{said('html')}</td></tr></table>")
+write("a.html", f"<title>A page</title><script>hidden()</script><h1>Title</h1><table><tr><th>Key</th></tr><tr><td>{said('html')}</td></tr></table>")
 write("a.txt", f"Größe: {said('txt')}\n".encode("latin-1"))
 
 xlsx("wide.xlsx", [[f"column {number}" for number in range(200)]] * 2)
