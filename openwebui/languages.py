@@ -6,6 +6,7 @@ theirs, as the report of a job, comes in the language in which their page has la
 """
 
 import json
+import logging
 import re
 from contextvars import ContextVar
 from datetime import datetime
@@ -23,6 +24,8 @@ HEADER = b"x-page-language"
 SETTING = "language"
 # As Hermes writes a moment (`moment` in hermes/private_hermes/jobs.py).
 MOMENT = "%A, %d %B %Y, %H:%M"
+
+log = logging.getLogger(__name__)
 
 # Of the request that is answered, "" where it tells none.
 language = ContextVar("language", default="")
@@ -86,9 +89,12 @@ def accepted(header):
 
 async def remember(user, wanted):
     """Keeps the language of a person's page for what comes to them later."""
-    known = getattr(user.settings, SETTING, "") or ""
-    if (wanted in LANGUAGES or wanted == "en") and wanted != known:
-        await Users.update_user_settings_by_id(user.id, {SETTING: wanted})
+    if (wanted in LANGUAGES or wanted == "en") and wanted != remembered(user):
+        try:
+            await Users.update_user_settings_by_id(user.id, {SETTING: wanted})
+        except Exception:
+            # As of a full disk; the message goes on.
+            log.exception("The language of a person's page can't be kept")
 
 
 def remembered(user):
