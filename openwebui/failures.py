@@ -90,6 +90,15 @@ async def changed_lines(lines, is_admin, language):
         yield changed(line, is_admin, language)
 
 
+def refusal(response, language):
+    """A refusal of Hermes', which the page shows in the place of the answer."""
+    said = json.loads(response.body)
+    error = said.get("error") if isinstance(said, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    told = translated(message, language) if isinstance(message, str) else message
+    return response if told == message else JSONResponse({**said, "error": {**error, "message": told}}, response.status_code)
+
+
 def as_hermes_knows(message):
     """A message of a history, with what tells of failures in English."""
     content = message.get("content")
@@ -124,10 +133,7 @@ async def generate_chat_completion(original, request, form_data, user):
         if hasattr(response, "body_iterator"):
             response.body_iterator = changed_lines(response.body_iterator, user.role == "admin", language)
         elif isinstance(response, JSONResponse):
-            # A refusal of Hermes', which the page shows.
-            said = json.loads(response.body)
-            if isinstance(error := said.get("error"), dict) and isinstance(error.get("message"), str):
-                response = JSONResponse({**said, "error": {**error, "message": translated(error["message"], language)}}, response.status_code)
+            response = refusal(response, language)
         return response
     except Exception as error:
         # Open WebUI raises an error of its own while it handles the one of its client.
