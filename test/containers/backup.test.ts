@@ -11,7 +11,7 @@ import { type Check, runAll } from "../../ops/report.ts";
 import { restoreTest } from "../../ops/restored.ts";
 import type { Stack } from "../../ops/stack.ts";
 import { Bucket, type Fault, killBackup, resticEnvironment } from "../harness/bucket.ts";
-import { type Container, ending, kill, logOf, output, outputOf, portOf, start } from "../harness/docker.ts";
+import { asUser, type Container, ending, kill, logOf, output, outputOf, portOf, start } from "../harness/docker.ts";
 import { backupSettings, serviceNames, type ServiceName } from "../harness/settings.ts";
 import { Telegram } from "../harness/telegram.ts";
 import { Testbed, words } from "../harness/testbed.ts";
@@ -165,22 +165,7 @@ print("\\n".join(sorted(found)))`;
     ])("aren't to be seen for what runs as the app of %s, while a backup runs", async ([name, uid]) => {
         const container = testbed.running(name);
         const seen = (user: number) =>
-            outputOf(
-                container,
-                [
-                    "env",
-                    "-i",
-                    "PATH=/usr/local/bin:/usr/bin:/bin",
-                    "setpriv",
-                    `--reuid=${user}`,
-                    `--regid=${user}`,
-                    "--clear-groups",
-                    "python3",
-                    "-c",
-                    look(mounts[name]),
-                ],
-                secrets(),
-            );
+            outputOf(container, ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", ...asUser(user), "python3", "-c", look(mounts[name])], secrets());
         const [ofApp, ofRoot] = await Promise.all([seen(uid), seen(0), backUp(name)]);
         expect(ofApp.trim()).toBe("");
         // What the test looks for is there to be found.
@@ -229,24 +214,33 @@ describe("what fails is said in one sentence, the service runs on, and the next 
 describe("a start on an empty disk that can't be brought back", () => {
     beforeAll(() => testbed.addVolume("empty", "true"));
 
-    const refused = async (changes: Record<string, string>, fault: Fault) => {
-        await bucket.fail(fault);
+    const refused = async (changes: Record<string, string>) => {
         const { code, log } = await ending(await start(testbed.spec("hermes", changes, testbed.volume("empty"))));
-        await bucket.fail("");
-        expect(code).toBe(1);
-        await testbed.onDisk("empty", '[ -z "$(ls -A /disk)" ]');
-        return log.trim().split("\n");
+        return [code, ...log.trim().split("\n")];
     };
+    const nothingWritten = () => testbed.onDisk("empty", '[ -z "$(ls -A /disk)" ]');
 
-    test.for<[what: string, changes: Record<string, string>, fault: Fault, sentence: RegExp]>([
-        ["for a wrong password", { BACKUP_PASSWORD: "another-password-of-mine" }, "", /backupPassword isn't the password/],
-        ["for a wrong key", { BACKUP_KEY: "another-key-of-mine" }, "", /backupKeyId, or backupKey/],
-        ["for no bucket of that name", { BACKUP_REPOSITORY: "s3:https://bucket.example.com/another/hermes" }, "", /no bucket of the name/],
-        ["for a host that isn't there", { BACKUP_REPOSITORY: "s3:https://nowhere.invalid/backups/hermes" }, "", /can't be reached/],
-        ["for a bucket that refuses", {}, "denied", /bucket refuses it/],
-        ["for one that doesn't answer", {}, "hang", /doesn't answer in time/],
-    ])("ends with a sentence %s, and writes nothing", async ([, changes, fault, sentence]) => {
-        expect(await refused(changes, fault)).toEqual([expect.stringMatching(sentence)]);
+    test("ends with a sentence that names the setting, and writes nothing", async () => {
+        const wrong: [changes: Record<string, string>, sentence: RegExp][] = [
+            [{ BACKUP_PASSWORD: "another-password-of-mine" }, /backupPassword isn't the password/],
+            [{ BACKUP_KEY: "another-key-of-mine" }, /backupKeyId, or backupKey/],
+            [{ BACKUP_REPOSITORY: "s3:https://bucket.example.com/another/hermes" }, /no bucket of the name/],
+            [{ BACKUP_REPOSITORY: "s3:https://nowhere.invalid/backups/hermes" }, /can't be reached/],
+        ];
+        const said = await Promise.all(wrong.map(([changes]) => refused(changes)));
+        expect(said).toEqual(wrong.map(([, sentence]) => [1, expect.stringMatching(sentence) as string]));
+        await nothingWritten();
+    });
+
+    test.for<[fault: Fault, sentence: RegExp]>([
+        ["denied", /bucket refuses it/],
+        ["hang", /doesn't answer in time/],
+    ])("and so it does where the bucket fails: %s", async ([fault, sentence]) => {
+        await bucket.fail(fault);
+        const said = await refused({});
+        await bucket.fail("");
+        expect(said).toEqual([1, expect.stringMatching(sentence)]);
+        await nothingWritten();
     });
 });
 
@@ -308,7 +302,7 @@ os.rename(blocks, blocks + ".aside"); os.symlink("/etc", blocks)`;
 
     test("is kept as it lies there, or left out and said; nothing of the container's is read or changed", async () => {
         const container = testbed.running("hermes");
-        await output(container, "setpriv", "--reuid=10000", "--regid=10000", "--clear-groups", "python3", "-c", plant);
+        await output(container, ...asUser(10000), "python3", "-c", plant);
         const said = await backUp("hermes");
         expect(said).toMatch(/A backup was made/);
         for (const sentence of [
@@ -338,7 +332,7 @@ os.rename(blocks, blocks + ".aside"); os.symlink("/etc", blocks)`;
 });
 
 describe("killed at any moment", () => {
-    const rounds = 6;
+    const rounds = 8;
     /** Adds rows to a database as fast as it can, and notes each that is in it. */
     const writer = `
 import os, sqlite3, time
@@ -356,8 +350,7 @@ while True:
 
     test("a backup, its repository stays whole, the next one is made, and it has all that was written before it began", async () => {
         const container = testbed.running("hermes");
-        const asApp = ["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups"];
-        const writing = output(container, ...asApp, "python3", "-c", writer).catch(() => undefined);
+        const writing = output(container, ...asUser(10000), "python3", "-c", writer).catch(() => undefined);
         let acknowledged = 0;
         for (let round = 0; round < rounds; round++) {
             const made = output(container, "backup", "now").catch(() => undefined);
@@ -452,6 +445,8 @@ describe("what `npm run preflight` and `npm run verify` see in the bucket, witho
 
     test("then what an `up` would bring back, whether the password is right, how old the last is, and that the past could be destroyed", async () => {
         expect(await output(service, "sh", "-c", "backup now 2>&1 || true")).toMatch(/A backup was made/);
+        const contents = () => inBucket("find . -printf '%p %s %T@\\n' | sort");
+        const before = await contents();
         expect(await found(beforeUp)).toEqual({
             Backups: expect.stringMatching(/^ok: .*comes back: Hermes as it was \d minutes ago/) as string,
             "Backups, old versions": expect.stringMatching(/^warning: .*could destroy/) as string,
@@ -459,6 +454,7 @@ describe("what `npm run preflight` and `npm run verify` see in the bucket, witho
         expect((await found(beforeUp, { backupPassword: "another-password-of-mine" })).Backups).toMatch(
             /^failure: backupPassword doesn't open the backups in .*hermes/,
         );
+        expect(await contents()).toBe(before);
         const seen = await found(afterUp);
         expect(seen["Hermes, backup"]).toMatch(/^ok: the last was made \d minutes ago; all of them have \d+ MB/);
         expect(seen["Open WebUI, backup"]).toMatch(/^warning: there is none yet/);

@@ -3,7 +3,6 @@ import { createHash, randomUUID } from "node:crypto";
 import type { StartedTestContainer } from "testcontainers";
 import { buildImage, output } from "./docker.ts";
 import { PlayedHost } from "./internet.ts";
-import type { ServiceName } from "./settings.ts";
 import type { Testbed } from "./testbed.ts";
 
 /** How the bucket fails. */
@@ -35,10 +34,8 @@ export class Bucket extends PlayedHost {
         this.owner = owner;
     }
 
-    /** Fails so at all requests from now on, or at those of some services. */
-    async fail(fault: Fault | Partial<Record<ServiceName, Fault>>): Promise<void> {
-        const faults = typeof fault === "string" ? { "": fault } : Object.fromEntries(Object.entries(fault).map(([name, each]) => [`/${name}/`, each]));
-        await this.ask("PUT", "/faults", faults);
+    async fail(fault: Fault): Promise<void> {
+        await this.ask("PUT", "/fault", { fault });
     }
 
     /** Has all requests wait from now on, but for the first ones. */

@@ -33,8 +33,7 @@ const faults: Record<string, { status: number; code: string; methods?: string[] 
 };
 
 export class Bucket implements Host {
-    /** How it fails, by what the addresses have that fail so; "" is in all of them. */
-    private faults: Record<string, string> = {};
+    private fault = "";
     private asked: string[] = [];
     /** How many requests are let through before all others wait, and what lets those go on. */
     private left = Infinity;
@@ -82,14 +81,13 @@ export class Bucket implements Host {
         if (--this.left < 0) await new Promise<void>((goOn) => this.waiting.push(goOn));
         // Who sent it was killed meanwhile.
         if (response.destroyed) return;
-        const failing = Object.entries(this.faults).find(([of]) => decodeURIComponent(url ?? "").includes(of))?.[1] ?? "";
-        if (failing === "drop") {
+        if (this.fault === "drop") {
             from.socket.destroy();
             return;
         }
-        if (failing === "hang") return;
-        const fault = faults[failing] as (typeof faults)[string] | undefined;
-        if (fault && !(failing === "once" && again) && (fault.methods ?? [method]).includes(method)) {
+        if (this.fault === "hang") return;
+        const fault = faults[this.fault] as (typeof faults)[string] | undefined;
+        if (fault && !(this.fault === "once" && again) && (fault.methods ?? [method]).includes(method)) {
             from.resume();
             response.writeHead(fault.status, { "content-type": "application/xml" });
             response.end(method === "HEAD" ? undefined : refusal(fault.code));
@@ -108,8 +106,8 @@ export class Bucket implements Host {
 
     async inside(exchange: Exchange): Promise<void> {
         switch (exchange.asked) {
-            case "PUT /faults":
-                this.faults = await exchange.json<Record<string, string>>();
+            case "PUT /fault":
+                this.fault = (await exchange.json<{ fault: string }>()).fault;
                 exchange.send(200, {});
                 return;
             case "PUT /hold":
