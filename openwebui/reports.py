@@ -30,7 +30,7 @@ from open_webui.private.languages import remembered, translated
 from open_webui.private.life import live_with
 from open_webui.socket.main import sio
 
-EVERY = float(os.environ.get("REPORTS_EVERY", 10))
+EVERY = float(os.environ.get("REPORTS_EVERY", 30))
 # In seconds; a file of 10 MB takes one.
 PATIENCE = aiohttp.ClientTimeout(total=120)
 # Reports that a chat takes, and characters of all that stands in it.

@@ -10,14 +10,21 @@ our file; what for. A row of `RELIED_ON` may have a phrase in the place of the S
 no official way for any of it: plugins are code in its database, which an admin session could change, so they are off.
 """
 
+import gc
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 from . import replacing
 
 # What is replaced, by `@replaces` in our file, by the module at whose end it is put in its place.
 REPLACED = {
+    # Before all routes, and all models of these.
+    "open_webui.env": [
+        ("fastapi.routing:APIRoute.__init__", "780ff510da36", "routes", "A route is looked into at its first request."),
+        ("pydantic._internal._config:ConfigWrapper.for_model", "8b063e4859b2", "unused", "Models that nothing uses aren't built."),
+    ],
     "open_webui.utils.middleware": [
         ("open_webui.utils.middleware:save_response_stream", "f54e72d78310", "answers", "An answer is stored while it is written."),
         ("open_webui.utils.middleware:process_chat_payload", "3cdf5d8d9ba8", "handover", "Hermes gets each file that a message comes with."),
@@ -57,8 +64,14 @@ REPLACED = {
     ],
 }
 
+# Values that Open WebUI computes at each start, though any of them does for good: what comes of it here stands in the file.
+COMPUTED = [
+    ("open_webui.models.auths:PLACEHOLDER_HASH", "f234cb12a39a", "seams", "With it a refused sign-in takes as long, whether or not there is such an account."),
+]
+
 # Our modules that have `register(module)` called at the end of one of Open WebUI's.
 REGISTERED = {
+    "open_webui.env": ["routes"],
     "open_webui.routers.audio": ["voice"],
     "open_webui.routers.utils": ["database"],
     "open_webui.main": ["identity", "languages", "leftovers", "loops", "own", "reports", "turns", "start"],
@@ -112,8 +125,12 @@ def main():
     """What isn't as it was, a sentence each; otherwise adds the calls."""
     importlib.import_module("open_webui.main")
     rows = [row for rows in REPLACED.values() for row in rows]
-    if problems := replacing.changed([*rows, *RELIED_ON]):
+    if problems := replacing.changed([*rows, *COMPUTED, *RELIED_ON]):
         sys.exit("\n".join(problems))
+    for place, *_ in COMPUTED:
+        owner, name, value = replacing.find(place)
+        file = Path(owner.__file__)
+        file.write_text(file.read_text().replace(replacing.source(place), f"{name} = {value!r}"))
     for name in dict.fromkeys([*REPLACED, *REGISTERED]):
         with open(sys.modules[name].__file__, "a") as file:
             file.write("\nfrom open_webui.private import seams as private_seams\nprivate_seams.install(__name__)\n")
@@ -124,6 +141,10 @@ def prove():
     """In a process that has imported what was added: whether all that use it have ours."""
     importlib.import_module("open_webui.main")
     missing = [f"{user} isn't what stands in {place}" for user, place in IMPORTED.items() if replacing.find(user)[2] is not replacing.find(place)[2]]
+    # What start.py has frozen isn't among the objects.
+    gc.unfreeze()
+    for name in ("routes", "unused"):
+        missing += importlib.import_module(f"{__package__}.{name}").problems()
     missing += [f"{place} isn't replaced" for place, module in replacing.functions if not hasattr(replacing.find(place)[2], "__wrapped__")]
     sys.exit("\n".join(missing) or None)
 

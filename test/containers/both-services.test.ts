@@ -317,7 +317,7 @@ describe("a job that was made in the page", () => {
         // So long that the tool's answer leaves the file's place out.
         const run = await made(person, name, `${prompt} ${"Look well. ".repeat(10)}\nMEDIA:/root/table.csv`);
         await run();
-        await expect.poll(async () => (await reports(admin.token)).map(({ title }) => title), { timeout: 60_000 }).toContain(`⏰ ${name}`);
+        await expect.poll(async () => (await reports(admin.token)).map(({ title }) => title), { timeout: 200_000 }).toContain(`⏰ ${name}`);
         await run();
         const said = async () => (await reports(admin.token)).flatMap(({ answers }) => answers);
         await expect.poll(said, { timeout: 200_000 }).toHaveLength(3);
@@ -350,7 +350,7 @@ describe("a job that was made in the page", () => {
             cp -a ${kept} 8$number; sed -i "s/\\"id\\": \\"../&$number/" 8$number/report.json; done; cp -a ${kept} 9${kept}`);
         await testbed.redeploy("hermes");
         await testbed.start("open-webui");
-        await expect.poll(waiting, { timeout: 60_000 }).toBe("");
+        await expect.poll(waiting, { timeout: 200_000 }).toBe("");
         // A chat takes twenty.
         const found = await reports(carol.token);
         expect(found.map(({ answers }) => answers.length).toSorted()).toEqual([1, 20]);
@@ -359,7 +359,7 @@ describe("a job that was made in the page", () => {
 
         expect((await testbed.webui("DELETE", `/api/v1/users/${carol.id}`, { bearer: admin.token })).status).toBe(200);
         await run();
-        await expect.poll(() => disk("cat cron/jobs.json"), { timeout: 60_000 }).toMatch(/"paused_reason": "the account that it reports to is gone/);
+        await expect.poll(() => disk("cat cron/jobs.json"), { timeout: 200_000 }).toMatch(/"paused_reason": "the account that it reports to is gone/);
         expect(await waiting()).toBe("");
     });
 });

@@ -1,7 +1,7 @@
 """Undoes in an image of ours what was done for half a CPU, so that the bench can hold both against each other.
 
 Run while an image is built upon it. Ends with a sentence when something isn't there as it was. Not undone is what is in settings (the bench
-gives the old ones), the lighter page of page/connection.js, and the shorter changelog.
+gives the old ones), the lighter page of page/connection.js, the shorter changelog, and the hash that is there at the start (seams.py).
 """
 
 import subprocess
@@ -19,6 +19,8 @@ HERMES = {
 OPEN_WEBUI = {
     "/app/backend/open_webui/private/seams.py": [
         (', "turns", "start"]', "]"),
+        ('        ("fastapi.routing:APIRoute.__init__", "780ff510da36", "routes",', "        *(),  #"),
+        ('        ("pydantic._internal._config:ConfigWrapper.for_model", "8b063e4859b2", "unused",', "        *(),  #"),
         ('        ("open_webui.utils.middleware:process_chat_payload", "3cdf5d8d9ba8", "turns",', "        *(),  #"),
         ('        ("open_webui.main:SPAStaticFiles.file_response", "a5b4f20447da", "assets",', "        *(),  #"),
     ],
