@@ -91,10 +91,7 @@ describe("from day to day", () => {
         return laptop.week({ url: testbed.url, does, ...more, email, password });
     };
     /** What does something in a window and on a phone at once. */
-    const both =
-        <T>(does: (width: number) => Promise<T>) =>
-        () =>
-            Promise.all([1280, 390].map(does));
+    const both = (does: (width: number) => Promise<void>) => () => Promise.all([1280, 390].map(does));
     const asAdmin = () => {
         const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
         return { email, password };
@@ -341,38 +338,36 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         });
     });
 
-    test(
-        "the settings are searched, an account is filled in and named in a system prompt, and a password changed",
-        both(async (width) => {
-            const profile = { bio: words("Sails"), gender: "female", birth: "1990-05-04", variable: words("Sloop") };
-            const [message, password] = [words("Who am I?"), words("another")];
-            const prompt = "{{USER_BIO}}, {{USER_GENDER}}, {{USER_BIRTH_DATE}}, {{user.variables.boat}}";
-            expect(await day("account_rows", { width, with: { profile, prompt, message, password } })).toEqual({ found: "Account", picture: "data:image/" });
-            const [{ messages }] = await testbed.asked(message);
-            expect(JSON.stringify(messages)).toContain(Object.values(profile).join(", "));
-        }),
-    );
+    test("the settings are searched, an account is filled in and named in a system prompt, and a password changed", async () => {
+        const profile = { bio: words("Sails"), gender: "female", birth: "1990-05-04", variable: words("Sloop") };
+        const [message, password] = [words("Who am I?"), words("another")];
+        const prompt = "{{USER_BIO}}, {{USER_GENDER}}, {{USER_BIRTH_DATE}}, {{user.variables.boat}}";
+        expect(await day("account_rows", { width: 390, with: { profile, prompt, message, password } })).toEqual({
+            found: "Account",
+            links: expect.arrayContaining(["_blank https://github.com/open-webui/open-webui", "_blank https://openwebui.com/"]) as string[],
+            picture: "data:image/",
+        });
+        const [{ messages }] = await testbed.asked(message);
+        expect(JSON.stringify(messages)).toContain(Object.values(profile).join(", "));
+    });
 
-    test(
-        "an admin adds accounts, finds, sorts and changes them, has them in a group, and deletes them",
-        both(async (width) => {
-            const word = words("Ann").replace(" ", "");
-            const newcomers = ["A", "B"].map((letter) => ({
-                name: `${word} ${letter}`,
-                email: `${word}${letter}@example.com`.toLowerCase(),
-                password: words("first"),
-            }));
-            const orders = [
-                [`${word} A`, `${word} B Z`],
-                [`${word} B Z`, `${word} A`],
-            ];
-            const order = { newcomers, message: words("To keep") };
-            const seen = (await day("admin_rows", { width, with: order, ...asAdmin() })) as { sorted: Record<string, string[][]> };
-            expect(seen).toMatchObject({ added: ["user", "user"], database: newcomers.map(({ name }) => name), users: 2, chats: true });
-            expect(seen).toMatchObject({ edited: [[`${word} B Z`, "pending"]], members: [1], left: [] });
-            for (const [head, sorted] of Object.entries(seen.sorted)) expect(sorted.toSorted(), head).toEqual(orders);
-        }),
-    );
+    test("an admin adds accounts, finds, sorts and changes them, has them in a group, and deletes them", async () => {
+        const word = words("Ann").replace(" ", "");
+        const newcomers = ["A", "B"].map((letter) => ({
+            name: `${word} ${letter}`,
+            email: `${word}${letter}@example.com`.toLowerCase(),
+            password: words("first"),
+        }));
+        const orders = [
+            [`${word} A`, `${word} B Z`],
+            [`${word} B Z`, `${word} A`],
+        ];
+        const order = { newcomers, message: words("To keep") };
+        const seen = (await day("admin_rows", { with: order, ...asAdmin() })) as { sorted: Record<string, string[][]> };
+        expect(seen).toMatchObject({ added: ["user", "user"], database: newcomers.map(({ name }) => name), users: 2, chats: true });
+        expect(seen).toMatchObject({ edited: [[`${word} B Z`, "pending"]], members: [1], left: [] });
+        for (const [head, sorted] of Object.entries(seen.sorted)) expect(sorted.toSorted(), head).toEqual(orders);
+    });
 
     test("what is set in the settings of the interface is what is seen", async () => {
         const message = words("Look");
@@ -413,21 +408,17 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
         });
     });
 
-    test(
-        "an answer in the background is shown and heard, where that is switched on",
-        both(async (width) => {
-            const messages = [`${words("A boat")} SLOW 2`, `${words("A sea")} SLOW 2`];
-            expect(await day("alert_rows", { width, with: { messages } })).toEqual([[`${messages[0]} / Open WebUI: 1 2`, "notification.mp3"], []]);
-        }),
-    );
+    test("an answer in the background is shown and heard, where that is switched on", async () => {
+        const messages = [`${words("A boat")} SLOW 2`, `${words("A sea")} SLOW 2`];
+        expect(await day("alert_rows", { width: 390, with: { messages } })).toEqual([[`${messages[0]} / Open WebUI: 1 2`, "notification.mp3"], []]);
+    });
 
     test("the choices for speech are kept to: its language, its voice, how fast, sent and spoken without a press", async () => {
         await fare(testbed);
         const said = expect.stringMatching(/^Words of \d seconds$/) as string;
         const spoken = expect.stringMatching(/^Echo: Words of \d seconds/) as string;
-        const heard = { sent: said, spoken, by: "Far", rate: 1.5 };
-        expect(await both((width) => day("listen_rows", { width }))()).toEqual([heard, heard]);
-        expect((await recordings(testbed)).map(({ language }) => language)).toEqual(["de", "de"]);
+        expect(await day("listen_rows", { width: 390 })).toEqual({ sent: said, spoken, by: "Far", rate: 1.5 });
+        expect((await recordings(testbed)).map(({ language }) => language)).toEqual(["de"]);
     });
 
     test("each shortcut does what it says, gets other keys, and is switched off", async () => {

@@ -514,7 +514,7 @@ def find_rows(person, message: str, code: str) -> dict:
 
 def account_rows(person, profile: dict, prompt: str, message: str, password: str) -> dict:
     """
-    Somebody looks for a page of the settings, fills in their account ({"bio", "gender", "birth", "variable": of a prompt}), and sends a message with a system
+    Somebody looks for a page of the settings, and at where Open WebUI's own links lead; then they fill in their account ({"bio", "gender", "birth", "variable": of a prompt}), and sends a message with a system
     prompt that names all of that; then they change their password and sign in with it: what was found, and each picture and the account as they are then.
     """
     page, seen = person.page, {}
@@ -529,8 +529,13 @@ def account_rows(person, profile: dict, prompt: str, message: str, password: str
     search.fill("birth")
     expect(tabs).to_have_count(1, timeout=TIMEOUT)
     seen["found"] = tabs.inner_text().strip()
-    tabs.click()
 
+    person.step = "Looking at what Open WebUI says of itself"
+    page.goto(f"{person.url}/?settings=about")
+    page.get_by_role("button", name="See what's new").click()
+    page.get_by_role("dialog").get_by_text("Release Notes").first.wait_for()
+    seen["links"] = page.locator("#tab-about a").evaluate_all("all => all.map(({ href, target }) => `${target} ${href}`)")
+    page.goto(f"{person.url}/?settings=account")
     person.step = "Changing the picture of the account"
     account, picture = page.locator("#tab-account"), page.locator("#tab-account img[alt=profile]")
     expect(page.get_by_label("Name", exact=True)).not_to_have_value("", timeout=TIMEOUT)
@@ -882,9 +887,14 @@ def interface_rows(person, message: str) -> dict:
     def look(chat: str, on: bool) -> dict:
         page.goto(chat)
         page.locator(".copy-response-button").last.wait_for()
-        page.locator("iframe").wait_for(state="attached")
         person.step = "Looking at a chat"
+        if page.viewport_size["width"] < 768:
+            # There what is made of HTML opens at a press alone.
+            answer.get_by_role("button", name="Preview", exact=True).click()
+        page.locator("iframe").wait_for(state="attached")
         seen = page.evaluate(LOOKS)
+        page.goto(chat)
+        page.locator(".copy-response-button").last.wait_for()
         copied(person, page.locator(".copy-response-button").last.click)
         seen["Copy Formatted Text"] = page.evaluate("navigator.clipboard.read().then(([item]) => item.types.includes('text/html'))")
         explain = page.get_by_role("button", name="Explain", exact=True)
@@ -943,7 +953,8 @@ def interface_rows(person, message: str) -> dict:
     page.goto(chat)
     page.locator(".copy-response-button").last.wait_for()
     page.get_by_role("button", name="Chat actions").click()
-    page.get_by_text("Download", exact=True).click()
+    # On a phone what comes into sight lies over it in part.
+    page.get_by_text("Download", exact=True).hover(force=True)
     after["Stylized PDF Export"] = b"/Subtype /Image" in downloaded(person, page.get_by_text("PDF document").click)[1]
     person.step = "Writing on the first screen"
     person.open_chat()
