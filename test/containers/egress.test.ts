@@ -114,6 +114,36 @@ describe("from Hermes' user", () => {
         expect(await socketOwners(hermes(), testbed.network)).toEqual(["haproxy: haproxy"]);
     });
 
+    test("the commands of root's shell don't get its terminal, where they could read what is typed later", async () => {
+        const program = `
+import glob, json, os, pty, signal, subprocess
+as_hermes = ["setpriv", "--reuid=10000", "--regid=10000", "--clear-groups"]
+master, terminal = pty.openpty()
+def start(*command):
+    return subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)
+def found(name):
+    for folder in glob.glob("/proc/[0-9]*"):
+        try:
+            command = open(f"{folder}/cmdline").read().split("\\0")
+            if f"private_hermes.{name}" in command and "Uid:\\t10000" in open(f"{folder}/status").read() and "confined" not in " ".join(command):
+                return int(folder.split("/")[-1])
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+def terminals(name, *command):
+    pid = None
+    while not pid:
+        process = start(*command)
+        while not (pid := found(name)) and process.poll() is None:
+            pass
+    os.kill(pid, signal.SIGSTOP)
+    held = {subprocess.check_output([*as_hermes, "readlink", f"/proc/{pid}/fd/{number}"], text=True).strip() for number in (0, 1, 2)}
+    os.kill(pid, signal.SIGKILL)
+    process.wait()
+    return ["of root" if path == os.ttyname(terminal) else path.rstrip("0123456789") for path in held]
+print(json.dumps([terminals("command", "hermes", "cron", "list"), terminals("knowledge", "knowledge"), start("knowledge", "show", "it's nothing").wait()]))`;
+        expect(JSON.parse(await output(hermes(), "python3", "-I", "-c", program))).toEqual([["/dev/pts/"], ["/dev/pts/"], 1]);
+    });
+
     test("after a use of all five services no credential is in memory, environment, arguments, files or descriptors of its processes", async () => {
         await useAll();
         const { API_SERVER_KEY } = testbed.environment("hermes");
