@@ -213,6 +213,10 @@ const modal = (method: string, ...headers: string[]) =>
         .concat(headers)
         .join("\n");
 
+/** A name, the last three bytes of `named`, compressed so that a reader who takes it for plain finds whole fields and no name. */
+const named = Buffer.concat([Buffer.from("1a830241228602", "hex"), Buffer.alloc(255, "A"), Buffer.from("0a0178", "hex")]);
+const likeProtobuf = Buffer.concat([Buffer.from("1819010901f6fe", "hex"), named, Buffer.from("b8ba42cd", "hex")]);
+
 const answersOf = async (asked: [host: string, request: string][]) => JSON.parse(await asTaken("ask", JSON.stringify(asked))) as string[];
 
 describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
@@ -223,6 +227,8 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
         ["api.exa.ai", http("POST /search", others, '{"query": "anything", "numResults": 1}'), /^HTTP\/1.1 200/],
         ["api.telegram.org", http("POST /bot1:somebody-elses/getMe"), /^HTTP\/1.1 200/],
         ["api.modal.com", modal("ClientHello", "x-modal-token-id: other", "x-modal-token-secret: other"), /^200 0$/],
+        // A secret without a name, as Hermes makes it of what it has itself.
+        ["api.modal.com", `${modal("SecretGetOrCreate")}\n\n00000000022005`, /^200 0$/],
         ["routers", "command-router.modal.com", /^reached/],
     ];
     const no = /^HTTP\/1.1 40[03]/;
@@ -286,14 +292,17 @@ describe("HAProxy lets through what Hermes asks for, and nothing else", () => {
                 // What tells of the account, and what gives a credential of its own.
                 ...["SecretList", "AuthTokenGet", "TokenFlowCreate", "WorkspaceNameLookup", "SandboxCreateConnectToken"].map((method) => modal(method)),
                 ...["ClientHello/../SecretList", "clienthello", "ClientHello?x=1", "ClientHello/"].map((method) => modal(method)),
-                // A secret of the workspace's by its name: plain, behind other fields, behind too much, compressed, sent later, behind a group,
-                // which protobuf has given up, with a number that is written too long, and behind a message of no length.
+                // A secret of the workspace's by its name: plain, behind other fields, behind more than is looked at (which ends within a field or
+                // after one), compressed, sent later, behind a group, which protobuf has given up, with a number that is written too long, and
+                // behind a message of no length.
                 ...[
                     "00000000030a0178",
                     "00000000061a01650a0178",
-                    `0000005000${"1a01".padEnd(40_000, "6")}`,
+                    `000000ffff${"2005".repeat(20_000)}0a0178`,
+                    `000000ffff1a0165${"2005".repeat(20_000)}0a0178`,
                     "01000000030a0178",
                     "01000000041f8b0800",
+                    `0100000114${likeProtobuf.toString("hex")}`,
                     "00000000061a0165|0a0178",
                     "00000000079b069c060a0178",
                     "00000000048a000178",

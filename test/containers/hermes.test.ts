@@ -287,7 +287,7 @@ describe("in a shell of root's, as Render's is", () => {
 
     test("no other of its programs opens the disk as root", async () => {
         const programs = (await shell("(ls /opt/hermes/bin; ls /usr/local/bin) | grep -iE 'hermes|modal|openai|mcp' | sort")).output.trim().split("\n");
-        expect(programs).toEqual(["hermes", "hermes-entrypoint", "hermes-gateway"]);
+        expect(programs).toEqual(["as-hermes", "hermes", "hermes-entrypoint", "hermes-gateway"]);
         expect((await shell("hermes-gateway cron list")).output).toMatch(/isn't for root/);
         expect(await foreign()).toBe("root:1770\n");
     });
