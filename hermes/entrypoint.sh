@@ -227,7 +227,7 @@ start_way_out() {
     done
   ) &
   way_out=$!
-  timeout 10 bash -c "until [[ -e '$HERMES_WAY/out/routers' ]]; do sleep 0.05; done" && return
+  timeout 30 bash -c "until [[ -e '$HERMES_WAY/out/routers' ]]; do sleep 0.05; done" && return
   echo "entrypoint: HAProxy, the way out, doesn't start; its reason stands above." >&2
   exit 1
 }
