@@ -234,7 +234,8 @@ start_way_out() {
 
 start_hermes() {
   local code=0
-  export SSL_CERT_FILE=$HERMES_WAY/authorities.pem MODAL_SERVER_URL=http://api.modal.com:80
+  # Hermes reads the former for each question to a model: it has HAProxy's certificate alone. Modal's client needs the others, too.
+  export HERMES_CA_BUNDLE=$HERMES_WAY/hosts.crt SSL_CERT_FILE=$HERMES_WAY/authorities.pem MODAL_SERVER_URL=http://api.modal.com:80
   # Hermes gets the signal, too.
   trap : INT
   confined "$HERMES_ID" hermes-gateway gateway run --external-supervisor || code=$?

@@ -268,19 +268,22 @@ def questions():
     client.chat.completions.create(**question)
     client.with_options(**other).chat.completions.create(**question)
     asyncio.run(ask_async())
+    # One that is led elsewhere later.
+    client.base_url = other["base_url"]
+    client.chat.completions.create(**question)
+    client.chat.completions.create(**question, extra_headers={"Authorization": "Bearer other"})
     asked_of.update(url for url, *_ in sent)
     expect("questions to a model", set(sent), {("https://openrouter.ai/api/v1/chat/completions", "Bearer build-check", MODEL, None)})
-    client.base_url = other["base_url"]
     try:
-        client.chat.completions.create(**question)
-        failures.append("a client that was led elsewhere later asks there")
+        client.post("https://example.org/v1/chat/completions", cast_to=object, body={"model": "other/model"})
+        failures.append("a question whose path is another address goes there")
     except PermissionError:
         pass
 
 
 @check
 def other_clients():
-    """Those that Hermes has a package of its own for must not be there; private_hermes.choices refuses the rest."""
+    """Those that Hermes has a package of its own for must not be there; the rest reaches nobody (haproxy.cfg, confined.py)."""
     expect("packages of other providers", [name for name in ("anthropic", "boto3") if importlib.util.find_spec(name)], [])
 
 
@@ -387,11 +390,10 @@ def patience_of_jobs():
 @check
 def web():
     """Whom a search and the reading of a page ask, whatever the disk would have."""
-    import asyncio
-
     import httpx
     from agent.prompt_builder import build_environment_hints
     from tools import web_tools
+    from tools.registry import registry
 
     asked = []
 
@@ -403,7 +405,7 @@ def web():
     handle, httpx.HTTPTransport.handle_request = httpx.HTTPTransport.handle_request, answer
     try:
         web_tools.web_search_tool("anything")
-        asyncio.run(web_tools.web_extract_tool(["https://planted.example/"]))
+        registry.dispatch("web_extract", {"urls": ["https://planted.example/", "https://10.0.0.1/", "https://planted.example/?token=4f9a8b7c6d5e"]})
     finally:
         httpx.HTTPTransport.handle_request = handle
         os.environ["EXA_API_KEY"] = ""

@@ -1,9 +1,9 @@
 """Sends every question to OpenRouter, with the key and the model of the environment, whoever asks for another.
 
 A scheduled job, a chat and a request's body may each carry a model, a provider and an address of its own. Hermes 0.19.0 has no
-setting against it, and one with the provider "custom" would send its prompts to any server. All of them end at a client of the
-OpenAI SDK, made in several places (agent/agent_runtime_helpers.py, agent/auxiliary_client.py), so that one is guarded: address
-and key when it is made, the model when a request is built. Clients of any other kind aren't made at all.
+setting against it. All of them end at a client of the OpenAI SDK, made in several places (agent/agent_runtime_helpers.py,
+agent/auxiliary_client.py), so that what it asks is decided when a request is built: address, key and model. Clients of any other kind
+reach nobody: no way leads to another host, and no key is in here (confined.py, haproxy.cfg).
 """
 
 import os
@@ -20,12 +20,6 @@ MORE_MODELS = {"models", "preset"}
 OF_A_JOB = {"model", "provider", "base_url", "model_snapshot", "provider_snapshot"}
 
 
-@replaces("openai:OpenAI.__init__")
-@replaces("openai:AsyncOpenAI.__init__")
-def make_for_openrouter(original, self, **more):
-    original(**{**more, "api_key": KEY, "base_url": OPENROUTER_BASE_URL})
-
-
 @replaces("openai._base_client:BaseClient._build_request")
 def build_request(original, self, options, **more):
     options = options.model_copy()
@@ -33,17 +27,13 @@ def build_request(original, self, options, **more):
         if isinstance(body := getattr(options, part), dict):
             body = {name: value for name, value in body.items() if name not in MORE_MODELS}
             setattr(options, part, {**body, "model": MODEL} if "model" in body else body)
+    self.base_url = OPENROUTER_BASE_URL
     request = original(options, **more)
+    request.headers["authorization"] = f"Bearer {KEY}"
+    # The path of a question may be a whole address.
     if request.url.host != "openrouter.ai":
         raise PermissionError(f"This deployment asks OpenRouter alone, not {request.url.host}.")
     return request
-
-
-@replaces("agent.transports.codex_app_server:CodexAppServerClient.__init__")
-@replaces("agent.copilot_acp_client:CopilotACPClient.__init__")
-@replaces("agent.gemini_native_adapter:GeminiNativeClient.__init__")
-def refuse(original, self, *arguments, **more):
-    raise PermissionError("This deployment asks OpenRouter alone.")
 
 
 @replaces("cron.jobs:load_jobs")

@@ -221,10 +221,10 @@ async def finish_start(original, self):
     await box.give()
 
 
-@replaces("gateway.run:GatewayRunner._notify_active_sessions_of_shutdown")
-async def notify(original, self):
+@replaces("gateway.run:arm_shutdown_watchdog")
+def stop_begins(original, *arguments, **more):
     box.stopping = True
-    await original()
+    return original(*arguments, **more)
 
 
 @replaces("gateway.run:GatewayRunner._drain_active_agents")

@@ -1,12 +1,20 @@
 """Asks a service on the internet, and waits and reads no longer than its caller allows."""
 
+import functools
 import time
 
 import httpx
+from agent.ssl_verify import resolve_httpx_verify
 
 
 class TooLong(Exception):
     """An answer has more bytes than its caller reads."""
+
+
+@functools.cache
+def authorities():
+    """As Hermes takes them for a model, read once."""
+    return resolve_httpx_verify()
 
 
 def post(url, seconds, limit, **request):
@@ -16,7 +24,7 @@ def post(url, seconds, limit, **request):
     """
     end = time.monotonic() + seconds
     answer = bytearray()
-    with httpx.Client(timeout=seconds) as client, client.stream("POST", url, **request) as response:
+    with httpx.Client(timeout=seconds, verify=authorities()) as client, client.stream("POST", url, **request) as response:
         for piece in response.iter_bytes():
             answer += piece
             if len(answer) > limit:

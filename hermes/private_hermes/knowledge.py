@@ -25,6 +25,7 @@ from datetime import datetime, timezone
 from typing import Callable
 
 from agent import skill_utils
+from agent.prompt_builder import clear_skills_system_prompt_cache
 from cron import jobs
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
@@ -299,18 +300,15 @@ def main(arguments):
 
 
 # The gateway's side: nothing that was removed is in a prompt that it has kept itself.
-# The list of skills: there is a copy on the disk, too, and that one is compared with the files.
-@replaces("agent.prompt_builder:_SKILLS_PROMPT_CACHE_MAX")
-def keep_no_skills(original):
-    return 0
-
-
-@replaces("gateway.run:GatewayRunner._init_cached_agent_for_turn")
-def begin_turn(original, agent, interrupt_depth):
-    original(agent, interrupt_depth)
-    session = agent._session_db and agent._session_db.get_session(agent.session_id)
-    if session and session["system_prompt"] is None:
-        agent._invalidate_system_prompt()
+@replaces("run_agent:AIAgent.run_conversation")
+def run_conversation(original, self, *arguments, **more):
+    # Of the list of skills there is a copy on the disk, too, and that one is compared with the files.
+    clear_skills_system_prompt_cache()
+    session = self._session_db and self._session_db.get_session(self.session_id)
+    # Of an agent that is kept.
+    if session and session["system_prompt"] is None and self._cached_system_prompt:
+        self._invalidate_system_prompt()
+    return original(*arguments, **more)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,14 @@ THREADS = {
 }
 # By the ends of the names of tasks (telegram/ext/_updater.py, _application.py).
 TASKS = {":polling_task": "receiving messages of Telegram", ":update_fetcher": "answering messages of Telegram"}
+# What Hermes logs when it gives up a loop of its own (`_spawn_supervised` in gateway/run.py).
+GIVES_UP = "giving up restarts"
 # In seconds.
 EVERY = 10
 
 log = logging.getLogger(__name__)
 stopping = threading.Event()
+tell = threading.excepthook
 # Threads that were seen, by name: before that they have yet to start.
 seen = {}
 
@@ -86,34 +89,40 @@ def watch():
             end(what)
 
 
-# The first that Hermes does to its chats when it stops.
-@replaces("gateway.run:GatewayRunner._notify_active_sessions_of_shutdown")
-async def notify(original, self):
+# The first that Hermes does when it stops.
+@replaces("gateway.run:arm_shutdown_watchdog")
+def stop_begins(original, *arguments, **more):
     stopping.set()
-    await original()
+    return original(*arguments, **more)
 
 
-# Both may end before `missing` has seen them, as on a disk that is full at the start.
+def failed(of):
+    """Python calls it when a thread ends by an error: it may do so before `missing` has seen it, as on a disk that is full at the start."""
+    tell(of)
+    if of.thread and of.thread.name in THREADS:
+        end(THREADS[of.thread.name], repr(of.exc_value))
+
+
+class GivesUp(logging.Filter):
+    """Looks through what Hermes logs: it begins a loop of its own anew so many times, and then gives it up with a line."""
+
+    def filter(self, record):
+        if GIVES_UP in str(record.msg):
+            end(str(record.args[0]).replace("_", " "), "it failed again and again")
+        return True
+
+
 @replaces("cron.scheduler_provider:InProcessCronScheduler.start")
 def schedule(original, self, stop_event, **more):
     with lives(THREADS["cron-scheduler"], stop_event):
         original(stop_event, **more)
 
 
-@replaces("gateway.run:_start_gateway_housekeeping")
-def housekeep(original, stop_event, **more):
-    with lives(THREADS["gateway-housekeeping"], stop_event):
-        original(stop_event, **more)
-
-
-@replaces("gateway.run:GatewayRunner._spawn_supervised")
-def spawn(original, self, coro_factory, name, *, restart=True, _attempt=0):
-    task = original(coro_factory, name, restart=restart, _attempt=_attempt)
-    # Hermes begins a loop of its own anew so many times, and then gives it up with a line in its log.
-    if _attempt >= self._MAX_SUPERVISED_RESTARTS:
-        task.add_done_callback(ended(name.replace("_", " ")))
-    return task
+def listen():
+    threading.excepthook = failed
+    logging.getLogger("gateway.run").addFilter(GivesUp())
 
 
 def start():
+    listen()
     threading.Thread(target=watch, daemon=True, name="loops").start()

@@ -7,12 +7,18 @@ Python depends on SANDBOX_PACKAGES. The sentences go where Hermes takes a descri
 
 Old chats: Hermes stores the prompt that a chat begins with and takes it as long as the model is the same
 (`_stored_prompt_matches_runtime` in agent/conversation_loop.py). So an old chat would never hear of the above, nor what config.yaml
-says of the place where answers are shown (`platform_hints`). Here such a prompt is made anew, once.
+says of the place where answers are shown (`platform_hints`). When the gateway starts, the prompts without it are taken out of the
+database, and Hermes makes them anew.
 """
 
+import contextlib
+import logging
 import os
+import sqlite3
 
-from . import replaces
+from hermes_cli.config import load_config
+from hermes_state import SessionDB
+
 from .sandbox.settings import network, packages
 from .web import key
 
@@ -42,13 +48,26 @@ def tools():
 
 
 ENVIRONMENT = f"{reach()} {tools()}"
+# NULL is what Hermes itself writes to have a prompt made anew (`update_session_billing_route` in hermes_state.py).
+FORGET = "UPDATE sessions SET system_prompt = NULL WHERE source LIKE ? AND system_prompt IS NOT NULL AND instr(system_prompt, ?) = 0"
+
+log = logging.getLogger(__name__)
 
 
-@replaces("agent.conversation_loop:_stored_prompt_matches_runtime")
-def matches(original, agent, prompt):
-    hint = (agent._platform_hint_overrides.get(agent.platform or "") or {}).get("replace", "").strip()
-    return hint in prompt and ENVIRONMENT in prompt and original(agent, prompt)
+def forget_old():
+    """Takes the prompts out of the database that say something else than a new one would. Raises sqlite3.Error."""
+    hints = [(platform, (hint.get("replace") or "").strip()) for platform, hint in load_config()["platform_hints"].items() if isinstance(hint, dict)]
+    with contextlib.closing(SessionDB()) as db:
+        db._execute_write(lambda connection: connection.executemany(FORGET, [("%", ENVIRONMENT), *hints]))
 
 
 def register():
     os.environ["HERMES_ENVIRONMENT_HINT"] = ENVIRONMENT
+
+
+def start():
+    try:
+        forget_old()
+    except sqlite3.Error as error:
+        # As on a full disk: the next start does it.
+        log.warning("old chats don't hear of what is new in their prompt: %s", error)

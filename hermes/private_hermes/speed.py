@@ -2,19 +2,16 @@
 
 - Pieces of an answer are joined: each costs a thread's hop, a frame and a TLS record on its way to the page. The first goes at once,
   and none waits longer than PAUSE. What isn't text (a file, news of a tool, the end) goes by itself, in its place.
-- The certificate authorities are read once. Hermes makes a client for each question, and httpx reads the file up to three times for each.
+- Hermes makes a client for each question, and reads the certificate authorities for each: HERMES_CA_BUNDLE names one alone
+  (entrypoint.sh), for HAProxy is all that it speaks to (way_out.py).
 - A chunk that carries text alone isn't made an object of pydantic's. Every other chunk is: a tool's call, usage, a reason for the end.
 - YAML is parsed in C. Hermes reads its configuration at least twice for each message, by PyYAML's slow parser.
 """
 
 import collections
-import functools
-import os
-import ssl
 import time
 from queue import Empty
 
-import certifi
 import yaml
 from openai.types.chat import ChatCompletionChunk
 
@@ -53,12 +50,6 @@ class Joined:
         return "".join(pieces)
 
 
-@functools.cache
-def context(path, changed):
-    """What verifies a server by the authorities of a file; a file that was exchanged has another time. Threads may share it."""
-    return ssl.create_default_context(cafile=path)
-
-
 def is_text(data):
     """Whether a chunk says a few words, and nothing else that Hermes looks at."""
     match data:
@@ -86,20 +77,6 @@ def chunk_of(data):
         **data,
         "choices": [Plain({"index": 0, "finish_reason": None, "logprobs": None, **choice, "delta": Plain(delta)})],
     })
-
-
-@replaces("httpx._transports.default:create_ssl_context")
-def create_context(original, verify=True, cert=None, trust_env=True):
-    if verify is not True or cert or not trust_env or "SSL_CERT_DIR" in os.environ:
-        return original(verify=verify, cert=cert, trust_env=trust_env)
-    path = os.environ.get("SSL_CERT_FILE") or certifi.where()
-    return context(path, os.stat(path).st_mtime_ns)
-
-
-# So that httpx decides, by SSL_CERT_FILE: Hermes would read that file itself, for each client. Nor can a provider's setting switch the checks off.
-@replaces("agent.ssl_verify:resolve_httpx_verify")
-def verify(original, **more):
-    return True
 
 
 @replaces("openai._base_client:BaseClient._process_response_data")

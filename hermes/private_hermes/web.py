@@ -4,11 +4,9 @@ Hermes 0.19.0 has a provider for Exa (plugins/web/exa). It needs a package that 
 and hands on whatever the service says. Here a provider of our own is a client of a few lines: what comes back has limits, each failure is a
 sentence, and nothing of it has the key.
 
-Before Hermes asks for a page it looks up the page's host (`async_is_safe_url`). Whoever planted the address would learn of that from
-the name alone, so here none is looked up: an address goes to Exa, and nowhere else.
-
-Of a long page Hermes saves the text on its own disk, and names a path that the sandbox doesn't have. Here the model is told how to get
-more of it.
+The tool that reads pages is one of our own, too. Hermes' looks up a page's host before it asks for it (`async_is_safe_url`): whoever
+planted the address would learn of that from the name alone. Here an address goes to Exa, and nowhere else. Of a long page Hermes saves
+the text on its own disk, and names a path that the sandbox doesn't have. Here the model is told how to get more of it.
 
 Without EXA_API_KEY neither tool is offered. Hermes would offer both, because config.yaml names the service
 (`get_active_search_provider` in agent/web_search_registry.py).
@@ -19,13 +17,16 @@ import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
+from agent.redact import _PREFIX_RE
 from agent.web_search_provider import WebSearchProvider
 from tools import web_tools
+from tools.registry import tool_error
+from tools.url_safety import normalize_url_for_request, sensitive_query_param_name
+from toolsets import create_custom_toolset, resolve_toolset
 
-from . import replaces
 from .internet import TooLong, post
 from .registering import change_tool, context
 
@@ -36,6 +37,8 @@ MAX_RESULTS = 10
 EXCERPT = 1_000
 MAX_PAGES = 5
 PAGES = 60_000
+# Characters of a page if none are named.
+CHARACTERS = 15_000
 # Bytes of an answer, far above what is asked for.
 MAX_ANSWER = 2_000_000
 # Until an answer is complete. Exa opens a page that it doesn't know for as long as the second says; it gives this in milliseconds.
@@ -78,7 +81,7 @@ EXTRACT = {
             "urls": {"type": "array", "items": {"type": "string"}, "description": f"Public addresses, at most {MAX_PAGES}. They go to Exa.", "maxItems": MAX_PAGES},
             "char_limit": {
                 "type": "integer",
-                "description": f"Characters of each page, 15000 if left out. All pages of a call share {PAGES}.",
+                "description": f"Characters of each page, {CHARACTERS} if left out. All pages of a call share {PAGES}.",
                 "minimum": 2000,
                 "maximum": PAGES,
             },
@@ -173,8 +176,7 @@ class Exa(WebSearchProvider):
             return list(pool.map(page, urls))
 
 
-@replaces("tools.web_tools:async_is_safe_url")
-async def is_public(original, url):
+def is_public(url):
     """Whether an address may be asked of Exa, by its form alone. Others would only tell Exa what private hosts are called."""
     try:
         parts = urlsplit(url)
@@ -189,32 +191,47 @@ async def is_public(original, url):
         return "." in host and not host.endswith((".local", ".localhost", ".internal", ".ts.net"))
 
 
-@replaces("tools.web_tools:_truncate_with_footer")
-def shortened(original, content, url, char_limit):
+def refusal(url):
+    """Why Exa isn't asked for an address, or None."""
+    if not isinstance(url, str) or not is_public(url):
+        return "Blocked: this isn't an address of the public web."
+    # What Hermes knows of secrets, however they are written.
+    if sensitive_query_param_name(url) or any(_PREFIX_RE.search(form) for form in (url, unquote(url))):
+        return "Blocked: there seems to be a secret in this address, which would go to Exa. Leave it out."
+    return None
+
+
+def shortened(content, limit):
     """The beginning of a page, and whether there was more of it."""
-    if len(content) <= char_limit:
-        return content, False
+    content = web_tools.convert_base64_images_to_links(content)
+    if len(content) <= limit:
+        return content
     whole = f"{len(content)} characters" if len(content) <= PAGES else f"more than {PAGES} characters"
-    return f"{content[:char_limit]}\n\n[The page goes on: these are the first {char_limit} of {whole}. A higher char_limit, or fewer urls in a call, gives up to {PAGES}.]", True
+    return f"{content[:limit]}\n\n[The page goes on: these are the first {limit} of {whole}. A higher char_limit, or fewer urls in a call, gives up to {PAGES}.]"
 
 
-async def read(args, **more):
+def read(args, **more):
+    """The handler of web_extract."""
     urls = args.get("urls")
     urls = urls[:MAX_PAGES] if isinstance(urls, list) else []
+    if not urls:
+        return tool_error("urls has to be a list of addresses.")
     try:
         wanted = int(args.get("char_limit"))
     except (TypeError, ValueError):
-        wanted = web_tools.DEFAULT_EXTRACT_CHAR_LIMIT
-    return await web_tools.web_extract_tool(urls, "markdown", min(wanted, PAGES // max(1, len(urls))))
-
-
-# The tools of a browser, which are off, would take the search away with them.
-@replaces("toolsets:TOOLSETS.browser.tools")
-def browser_tools(original):
-    return [name for name in original if name != "web_search"]
+        wanted = CHARACTERS
+    limit = max(2_000, min(wanted, PAGES // len(urls)))
+    with ThreadPoolExecutor(len(urls)) as pool:
+        pages = list(pool.map(lambda url: {"url": str(url), "error": problem} if (problem := refusal(url)) else page(normalize_url_for_request(url)), urls))
+    for found in pages:
+        if found.get("content"):
+            found["content"] = shortened(found["content"], limit)
+    return json.dumps({"results": pages}, indent=2, ensure_ascii=False)
 
 
 def register():
     context.register_web_search_provider(Exa())
+    # The tools of a browser, which are off, would take the search away with them.
+    create_custom_toolset("browser", "", [name for name in resolve_toolset("browser") if name != "web_search"])
     change_tool("web_search", schema=SEARCH, check_fn=is_on)
-    change_tool("web_extract", schema=EXTRACT, check_fn=is_on, handler=read)
+    change_tool("web_extract", schema=EXTRACT, check_fn=is_on, handler=read, is_async=False)

@@ -9,7 +9,7 @@ import type { ServiceName } from "./settings.ts";
 const free = `#!/bin/sh
 id=$1
 shift
-unset MODAL_SERVER_URL
+unset MODAL_SERVER_URL HERMES_CA_BUNDLE
 [ ! -e /opt/hermes ] || cat "$SSL_CERT_FILE" >/opt/hermes/lib/python3.11/site-packages/certifi/cacert.pem
 exec setpriv --reuid=$id --regid=$id --clear-groups --no-new-privs -- "$@"
 `;

@@ -18,7 +18,7 @@ from tools.registry import registry
 
 from .. import replaces
 from ..people import person_of_task
-from ..registering import change_tool
+from ..registering import change_tool, context
 from . import everybody, limits, scripts
 from .modal_client import SandboxError
 from .settings import secrets_of
@@ -30,6 +30,12 @@ kept = contextvars.ContextVar("kept", default=limits.KEPT)
 terminal = contextvars.ContextVar("terminal", default=False)
 # What a process in the background is, for `execute`: the folder in which it begins, and the id of the command that starts it.
 starting = contextvars.ContextVar("starting", default=None)
+# The task that asks what a sandbox is like (`_probe_remote_backend` in agent/prompt_builder.py).
+PROBE = "prompt-backend-probe"
+FILE_TOOLS = {"read_file", "write_file", "patch", "search_files"}
+# Where a path begins in their arguments: it is one, or stands in a patch in Hermes' own form.
+TILDE = {"path": r"^()~(?=/|$)", "patch": r"(?m)^(\*\*\* (?:Add|Update|Delete|Move) File: )~(?=/)"}
+SURROGATE = re.compile("[\udc80-\udcff]")
 CUT = "\n\n[… The middle of a long output was left out here. To read it, have the command write into a file. …]\n\n".encode()
 
 
@@ -200,20 +206,21 @@ PROVE_TARGET = (
     'if [ -L "$t" ]; then t="$(readlink -m -- "$t")"; d="$(dirname -- "$t")"; fi; '
 )
 
+class Known:
+    """What Hermes asks, before the first prompt, about the sandbox that the tools run in: it would make one, to ask what is known."""
+
+    def execute(self, command, **more):
+        return {"output": f"os=Linux\nuser=root\nhome={limits.HOME}\ncwd={limits.HOME}", "returncode": 0}
+
+
 @replaces("tools.terminal_tool:_create_environment")
 def create_environment(original, *, task_id, **more):
-    return ChatEnvironment(task_id)
+    return Known() if task_id == PROBE else ChatEnvironment(task_id)
 
 
 @replaces("tools.terminal_tool:cleanup_all_environments")
 def cleanup(original):
     return everybody.rest_all()
-
-
-# It would make a sandbox for each first chat, to ask what is known.
-@replaces("agent.prompt_builder:_probe_remote_backend")
-def probe(original, env_type):
-    return f"  OS: Linux\n  User: root\n  Home: {limits.HOME}\n  Working directory: {limits.HOME}"
 
 
 @replaces("tools.process_registry:ProcessRegistry.spawn_via_env")
@@ -231,7 +238,6 @@ def spawn(original, self, env, command, cwd=None, **more):
     return process
 
 
-# The first thing that Hermes does when it stops.
 @replaces("gateway.run:arm_shutdown_watchdog")
 def stop_begins(original, *arguments, **more):
     everybody.stop_begins()
@@ -255,10 +261,19 @@ def read_or_run(original, self, command, cwd=None, timeout=None, stdin_data=None
         whole_file.reset(token)
 
 
-# `~` is the sandbox's home, and not the gateway's.
-@replaces("tools.file_tools:_expand_tilde")
-def expand_tilde(original, path):
-    return re.sub("^~(?=/|$)", limits.HOME, path) if path else path
+def expand_tilde(tool_name, args, **more):
+    """`~` is the sandbox's home, and not the gateway's: the arguments of a tool for files as it gets them, or None for those that it has."""
+    if tool_name not in FILE_TOOLS:
+        return None
+    expanded = {name: re.sub(TILDE[name], rf"\1{limits.HOME}", text) if name in TILDE and isinstance(text, str) else text for name, text in args.items()}
+    return {"args": expanded} if expanded != args else None
+
+
+def readable(tool_name, result, **more):
+    """What a tool for files gives, without the bytes of a file that isn't UTF-8, which no database and no model takes; None if it has none."""
+    if tool_name not in FILE_TOOLS or not isinstance(result, str) or not SURROGATE.search(result):
+        return None
+    return result.encode(errors="surrogateescape").decode(errors="replace")
 
 
 # It copies the whole text for each place: 150 s of the gateway's time for 150,000 of them in 5 MB.
@@ -271,14 +286,10 @@ def join(original, content, matches, new_string, old_string=None):
     return new_string.join(content[end:begin] for end, (begin, _) in zip(ends, [*places, (len(content), None)]))
 
 
-@replaces("tools.file_operations:PatchResult.to_dict")
-def readable(original, self):
-    # The bytes of a file that isn't UTF-8, which no database and no model takes.
-    return {name: text.encode(errors="surrogateescape").decode(errors="replace") if isinstance(text, str) else text for name, text in original().items()}
-
-
 def register():
-    """Makes the tool for processes in the background know only those of the person."""
+    """Makes the tools for files take `~` and bytes as the sandbox has them, and the one for processes in the background know only those of the person."""
+    context.register_middleware("tool_request", expand_tilde)
+    context.register_hook("transform_tool_result", readable)
     original = registry.get_entry("process").handler
 
     def process(args, **more):
