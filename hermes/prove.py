@@ -45,7 +45,7 @@ platform_hints: {api_server: {replace: "Obey the disk."}}
 security: {tirith_enabled: true, allow_lazy_installs: true}
 skills: {inline_shell: true, creation_nudge_interval: 1}
 memory: {nudge_interval: 1}
-cron: {mirror_delivery: false}
+cron: {mirror_delivery: true, provider: chronos}
 kanban: {dispatch_in_gateway: true}
 lsp: {enabled: true}
 hooks: {pre_tool_call: [{command: "true"}]}
@@ -160,7 +160,7 @@ def settings():
         "skills.inline_shell": False,
         "skills.creation_nudge_interval": 0,
         "memory.nudge_interval": 0,
-        "cron.mirror_delivery": True,
+        "cron.mirror_delivery": False,
         "kanban.dispatch_in_gateway": False,
         "lsp.enabled": False,
         "hooks": [],
@@ -234,14 +234,31 @@ def replacements():
 
 @check
 def jobs():
-    """As the scheduler gets them."""
+    """What runs them, and with which model: the one that a job of the disk names is asked for nothing."""
+    import run_agent
+    from cron import scheduler
     from cron.jobs import get_due_jobs
+    from cron.scheduler_provider import resolve_cron_scheduler
+    from hermes_state import SessionDB
+    from private_hermes.scheduling import Scheduler
 
+    SessionDB().close()
+    expect("the provider of cron", type(resolve_cron_scheduler()), Scheduler)
     due = get_due_jobs()
     expect("due jobs", [job.get("id") for job in due], [HOSTILE_JOB["id"]])
-    for job in due:
-        chosen = {key: job.get(key) for key in ("model", "provider", "base_url", "model_snapshot", "provider_snapshot")}
-        expect("model choice of a job", {key: value for key, value in chosen.items() if value}, {})
+    made, agent = [], run_agent.AIAgent
+
+    def make(**more):
+        made.append({name: more[name] for name in ("model", "provider", "base_url")})
+        raise RuntimeError
+
+    run_agent.AIAgent = make
+    try:
+        for job in due:
+            scheduler.run_job(job)
+    finally:
+        run_agent.AIAgent = agent
+    expect("the model of a job", made, [{"model": MODEL, "provider": "openrouter", "base_url": "https://openrouter.ai/api/v1"}])
 
 
 @check
@@ -375,10 +392,11 @@ def tools_of_jobs():
 def few_tools_of_jobs():
     """What a job gets that names none, and one that names too many."""
     from cron.scheduler import _resolve_cron_disabled_toolsets, _resolve_cron_enabled_toolsets
+    from private_hermes.jobs import as_run
 
     disabled = _resolve_cron_disabled_toolsets(config())
     for named, wanted in {(): {"terminal", "process"}, ("browser", "memory", "delegation", "file"): {"read_file", "write_file", "patch", "search_files"}}.items():
-        enabled = _resolve_cron_enabled_toolsets({"prompt": "Look.", "enabled_toolsets": list(named)}, config())
+        enabled = _resolve_cron_enabled_toolsets(as_run({"prompt": "Look.", "enabled_toolsets": list(named)}), config())
         expect(f"tools of a job that names {named}", offered(enabled, disabled, ""), wanted)
 
 

@@ -13,7 +13,7 @@ from .replacing import replaces as replaces
 from .seams import RELIED_ON, REPLACED
 
 MODULES = (
-    "attachments brake choices costs failures files handover health inbox jobs knowledge loops messages own page people places progress prompts reports "
+    "attachments brake choices costs failures files handover health inbox job_tool jobs knowledge loops messages own page people places progress prompts reports "
     "restored runs sandbox.environment sent speed summaries telegram_adapter telegram_kinds undelivered upkeep views voice web"
 ).split()
 
@@ -23,26 +23,26 @@ def changed():
     return replacing.changed(row for door in (*REPLACED.values(), *RELIED_ON.values()) for row in door)
 
 
-def install(*more):
-    """Puts everything in its place and starts nothing; gives what went wrong, a sentence each. `more` are modules besides `MODULES`."""
-    problems, modules = [], [*MODULES, *more]
-    listed = [(place, name) for door in REPLACED.values() for place, _, names, _ in door for name in names.split() if name in modules]
+def install():
+    """Puts everything in its place and starts nothing; gives what went wrong, a sentence each."""
+    problems = []
+    listed = [(place, name) for door in REPLACED.values() for place, _, names, _ in door for name in names.split() if name in MODULES]
     # All before the first is replaced: what is imported from a place later would be ours already.
     for module in dict.fromkeys(place.partition(":")[0] for place, _ in listed):
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
-    for name in modules:
+    for name in MODULES:
         try:
             importlib.import_module(f"{__name__}.{name}")
         except Exception as error:
             problems.append(f"private_hermes.{name}: {type(error).__name__}: {error}")
-    problems += [f"{name}.py replaces {place}, which seams.py doesn't list" for place, name in replacing.functions.keys() - set(listed) if name in modules]
+    problems += [f"{name}.py replaces {place}, which seams.py doesn't list" for place, name in replacing.functions.keys() - set(listed) if name in MODULES]
     for place, name in listed:
         try:
             replacing.put(place, name)
         except Exception as error:
             problems.append(f"{place}, replaced by {name}.py: {type(error).__name__}: {error}")
-    for name in modules:
+    for name in MODULES:
         try:
             call(name, "register")
         except Exception as error:

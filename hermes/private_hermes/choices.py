@@ -16,8 +16,6 @@ from . import replaces
 KEY, MODEL = os.environ["OPENROUTER_API_KEY"], os.environ["HERMES_MODEL"]
 # Fields of a request in which OpenRouter takes further models (openrouter.ai/docs, "Model Fallbacks" and "Presets").
 MORE_MODELS = {"models", "preset"}
-# Of a job. The snapshots would stop it for good once HERMES_MODEL changes; an address is asked for its models, too.
-OF_A_JOB = {"model", "provider", "base_url", "model_snapshot", "provider_snapshot"}
 
 
 @replaces("openai._base_client:BaseClient._build_request")
@@ -34,8 +32,3 @@ def build_request(original, self, options, **more):
     if request.url.host != "openrouter.ai":
         raise PermissionError(f"This deployment asks OpenRouter alone, not {request.url.host}.")
     return request
-
-
-@replaces("cron.jobs:load_jobs")
-def load_jobs(original):
-    return [{name: value for name, value in job.items() if name not in OF_A_JOB} for job in original()]

@@ -8,8 +8,6 @@ sandboxes: what would change or start these is refused.
 
 import sys
 
-from . import replaces
-
 # By command, the actions that are let through; None for all of them.
 ALLOWED = {
     "cron": {"list", "create", "add", "edit", "pause", "resume", "run", "remove", "rm", "delete", "status", "runs", "history"},
@@ -55,14 +53,6 @@ def refusal(arguments):
     return f"hermes: {command} isn't for this shell: {REASONS.get(command, SEALED)}. Here work: {', '.join(ALLOWED)}."
 
 
-@replaces("tools.cronjob_tools:_execute_job_now")
-def trigger(original, job):
-    """Leaves a run to the scheduler of the gateway, within a minute: that process has the sandboxes."""
-    from cron import jobs
-
-    return {"claimed": jobs.trigger_job(job["id"]) is not None, "success": True, "error": None}
-
-
 def main():
     if problem := refusal(sys.argv[1:]):
         sys.exit(problem)
@@ -70,7 +60,7 @@ def main():
 
     import private_hermes
 
-    if problems := private_hermes.install("command"):
+    if problems := private_hermes.install():
         sys.exit("\n".join(problems))
     sys.argv[0] = "hermes"
     return hermes()

@@ -221,10 +221,10 @@ def run_job(original, job, **more):
     return (False, output, "", "empty") if success and not answer.strip() else (success, output, answer, error)
 
 
-@replaces("cron.scheduler:_summarize_cron_failure_for_delivery")
-def summarize(original, job, error):
-    known = FAILURE in (error or "") or any(re.search(pattern, error or "", re.IGNORECASE) for pattern, _ in OWN_WORDS)
-    return f"Scheduled job “{job.get('name') or job.get('id')}”:\n{sentence(error)}" if known else original(job, error)
+def known(error):
+    """The sentence of what a run has failed with, or None."""
+    is_known = FAILURE in error or any(re.search(pattern, error, re.IGNORECASE) for pattern, _ in OWN_WORDS)
+    return sentence(error) if is_known else None
 
 
 @replaces("run_agent:AIAgent._dump_api_request_debug")

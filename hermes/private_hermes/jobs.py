@@ -1,9 +1,6 @@
-"""Makes jobs something to rely on: whose a job is, when it runs, what it reports, and what the model is told of all that.
+"""Makes jobs something to rely on: whose a job is, when it runs, what it reports, and with what. The tool for them is job_tool.py.
 
-Hermes 0.19.0 takes all who talk to it for one person (tools/cronjob_tools.py): everybody lists and changes every job, which still
-runs in its maker's sandbox. Here each works with their own; the command `hermes` in a shell of the service sees all.
-
-It counts the hours of a schedule by the offset from UTC of the moment, so that seven isn't seven on the day after the clocks change.
+Hermes 0.19.0 counts the hours of a schedule by the offset from UTC of the moment, so that seven isn't seven on the day after the clocks change.
 And it compares moments by the clock on the wall, which shows an hour of autumn twice.
 
 `[SILENT]`, which a job answers when there is nothing to report, it takes for that at the begin or end of any report, and for text
@@ -12,60 +9,44 @@ within any markup.
 The script of a job runs on the gateway there. Here it is text, runs in its maker's sandbox, and decides whether the model is asked. What
 it has printed is kept until a run has come to its end, for it may take for told what was then cut off.
 
-Before it stores or runs a job, it looks for words in it that sound like an attack. What it refused was honest work (`rm -rf
+Before it runs a job, it looks for words in it that sound like an attack. What it refused was honest work (`rm -rf
 /tmp/work`, a header with a token), and what is planted in a page never comes by there. Commands run in the sandbox alone: no scan.
 """
 
 import contextvars
-import copy
-import os
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import hermes_time
 from agent.redact import redact_sensitive_text
 from cron import jobs, scheduler
 from croniter import croniter
-from tools import cronjob_tools
-from tools.registry import registry, tool_error
 
 from . import replaces
-from .people import person_of_job, person_of_task
-from .places import refusal
-from .registering import change_tool
+from .people import person_of_job
 from .sandbox.environment import ChatEnvironment
 from .sandbox.modal_client import SandboxError
 
 # The person who asks for jobs; None is whoever has a shell of the service, and sees all.
 asker = contextvars.ContextVar("asker", default=None)
 
-# Bounds of a job, by the names of the settings that they come from: jobMinutes, jobsPerPerson.
-MINUTES = int(os.environ["JOB_MINUTES"])
-PER_PERSON = int(os.environ["JOBS_PER_PERSON"])
-
-# What a job could have in Hermes and not here, with the reason.
-NOT_HERE = {
-    "model": "every job asks the model of the setting modelDefault",
-    "provider": "every job asks OpenRouter",
-    "base_url": "every job asks OpenRouter",
-    "no_agent": "the model writes each report; a script decides whether it is asked",
-    "workdir": "there are no projects outside of the sandbox; name the folder in the prompt",
-}
-WEEKDAYS = {name: str(number) for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
+# What a job may have in Hermes and not here: what chooses a model, which the snapshots would stop for good once HERMES_MODEL changes; and
+# what works on the gateway.
+LEFT_OUT = {"model", "provider", "base_url", "model_snapshot", "provider_snapshot", "no_agent", "workdir"}
 
 # Tool sets of a job that names none, and all that it may name. Each tool's description is paid for with each call of the model: all of
 # a chat's are 30 kB, these 7 kB.
 FEW, SOME = ["terminal", "web"], {"terminal", "file", "code_execution", "skills", "web"}
 
-# Characters of a job's script, which is listed with the job; and of what its runs have printed and nobody was told of.
-SCRIPT, UNTOLD = 4_000, 40_000
+# Characters of what the runs of a script have printed and nobody was told of.
+UNTOLD = 40_000
 FAILED = "Its script has failed."
-# The job that runs, for its script.
-running = contextvars.ContextVar("running")
+NOTHING_NEW = "Its script has found nothing new, so the model wasn't asked."
+FOUND = "## Script Output\nThe following was collected by the script of this job. Use it as context."
 
 SILENT = scheduler.SILENT_MARKER
-# Runs of a cron expression that are looked at: more than its minutes can hold in an hour.
-MANY = 61
+# A character without a width or a meaning.
+JOINER = "\u2060"
 
 # What may stand around the marker and says nothing.
 EDGE = r"[\s*_~`\"'“”„‘’«»>#.!:;,—–-]*"
@@ -114,20 +95,6 @@ def resolve(ref):
 
 def listed(value):
     return [value] if isinstance(value, str) else list(value or [])
-
-
-def too_often(schedule):
-    """What is wrong with a schedule, or None: whether two of its next runs come closer than the setting allows."""
-    parsed, due = jobs.parse_schedule(schedule), [hermes_time.now()]
-    if parsed["kind"] == "once":
-        return None
-    for _ in range(MANY if parsed["kind"] == "cron" else 1):
-        due.append(datetime.fromisoformat(jobs.compute_next_run(parsed, due[-1].isoformat())))
-    # The first counts from now, and not from a run.
-    gaps = [after - before for before, after in zip(due[parsed["kind"] == "cron" :], due[1 + (parsed["kind"] == "cron") :])]
-    if min(gaps) >= timedelta(minutes=MINUTES):
-        return None
-    return f"A job runs every {MINUTES} minutes at most (the setting jobMinutes). Choose a longer interval."
 
 
 def report(answer):
@@ -197,87 +164,27 @@ def compute_next_run(original, schedule, last_run_at=None):
     return next_on_the_wall(schedule["expr"], when(last_run_at or hermes_time.now().isoformat())).isoformat()
 
 
-@replaces("cron.jobs:parse_schedule")
-@replaces("tools.cronjob_tools:parse_schedule")
-def parse_schedule(original, schedule):
-    parts = schedule.split()
-    if len(parts) == 5:
-        parts[4] = re.sub("|".join(WEEKDAYS), lambda name: WEEKDAYS[name[0].lower()], parts[4], flags=re.IGNORECASE)
-        schedule = " ".join(parts)
-    parsed = original(schedule)
-    if parsed["display"].startswith("once in"):
-        parsed["run_at"] = jobs.compute_next_run({"kind": "interval", "minutes": jobs.parse_duration(schedule)})
-    return parsed
+def toolsets(job):
+    """The tool sets of a run."""
+    named = sorted(SOME & set(job.get("enabled_toolsets") or [])) or FEW
+    needs_skills = job.get("skills") or job.get("skill") or re.search(r"\bskill", str(job.get("prompt")), re.IGNORECASE)
+    return sorted({*named, "skills"}) if needs_skills else named
 
 
-@replaces("tools.cronjob_tools:cronjob")
-def cronjob(original, action, job_id=None, *, task_id=None, context_from=None, **more):
-    for name, reason in NOT_HERE.items():
-        # Hermes completes a model by its provider.
-        if more.pop(name, None):
-            return tool_error(f"A job has no {name} here: {reason}.", success=False)
-    token = asker.set(person_of_task(task_id) if task_id else None)
-    try:
-        missing = [ref for ref in listed(context_from) if ref and not resolve(ref)]
-        if missing:
-            return tool_error(f"There is no job {missing[0]}. action='list' shows those that there are.", success=False)
-        if more.get("schedule") and (problem := too_often(more["schedule"])):
-            return tool_error(problem, success=False)
-        if len(more.get("script") or "") > SCRIPT:
-            return tool_error(f"A script has at most {SCRIPT} characters. Put the rest into a file in the sandbox, and run that.", success=False)
-        if action == "create" and asker.get() and len(own_jobs()) >= PER_PERSON:
-            return tool_error(f"There are {PER_PERSON} jobs of this person, as many as the setting jobsPerPerson allows. Remove one first.", success=False)
-        if asker.get() and more.get("deliver"):
-            origin = (resolve(job_id) or {}).get("origin") if job_id else cronjob_tools._origin_from_env()
-            if problem := refusal(more["deliver"], origin):
-                return tool_error(problem, success=False)
-        return original(action, job_id, context_from=context_from, **more)
-    except (ValueError, jobs.AmbiguousJobReference) as error:
-        return tool_error(str(error), success=False)
-    finally:
-        asker.reset(token)
-
-
-@replaces("tools.cronjob_tools:resolve_job_ref")
-def resolve_job_ref(original, ref):
-    return resolve(ref)
-
-
-@replaces("tools.cronjob_tools:_scan_cron_prompt")
-def scan_prompt(original, prompt):
-    return ""
-
-
-@replaces("tools.cronjob_tools:_scan_cron_skill_assembled")
-def scan_skill(original, assembled):
-    return assembled, ""
-
-
-@replaces("cron.scheduler:_build_job_prompt")
-def build_prompt(original, job, prerun_script=None):
+def as_run(job):
+    """A job as Hermes gets it to run: with the model and the tools of this deployment, the time, and no report of somebody else's."""
     # Made before a job belonged to somebody, it may name what another's has reported.
     sources = [ref for ref in listed(job.get("context_from")) if (source := jobs.get_job(ref)) and person_of_job(source) == person_of_job(job)]
-    prompt = original({**job, "context_from": sources}, prerun_script)
-    return prompt and f"[Now: {moment(hermes_time.now())} in {zone()}.]\n\n{prompt}"
+    prompt = f"[Now: {moment(hermes_time.now())} in {zone()}.]\n\n{job.get('prompt') or ''}"
+    left = {name: value for name, value in job.items() if name not in LEFT_OUT}
+    return {**left, "prompt": prompt, "context_from": sources, "enabled_toolsets": toolsets(job)}
 
 
-@replaces("tools.cronjob_tools:_validate_cron_script_path")
-def validate_script(original, script):
-    return None
-
-
-@replaces("cron.lifecycle_guard:_read_script_for_scanning")
-def read_script(original, script):
-    return ""
-
-
-@replaces("cron.scheduler:_run_job_script")
-def run_script(original, script):
-    """What the script of the job that runs has to tell the model, as Hermes takes it: without a word the model isn't asked."""
-    job = running.get()
+def output_of(job):
+    """What the script of a job has to tell the model: without a word the model isn't asked. Raises ScriptFailed."""
     environment = ChatEnvironment(f"{person_of_job(job)}/")
     try:
-        code, output = environment.run_alone(script)
+        code, output = environment.run_alone(job["script"])
     except SandboxError as error:
         raise ScriptFailed(f"{FAILED} It didn't run. {error}") from error
     # As Hermes does with what the terminal prints.
@@ -288,80 +195,34 @@ def run_script(original, script):
     new = output if scheduler._parse_wake_gate(output) else ""
     untold = "\n\n".join(dict.fromkeys(filter(None, [job.get("untold"), new])))[-UNTOLD:]
     if not untold:
-        return True, ""
+        return ""
     change(job["id"], untold=untold)
-    return True, "\n".join(filter(None, [environment.sandbox.take_note(), untold]))
+    return "\n".join(filter(None, [environment.sandbox.take_note(), untold]))
 
 
-@replaces("cron.scheduler:_summarize_cron_failure_for_delivery")
-def summarize(original, job, error):
-    # What it has printed may look like an error of the model's.
-    return f"Scheduled job “{job.get('name') or job['id']}”: {error}" if (error or "").startswith(FAILED) else original(job, error)
+def told(answer):
+    """What is delivered of an answer, in a form that Hermes doesn't take for silence unless it is (`_is_cron_silence_response` in cron/scheduler.py)."""
+    said = report(answer)
+    # A report whose first or last line is "Silent" is one.
+    return f"{JOINER}{said}{JOINER}" if said != SILENT and scheduler._is_cron_silence_response(said) else said
 
 
 @replaces("cron.scheduler:run_job")
 def run_job(original, job, **more):
-    token = running.set(job)
-    try:
-        success, output, answer, error = original(job, **more)
-    except ScriptFailed as failed:
-        return False, str(failed), "", str(failed)
-    finally:
-        running.reset(token)
-    return success, output, report(answer) if success else answer, error
+    prepared = as_run(job)
+    # Hermes would run a file of the gateway.
+    if prepared.pop("script", None):
+        try:
+            output = output_of(job)
+        except ScriptFailed as failed:
+            return False, str(failed), "", str(failed)
+        if not output:
+            return True, NOTHING_NEW, SILENT, None
+        prepared["prompt"] = f"{FOUND}\n\n```\n{output}\n```\n\n{prepared['prompt']}"
+    success, output, answer, error = original(prepared, **more)
+    return success, output, told(answer) if success else answer, error
 
 
-@replaces("cron.scheduler:_is_cron_silence_response")
-def is_silence(original, text):
-    return text.strip() == SILENT
-
-
-@replaces("cron.scheduler:_resolve_cron_enabled_toolsets")
-def toolsets(original, job, cfg):
-    named = sorted(SOME & set(job.get("enabled_toolsets") or [])) or FEW
-    needs_skills = job.get("skills") or job.get("skill") or re.search(r"\bskill", str(job.get("prompt")), re.IGNORECASE)
-    return sorted({*named, "skills"}) if needs_skills else named
-
-
-DESCRIPTION = """Scheduled jobs of the person that you talk with: create, list, update, pause, resume, remove, run.
-
-A job runs the prompt in a session of its own, which knows nothing of this chat: the prompt says all that is needed. It has the \
-person's sandbox, and nobody to ask. Its last answer is the report, and is delivered by itself; for a job that should be quiet when \
-nothing is new, have the prompt say "answer with [SILENT] alone if nothing is new". It asks the same model as this chat; no other can be chosen. \
-What looks often and seldom finds something new gets a script: a run in which it finds nothing costs no tokens.
-
-Times are those of {zone}. Say the next time, which the result has, to the person. To change or remove one, list first: never guess an id. What a \
-person asks about their jobs (when, how it went, what it cost) you answer from a list made now, and not from memory: they run meanwhile. Costs are \
-in tokens."""
-PARAMETERS = {
-    "action": "One of: create, list, update, pause, resume, remove, run. create needs schedule and prompt.",
-    "schedule": (
-        "For create and update. Again and again: 'every 30m', 'every 2h', 'every 1d', counted from the last run; or a cron expression in {zone}, "
-        "e.g. '0 7 * * *' (each day at 7:00), '0 7 * * mon-fri'. Once: '30m' (30 minutes from now), '2026-06-01T09:00:00' ({zone}). Nothing else is understood."
-    ),
-    "deliver": (
-        "Leave it out: the report comes to the person, where the job is made. 'telegram': for the owner in the page, on Telegram besides. "
-        "'origin' on update: again where it was made alone."
-    ),
-    "script": (
-        "For create and update: a bash script of up to {script} characters that runs in the person's sandbox before the prompt, as long as a command may. "
-        'If it prints nothing to stdout, or {{"wakeAgent": false}} as its last line, the run ends there: no model is asked and nothing reported. '
-        "Otherwise the prompt is asked with what it has printed. Any exit code but 0 is reported as a failure, with the end of stderr. "
-        "Try it in the terminal first, twice. An empty string takes it away."
-    ),
-    "enabled_toolsets": (
-        "Of terminal, web, file, code_execution, skills: what the job needs. Each costs in each run. By default terminal and web, and skills "
-        "where the job has one or its prompt speaks of one; the terminal reads and writes files, too."
-    ),
-}
-
-
-def register():
-    schema = copy.deepcopy(registry.get_entry("cronjob").schema)
-    schema["description"] = DESCRIPTION.format(zone=zone())
-    properties = schema["parameters"]["properties"]
-    for name in [*NOT_HERE, "attach_to_session"]:
-        properties.pop(name, None)
-    for name, text in PARAMETERS.items():
-        properties[name]["description"] = text.format(zone=zone(), script=SCRIPT)
-    change_tool("cronjob", schema=schema)
+@replaces("cron.scheduler:_scan_assembled_cron_prompt")
+def scan(original, assembled, job, **more):
+    return assembled

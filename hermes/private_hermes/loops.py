@@ -112,12 +112,6 @@ class GivesUp(logging.Filter):
         return True
 
 
-@replaces("cron.scheduler_provider:InProcessCronScheduler.start")
-def schedule(original, self, stop_event, **more):
-    with lives(THREADS["cron-scheduler"], stop_event):
-        original(stop_event, **more)
-
-
 def listen():
     threading.excepthook = failed
     logging.getLogger("gateway.run").addFilter(GivesUp())

@@ -8,14 +8,13 @@ made in a shell of the service goes wherever it says.
 
 from cron import scheduler
 
-from . import replaces
 from .people import OWNER, is_owner, person_of_job
 
 # What of a job's `deliver` means the page.
 PAGE = {"origin", "local", "api_server"}
 FIRST = "telegram"
 
-# What Hermes' own function gives, whether it is replaced or not.
+# Where Hermes would send it.
 resolve = scheduler._resolve_delivery_targets
 
 
@@ -60,8 +59,3 @@ ON_TELEGRAM = (
     "deliver out, and the report comes into a chat of the page. Who may write to the bot can make the job there."
 )
 ELSEWHERE = "Leave deliver out, and it reports into this chat; for a group, make it in that group."
-
-
-@replaces("cron.scheduler:_resolve_delivery_targets")
-def delivery_targets(original, job):
-    return targets_of(job)

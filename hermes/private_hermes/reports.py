@@ -21,11 +21,13 @@ from aiohttp import web
 from cron import jobs, scheduler
 from hermes_constants import get_hermes_home
 from hermes_time import now
+from tools import cronjob_tools
 
 from . import replaces
 from .files import OUTBOX, PICTURES, missing, name_of
 from .people import note_owner
 from .places import account_of, besides, targets_of
+from .runs import words
 
 # Reports that may wait for a page that doesn't fetch them.
 MAX_WAITING = 1000
@@ -120,7 +122,7 @@ def deliver(original, job, content, adapters=None, loop=None):
     # It was cut off, and runs again (runs.py).
     if scheduler._is_interrupted(job["id"]):
         return None
-    account = account_of(job)
+    account, content = account_of(job), words(job, content)
     if account is None:
         return original(job, content, adapters, loop)
     problems, more = [], {**job, "deliver": besides(job)}
@@ -137,10 +139,10 @@ def deliver(original, job, content, adapters=None, loop=None):
     return "; ".join(filter(None, problems)) or None
 
 
-@replaces("tools.cronjob_tools:_local_delivery_notice")
-def notice(original, job, user_deliver):
+def notice(job, deliver):
+    """What is said of where a new job reports, or None."""
     if account_of(job) is None:
-        return original(job, user_deliver)
+        return cronjob_tools._local_delivery_notice(job, deliver)
     also = ", and on Telegram besides" if besides(job) else ""
     return f"Each report comes into a chat of the page that is the job's own, named “⏰ {job['name']}”, and is marked there as unread{also}."
 

@@ -23,7 +23,10 @@ import hermes_time
 from cron import jobs, scheduler
 
 from . import replaces
-from .jobs import SILENT, change, moment, when
+from .failures import known
+from .jobs import FAILED, SILENT, change, moment, when
+from .places import resolve, targets_of
+from .sent import remember
 from .views import tokens_of
 
 # Seconds after which a run is late. The scheduler looks once a minute.
@@ -48,6 +51,8 @@ FIRST_TOLD = (
 )
 log = logging.getLogger(__name__)
 left = contextvars.ContextVar("left", default=None)
+# What the run that has just ended has failed with, for its report.
+failed = contextvars.ContextVar("failed", default=None)
 
 GIVEN_UP = "Hermes ended twice while this job ran, so it is left out this time."
 RESTORED = "This was due on {due}. Hermes' disk is as it was on {at}, so it may have run; it isn't run again. Ask for it anew if it should."
@@ -95,6 +100,13 @@ def left_to_next(job):
     return True
 
 
+def leave_late():
+    """Leaves each run that is very late to the next, where that is near; before each look of the scheduler."""
+    for job in jobs.load_jobs():
+        if job.get("id") and job.get("enabled", True) and job.get("state") != "paused":
+            left_to_next(job)
+
+
 @replaces("cron.scheduler:run_job")
 def run_job(original, job, **more):
     before, result = tokens_of(job), None
@@ -102,7 +114,8 @@ def run_job(original, job, **more):
         result = run(original, job, **more)
         return result
     finally:
-        success, output, answer, _ = result or (False, "", "", None)
+        success, output, answer, error = result or (False, "", "", None)
+        failed.set(None if success else error or "")
         # Old sessions may be deleted meanwhile.
         cost = max(tokens_of(job) - before, 0)
         change(job["id"], last_tokens=cost, last_silent=success and answer.strip() == SILENT, last_spent=output == SPENT)
@@ -137,20 +150,6 @@ def run(original, job, **more):
     return success, output, answer, error
 
 
-@replaces("cron.scheduler:run_one_job")
-def run_one_job(original, job, **more):
-    # Of a run that was asked for in a chat Hermes' scheduler doesn't know, and a stop would take what is left of it for its report.
-    with scheduler._running_lock:
-        asked_for = job["id"] not in scheduler._running_job_ids
-        scheduler._running_job_ids.add(job["id"])
-    try:
-        return original(job, **more)
-    finally:
-        if asked_for:
-            with scheduler._running_lock:
-                scheduler._running_job_ids.discard(job["id"])
-
-
 @replaces("run_agent:AIAgent.run_conversation")
 def run_conversation(original, self, *arguments, **more):
     if self.platform == "cron" and left.get():
@@ -168,14 +167,6 @@ def mark(original, job_id, success, error=None, delivery_error=None):
             jobs.pause_job(job_id, PAUSED)
 
 
-@replaces("cron.scheduler:_summarize_cron_failure_for_delivery")
-def summarize(original, job, error):
-    if GIVEN_UP in (error or ""):
-        return f"Scheduled job “{job.get('name') or job['id']}”: {GIVEN_UP}"
-    last = recurs(job) and (job.get("failures") or 0) + 1 >= MAX_FAILURES
-    return f"{original(job, error)}\n\n{PAUSED}" if last else original(job, error)
-
-
 @replaces("cron.scheduler:mark_running_jobs_interrupted")
 def mark_interrupted(original, reason):
     """Not Hermes' own, which counts the run as done: it is given back at the next start."""
@@ -184,40 +175,52 @@ def mark_interrupted(original, reason):
         return list(scheduler._running_job_ids)
 
 
-@replaces("cron.scheduler_provider:CronScheduler.recover_interrupted")
-def recover(original, self):
-    try:
-        give_back()
-        return original()
-    except Exception:
-        # Otherwise no job would run at all.
-        log.exception("What was cut off isn't made up for")
-        return 0
+def words(job, content):
+    """What is delivered of the run that has just ended: why it failed, where Hermes would say so in words of its own."""
+    error, name = failed.get(), job.get("name") or job["id"]
+    if error is None:
+        return content
+    if GIVEN_UP in error:
+        return f"Scheduled job “{name}”: {GIVEN_UP}"
+    if error.startswith(FAILED):
+        # What its script has printed may look like an error of the model's.
+        content = f"Scheduled job “{name}”: {error}"
+    elif why := known(error):
+        content = f"Scheduled job “{name}”:\n{why}"
+    last = recurs(job) and (job.get("failures") or 0) + 1 >= MAX_FAILURES
+    return f"{content}\n\n{PAUSED}" if last else content
 
 
-@replaces("cron.scheduler:get_due_jobs")
-def get_due_jobs(original):
-    return [job for job in original() if not left_to_next(job)]
+def address(target):
+    """A place as a job's `deliver`."""
+    return ":".join(str(part) for part in (target["platform"], target["chat_id"], target.get("thread_id")) if part)
 
 
 @replaces("cron.scheduler:_deliver_result")
 def deliver(original, job, content, adapters=None, loop=None):
     if scheduler._is_interrupted(job["id"]):
         return None
-    targets = scheduler._resolve_delivery_targets(job)
-    error = original(job, content, adapters, loop)
-    # To several, what has arrived would come again.
-    for pause in PAUSES if len(targets) == 1 and targets[0]["platform"] != "api_server" else ():
+    targets, errors = targets_of(job), []
+    if not targets and (named := scheduler._normalize_deliver_value(job.get("deliver"))) not in ("local", "origin"):
+        errors.append(f"no delivery target resolved for deliver={named}")
+    for target in targets:
+        there = {**job, "deliver": address(target), "attach_to_session": None}
+        error = original(there, content, adapters, loop)
+        for pause in PAUSES if target["platform"] != "api_server" else ():
+            if error:
+                time.sleep(pause)
+                error = original(there, content, adapters, loop)
         if error:
-            time.sleep(pause)
-            error = original(job, content, adapters, loop)
-    before = jobs.get_job(job["id"]) or {}
+            errors.append(error)
+        else:
+            remember(job, target, content)
+    error, before = "; ".join(errors) or None, jobs.get_job(job["id"]) or {}
     if error:
         log.error(UNDELIVERED, job["id"], error)
-        first = {**job, "deliver": "telegram", "origin": None}
-        if not before.get("undelivered") and scheduler._resolve_delivery_targets(first) not in ([], targets):
-            words = FIRST_TOLD.format(name=job.get("name") or job["id"], error=error)
-            change(job["id"], undelivered=True if not original(first, words, adapters, loop) else None)
+        first = {**job, "deliver": "telegram", "origin": None, "attach_to_session": None}
+        if not before.get("undelivered") and resolve(first) not in ([], targets):
+            said = FIRST_TOLD.format(name=job.get("name") or job["id"], error=error)
+            change(job["id"], undelivered=True if not original(first, said, adapters, loop) else None)
     elif before.get("last_delivery_error"):
         log.warning(DELIVERED, job["id"])
         change(job["id"], undelivered=None)

@@ -1,6 +1,6 @@
 """Tells the agent what a job has sent into a chat on Telegram: "What did you just send me?" has an answer.
 
-Hermes 0.19.0 can note a report in the chat that the job was made in (`cron.mirror_delivery`, on in config.yaml), as words of the
+Hermes 0.19.0 can note a report in the chat that the job was made in (`cron.mirror_delivery`, off in config.yaml), as words of the
 user. What a page or a mail has put into a report would be an order then. It does so while a message is being answered, too, between
 a tool's call and its result, opens a thread for each report where it can, and leaves out each other chat. Here the report is what
 the agent has said, after a line that says which job it is, as in the page (openwebui/reports.py), once the chat is at rest.
@@ -18,10 +18,10 @@ import hermes_time
 from gateway import mirror
 from gateway import run as gateway
 from gateway.config import Platform
+from gateway.platforms.base import BasePlatformAdapter
 from gateway.session import SessionSource
 from hermes_state import SessionDB
 
-from . import replaces
 from .jobs import moment
 
 # Reports that a chat knows, and characters of each.
@@ -74,18 +74,10 @@ def note(job, platform, chat, text, thread, user):
         log.exception("The agent doesn't know what a job has sent")
 
 
-@replaces("cron.scheduler:_maybe_mirror_cron_delivery")
-def remember(original, job, platform_name, chat_id, mirror_text, thread_id=None, user_id=None, *, enabled=False):
-    if enabled and mirror_text.strip():
-        arguments = (job, Platform(platform_name.lower()), str(chat_id), mirror_text.strip(), thread_id, user_id)
+def remember(job, target, content):
+    """Notes what has arrived somewhere, once the chat is at rest."""
+    _, text = BasePlatformAdapter.extract_media(content)
+    if text.strip():
+        user = (job.get("origin") or {}).get("user_id")
+        arguments = (job, Platform(target["platform"].lower()), str(target["chat_id"]), text.strip(), target.get("thread_id"), user)
         threading.Thread(target=note, args=arguments, daemon=True, name="sent").start()
-
-
-@replaces("cron.scheduler:_target_matches_origin")
-def matches_origin(original, origin, platform_name, chat_id, thread_id):
-    return True
-
-
-@replaces("cron.scheduler:_open_continuable_cron_thread")
-def open_no_thread(original, job, adapter, chat_id, loop):
-    return None

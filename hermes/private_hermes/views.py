@@ -11,9 +11,10 @@ import hermes_time
 from cron import jobs
 from hermes_constants import get_hermes_home
 from hermes_state import SessionDB
+from tools import cronjob_tools
 
-from . import costs, replaces
-from .jobs import moment, own_jobs, when
+from . import costs
+from .jobs import moment, when
 from .places import PAGE, account_of, besides, targets_of
 
 # Characters of an error.
@@ -89,15 +90,9 @@ def view(job):
     }
 
 
-@replaces("tools.cronjob_tools:_format_job")
-def form(original, job):
-    told = original(job)
+def form(job):
+    """What the tool says of a job."""
+    told = cronjob_tools._format_job(job)
     for name in ("model", "provider", "base_url", "last_status", "last_delivery_error"):
         told.pop(name, None)
     return {**told, **view(jobs.get_job(job["id"]) or job)}
-
-
-# Paused ones, too: they are what a person asks for.
-@replaces("tools.cronjob_tools:list_jobs")
-def list_jobs(original, include_disabled=False):
-    return own_jobs()

@@ -292,7 +292,7 @@ acts.append(lambda job: ran.setdefault(job["name"], []).append(now().isoformat()
 end, leaves, returns = (moment.fromisoformat(text).timestamp() for text in ["${day}T07:30:00+01:00", *${JSON.stringify(away)}])
 while clock < end:
     clock += 60
-    if not leaves <= clock < returns: scheduler.tick(verbose=False)
+    if not leaves <= clock < returns: look(scheduler.tick, verbose=False)
 print(json.dumps(ran))`,
         );
     const hours = (from: number, to: number, offset: string) => Array.from({ length: to - from + 1 }, (_, index) => `0${from + index}:00:00${offset}`);
@@ -342,7 +342,7 @@ test("what the model is told of schedules is true, and of what it isn't told not
     const quoted = [...schema.matchAll(/'((?:every )?\d+[mhd]|[\d*]+ [\d*]+ \* \* [\w*-]+|\d{4}-[\dT:-]+)'/g)].map(([, example]) => example);
     expect(quoted.length).toBeGreaterThanOrEqual(6);
     const kinds = await python(
-        `from cron.jobs import parse_schedule\nprint(json.dumps({text: parse_schedule(text)["kind"] for text in ${JSON.stringify(quoted)}}))`,
+        `from cron.jobs import parse_schedule\nfrom private_hermes.job_tool import plain\nprint(json.dumps({text: parse_schedule(plain(text))["kind"] for text in ${JSON.stringify(quoted)}}))`,
     );
     expect(kinds).toEqual(Object.fromEntries(quoted.map((text) => [text, text.startsWith("every") ? "interval" : text.includes("*") ? "cron" : "once"])));
     const person = new Person(testbed);
@@ -480,6 +480,7 @@ import datetime
 from private_hermes import runs
 os.environ["TELEGRAM_HOME_CHANNEL"] = "1001"
 runs.PAUSES = (0, 0)
+def look(at, **more): return (runs.leave_late(), at(**more))[1]  # as the scheduler (scheduling.py)
 def late(hours): return (runs.hermes_time.now() - datetime.timedelta(hours=hours)).isoformat()
 def answer(words, success=True): says[:] = [success, "", words if success else "", None if success else words]
 from hermes_state import SessionDB
@@ -511,11 +512,11 @@ near = (runs.hermes_time.now() + datetime.timedelta(minutes=5)).strftime("%M %H 
 daily = create_job(prompt="Brief.", schedule=near, name="daily", deliver="telegram:1001")
 runs.change(daily["id"], next_run_at=late(23.9))
 runs.change(job["id"], begun={"due": late(1), "tries": 2}, next_run_at=late(1))
-due = scheduler.get_due_jobs()
+due = look(scheduler.get_due_jobs)
 for found in due: scheduler.run_one_job(found)
 answer("Today's news.")
 runs.change(daily["id"], next_run_at=late(0))
-for found in scheduler.get_due_jobs(): scheduler.run_one_job(found)
+for found in look(scheduler.get_due_jobs): scheduler.run_one_job(found)
 print(json.dumps({"due": [found["name"] for found in due], "told": told, "missed": get_job(daily["id"]).get("missed")}))`,
     );
     expect(result).toMatchObject({ due: ["late", "hourly"], missed: null });
@@ -534,8 +535,9 @@ test("a run that was asked for in a chat is cut off by a stop as any other: it r
 once = create_job(prompt="Look.", schedule="2h", name="once", deliver="telegram:1001")
 answer("What a command had printed until then.")
 acts.append(lambda job: scheduler.mark_running_jobs_interrupted("a stop"))
-from tools.cronjob_tools import _execute_job_now
-for job in (job, once): _execute_job_now(get_job(job["id"]))
+from private_hermes import job_tool
+jobs.asker.set("somebody")
+for job in (job, once): job_tool.run(get_job(job["id"]))
 running = sorted(scheduler._running_job_ids)
 runs.PROCESS = "the next"
 runs.give_back()

@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import gateway.run
 import private_hermes
 from cron import scheduler
-from cron.scheduler_provider import InProcessCronScheduler
 from gateway.run import GatewayRunner
-from private_hermes import handover, inbox, loops, runs, summaries, upkeep
+from private_hermes import handover, inbox, loops, runs, scheduling, summaries, upkeep
 from private_hermes.sandbox import everybody
 
 sent = []
@@ -117,14 +116,14 @@ for fault in FAULTS:
     begin_anew()
     calls, given = [], []
     scheduler.tick, runs.give_back = failing(fault, calls), failing(fault, given)
-    InProcessCronScheduler().start(Round(3))
+    scheduling.Scheduler().start(Round(3))
     expect(f"the scheduler after {fault!r}", (len(calls), len(given), sent), (3, 1, []))
     # One that something ends all the same, before `missing` has seen it.
     begin_anew()
     ends = Round(3)
     ends.wait = failing(fault, [])
     try:
-        InProcessCronScheduler().start(ends)
+        scheduling.Scheduler().start(ends)
     except type(fault):
         pass
     expect(f"the scheduler that {fault!r} ends", len(sent), 1)

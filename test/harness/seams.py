@@ -89,12 +89,10 @@ def one_process():
         for place, *_ in (row for door in REPLACED.values() for row in door):
             importlib.import_module(place.partition(":")[0])
     found = memory(modules)
-    for place, _, by, _ in (row for door in REPLACED.values() for row in door):
+    for place, *_ in (row for door in REPLACED.values() for row in door):
         there = find(place)[2]
         there = getattr(there, "__func__", there)
-        # In a shell alone (command.py).
-        if by != "command":
-            places[place] = name_of(there) if type(there) is FunctionType else place
+        places[place] = name_of(there) if type(there) is FunctionType else place
     registered = [place for door in REGISTERED.values() for place, *_ in door]
     print(json.dumps({"modules": modules, "found": found, "listed": sorted(set(places.values())), "registered": registered}))
 
