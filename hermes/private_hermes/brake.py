@@ -7,11 +7,15 @@ arguments are no JSON. Hermes takes the last for an answer that was cut off, and
 Each stop is one sentence, below what was written before. A job has the same brake; runs.py makes it tighter.
 """
 
+import dataclasses
 import json
 
 from agent.tool_guardrails import ToolGuardrailDecision
+from tools.registry import registry
 
 from . import replaces
+from .costs import spends
+from .registering import context
 
 # Tokens that one message may cost, by the platform that it comes from; those that the provider had cached count a tenth, as most
 # charge them. A message with 20 commands in a chat of 200,000 tokens stays below.
@@ -47,7 +51,10 @@ def sentence(agent, code, tool="", count=0):
 
 @replaces("run_agent:AIAgent.run_conversation")
 def run_conversation(original, self, *arguments, **more):
-    self.calls_before, self.tokens_before = self.session_api_calls, tokens_of(self)
+    self.calls_before, self.tokens_before, self.unreadable = self.session_api_calls, tokens_of(self), 0
+    # A command that says the same time after time gets nowhere either, whatever it may change.
+    guard = self._tool_guardrails
+    guard.config = dataclasses.replace(guard.config, idempotent_tools=frozenset(registry.get_all_tool_names()), mutating_tools=frozenset())
     return original(*arguments, **more)
 
 
@@ -58,26 +65,15 @@ def repair_arguments(original, raw_args, tool_name="?"):
     return json.dumps({UNREADABLE: raw_args[:1000]}) if repaired == "{}" else repaired
 
 
-@replaces("agent.tool_guardrails:ToolCallGuardrailController.reset_for_turn")
-def reset_for_turn(original, self):
-    self.unreadable = 0
-    original()
-
-
-@replaces("agent.tool_guardrails:ToolCallGuardrailController.before_call")
-def before_call(original, self, tool_name, args):
-    if not args or UNREADABLE not in args:
-        return original(tool_name, args)
-    self.unreadable += 1
-    action = "halt" if self.unreadable >= TRIES else "refuse"  # a word of its own: it isn't run, and the turn goes on
-    says = f"The arguments of {tool_name} are no JSON, so it was not called. Call it again with one JSON object."
-    return ToolGuardrailDecision(action=action, code="unreadable", message=says, tool_name=tool_name, count=self.unreadable)
-
-
-@replaces("agent.tool_guardrails:ToolCallGuardrailController._is_idempotent")
-def is_idempotent(original, self, tool_name):
-    # A command that says the same time after time gets nowhere either, whatever it may change.
-    return True
+def refuse(tool_name, args, **more):
+    """Answers a call that can't be read, before it is made; the third of a message ends its turn."""
+    if UNREADABLE not in args:
+        return None
+    if agent := spends.get():
+        agent.unreadable += 1
+        if agent.unreadable >= TRIES:
+            agent._set_tool_guardrail_halt(ToolGuardrailDecision(action="halt", code="unreadable", tool_name=tool_name, count=agent.unreadable))
+    return {"action": "block", "message": f"The arguments of {tool_name} are no JSON, so it was not called. Call it again with one JSON object."}
 
 
 @replaces("run_agent:AIAgent._append_guardrail_observation")
@@ -102,3 +98,7 @@ def out_of_turns(original, self, messages, api_call_count):
     if self.stream_delta_callback:
         self.stream_delta_callback(f"\n\n{said}")
     return said
+
+
+def register():
+    context.register_hook("pre_tool_call", refuse)

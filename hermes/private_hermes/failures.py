@@ -190,11 +190,6 @@ def summarize_error(original, error):
 
 
 # On Telegram, where a failure is told by what ends a turn, and by what is said meanwhile: told once, at the end.
-@replaces("gateway.run:_gateway_provider_error_reply")
-def provider_error(original, text):
-    return sentence(text)
-
-
 @replaces("gateway.run:_normalize_empty_agent_response")
 def explain(original, agent_result, response, *, history_len=0):
     error = agent_result.get("error")
@@ -203,15 +198,22 @@ def explain(original, agent_result, response, *, history_len=0):
     return original(agent_result, response, history_len=history_len)
 
 
-@replaces("gateway.run:_prepare_gateway_status_message")
-def status(original, platform, event_type, message):
-    said = original(platform, event_type, message)
-    return None if said and (FAILURE in said or RETRYING.search(said)) else said
+@replaces("run_agent:AIAgent.run_conversation")
+def run_conversation(original, self, *arguments, **more):
+    tell = self.status_callback
 
+    def tell_the_rest(event, message):
+        if not (FAILURE in message or RETRYING.search(message)):
+            tell(event, message)
 
-@replaces("run_agent:AIAgent._format_turn_completion_explanation")
-def explain_end(original, turn_exit_reason):
-    return sentence("empty") if turn_exit_reason in NOTHING_SAID else original(turn_exit_reason)
+    self.status_callback = tell and tell_the_rest
+    try:
+        result = original(*arguments, **more)
+    finally:
+        self.status_callback = tell
+    if result.get("turn_exit_reason") in NOTHING_SAID and (theirs := self._format_turn_completion_explanation(result["turn_exit_reason"])):
+        result = {**result, "final_response": (result.get("final_response") or "").replace(theirs, sentence("empty"))}
+    return result
 
 
 # In a report of a scheduled job, which is otherwise silent when the model has answered with nothing.

@@ -234,11 +234,6 @@ async def run_agent(original, *arguments, stream_delta_callback=None, **more):
     return result
 
 
-@replaces("gateway.platforms.api_server:_normalize_multimodal_content")
-def normalize(original, content):
-    return original(as_written(content))
-
-
 # It would read them on the gateway.
 @replaces("gateway.platforms.api_server:_resolve_media_to_data_urls")
 def without_media(original, text):

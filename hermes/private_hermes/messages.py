@@ -146,8 +146,3 @@ async def limit(original, request, handler):
         message = f"The text of this chat is over {MAX_TEXT // 1_000_000} MB. Begin a new chat, or leave files out."
         return web.json_response(api_server._openai_error(message, code="body_too_large"), status=413)
     return await handler(request)
-
-
-@replaces("gateway.platforms.api_server:_normalize_multimodal_content")
-def normalize(original, content):
-    return original(with_taken(content))

@@ -95,10 +95,10 @@ def begin_chat(request):
     asks.set((person_of_request(request), request.headers.get(CHAT, "")))
 
 
-@replaces("gateway.platforms.api_server:_derive_chat_session_id")
-def session_id(original, system_prompt, first_user_message):
+def session_of_chat(begins):
+    """The session of the chat that is asked for, or of one that has no id: by how it begins."""
     person, chat = asks.get()
-    return session_of(person, chat) if chat else session_of(person, system_prompt or "", str(first_user_message))
+    return session_of(person, *([chat] if chat else begins))
 
 
 @replaces("cron.scheduler:run_job")

@@ -9,6 +9,12 @@ Each line is said to be done at once. One that isn't goes on shimmering in the p
 between.
 """
 
+import time
+from queue import Empty
+
+# Seconds.
+EVERY = 3
+
 # What people read of a tool, before Hermes' short form of what it works on.
 TOOLS = {
     "terminal": "Runs a command",
@@ -55,6 +61,29 @@ def with_line(piece):
         case ("__tool_progress__", {"status": "running", "tool": tool, "label": label} as news):
             return piece[0], {**news, "event": {"type": "status", "data": {"description": line(tool, label), "done": True}}}
     return piece
+
+
+class Alive:
+    """The queue of an answer's pieces, which gives an empty text where there has been none for EVERY seconds.
+
+    Hermes notices Stop in the page when it writes into the answer, which it does each 30 s during a command.
+    """
+
+    def __init__(self, queue):
+        self._queue, self._given = queue, time.monotonic()
+
+    def get(self, *arguments, **more):
+        try:
+            piece = self._queue.get(*arguments, **more)
+        except Empty:
+            if time.monotonic() - self._given < EVERY:
+                raise
+            piece = ""
+        self._given = time.monotonic()
+        return piece
+
+    def get_nowait(self):
+        return self._queue.get_nowait()
 
 
 def with_lines(pieces):

@@ -244,12 +244,6 @@ def stop_begins(original, *arguments, **more):
     return original(*arguments, **more)
 
 
-# Hermes notices Stop in the page when it writes into the answer, which during a command it does this often only.
-@replaces("gateway.platforms.api_server:CHAT_COMPLETIONS_SSE_KEEPALIVE_SECONDS")
-def sign_of_life(original):
-    return 3
-
-
 @replaces("tools.file_operations:ShellFileOperations._exec")
 def read_or_run(original, self, command, cwd=None, timeout=None, stdin_data=None):
     token = whole_file.set(command.startswith("cat "))
