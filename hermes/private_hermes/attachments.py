@@ -21,6 +21,7 @@ from pathlib import Path
 
 from gateway.platforms import base
 from gateway.platforms.base import MessageType
+from hermes_constants import get_hermes_home
 
 from . import handover, pictures, readers, replaces, voice
 from .files import LIMIT, PICTURES
@@ -55,6 +56,9 @@ NOT_TAKEN = "📎 What came with the message can't be taken now. Send it again; 
 NOT_FETCHED = "📎 The file can't be fetched from Telegram now. Send it again."
 # What Hermes puts before a document's name in its cache (cache_document_from_bytes in gateway/platforms/base.py); other files lose theirs.
 CACHED = "doc_0123456789ab_"
+
+# How it names the picture of a message (agent/image_routing.py).
+IMAGE_AT = re.compile(rf"\[Image attached at: {re.escape(str(get_hermes_home()))}/[^\]\n]*\]\n?")
 
 log = logging.getLogger(__name__)
 # By the path of an attachment that comes with others: its name, as its sender has it.
@@ -252,11 +256,13 @@ async def go_on(adapter, event):
     return True
 
 
-@replaces("agent.image_routing:build_native_content_parts")
-def content_parts(original, user_text, image_paths, image_urls=None):
-    parts, skipped = original(user_text, image_paths, image_urls)
-    for part in parts:
-        for path in image_paths:
-            if part["type"] == "text":
-                part["text"] = part["text"].replace(f"[Image attached at: {path}]", "").rstrip()
-    return parts, skipped
+def without_path(part):
+    """A part of a message to the model, without the paths of the gateway that Hermes puts below a text."""
+    return {**part, "text": IMAGE_AT.sub("", part["text"]).rstrip()} if part.get("type") == "text" else part
+
+
+@replaces("run_agent:AIAgent.run_conversation")
+def run_conversation(original, self, user_message, *arguments, **more):
+    if self.platform == "telegram" and isinstance(user_message, list):
+        user_message = [without_path(part) for part in user_message]
+    return original(user_message, *arguments, **more)

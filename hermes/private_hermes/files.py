@@ -66,6 +66,8 @@ BEGUN = re.compile(
 )
 # Characters of such a place. What has begun before that is none, as a list of numbers without a line's end.
 LONGEST = 4096
+# A character without a width or a meaning.
+JOINER = "\u2060"
 NOT_STREAMED = "files come with streamed answers only, so switch streaming on in the settings of this chat"
 
 log = logging.getLogger(__name__)
@@ -201,12 +203,17 @@ def with_files(pieces):
     return Changed(pieces, lambda piece: piece() if callable(piece) else piece)
 
 
+def without_places(result):
+    """The result of a turn in which Hermes finds no place of a file any more: it would read it on the gateway (`_resolve_media_to_data_urls` in api_server.py)."""
+    return {**result, "final_response": (result.get("final_response") or "").replace("MEDIA:", f"MEDIA{JOINER}:")}
+
+
 async def run_agent(original, *arguments, stream_delta_callback=None, **more):
     if not stream_delta_callback:
         result, usage = await original(*arguments, **more)
         # Not the bytes, for nobody would take them out of the text again.
         said = filled(result.get("final_response") or "", lambda path, written: [missing(path, NOT_STREAMED)])
-        return {**result, "final_response": said}, usage
+        return without_places({**result, "final_response": said}), usage
 
     answer, late = Answer(for_page(asks.get()[0])), []
 
@@ -223,7 +230,7 @@ async def run_agent(original, *arguments, stream_delta_callback=None, **more):
             # Not from the agent's thread, as what failures.py adds: a file would be waited for where everybody's chats run.
             late.append(delta)
 
-    result = await original(*arguments, stream_delta_callback=on_delta, **more)
+    result, usage = await original(*arguments, stream_delta_callback=on_delta, **more)
 
     def finish():
         for delta in late:
@@ -231,13 +238,7 @@ async def run_agent(original, *arguments, stream_delta_callback=None, **more):
         write(answer.end())
 
     await asyncio.to_thread(finish)
-    return result
-
-
-# It would read them on the gateway.
-@replaces("gateway.platforms.api_server:_resolve_media_to_data_urls")
-def without_media(original, text):
-    return text
+    return without_places(result), usage
 
 
 def at_the_end(response_text, session_id, platform, **more):

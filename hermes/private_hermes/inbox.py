@@ -11,7 +11,7 @@ crash may run again. A message at which Hermes ends twice is given up, and its c
 isn't a message's.
 
 Hermes' own ways to go on after a restart would answer a second time: it marks chats as interrupted and begins a turn of its own in
-them (off here), and sends an answer again that may not have arrived (gateway.delivery_ledger, off in config.yaml).
+them (here the marks are taken away before), and sends an answer again that may not have arrived (gateway.delivery_ledger, off in config.yaml).
 """
 
 import asyncio
@@ -24,6 +24,7 @@ import time
 
 from hermes_constants import get_hermes_home
 from telegram import Update
+from telegram.ext import ApplicationHandlerStop, TypeHandler
 
 from . import replaces
 from .telegram_kinds import is_edit, moved, unread
@@ -38,6 +39,10 @@ SEND_PAUSE = 5
 # Until a disk that is full, or fails, is tried again.
 DISK_PATIENCE = 5
 MAX_TRIES = 2
+# Groups of handlers; Hermes' are in 0.
+FIRST, LAST = -1, 1
+# How Hermes begins what it says of a stop.
+STOP = "⚠️ Gateway "
 RESTORED = "My memory is as it was on {}, so I don't know whether I have answered this, and leave it. Send it again if I have not:\n\n"
 GIVEN_UP = "I ended twice while I worked on this message, so I leave it. Send it again to have me try once more:\n\n"
 
@@ -176,47 +181,56 @@ async def watch(app):
                 await asyncio.sleep(DISK_PATIENCE)
         await box.give()
 
+    app.add_handler(TypeHandler(Update, begin), group=FIRST)
+    app.add_handler(TypeHandler(Update, end), group=LAST)
     # python-telegram-bot puts an update there, and only then tells Telegram that it has arrived (telegram/ext/_updater.py).
     app.update_queue.put, app.update_queue.is_watched, box.put = keep_and_put, True, put
     await box.give()
 
 
-@replaces("telegram.ext:Application.process_update")
-async def process_update(original, self, update):
+async def begin(update, context):
+    """Comes before Hermes' own handlers, which have an update unless this raises ApplicationHandlerStop."""
     if is_edit(update):
-        return
-    if isinstance(update, Update) and update.message and (new := update.message.migrate_to_chat_id):
+        raise ApplicationHandlerStop
+    if update.message and (new := update.message.migrate_to_chat_id):
         await asyncio.to_thread(moved, str(update.message.chat_id), str(new))
-    number = getattr(update, "update_id", None)
+    number = update.update_id
     if number not in box.waiting:
-        return await original(update)
-    if box.stopping:
         return
+    if box.stopping:
+        raise ApplicationHandlerStop
     chat = update.message.chat_id
     if box.tries[number] >= MAX_TRIES:
         box.remove(number)
         at = box.restored.get(number)
         await box.adapter.send(str(chat), (RESTORED.format(at) if at else GIVEN_UP) + (update.message.text or "")[:1000])
-        return
+        raise ApplicationHandlerStop
     if update.message.chat_id > 0 and (said := unread(update.message)):
         box.remove(number)
         await box.adapter.send(str(chat), said)
-        return
+        raise ApplicationHandlerStop
     try:
         box.keep(update, box.tries[number] + 1)
     except OSError as error:
         # Only how often it was tried isn't known after a crash.
         box.tries[number] += 1
         log.warning("The disk doesn't take that a message is being answered: %s", error)
-    await original(update)
+
+
+async def end(update, context):
+    """Comes after Hermes' own handlers."""
     # Nothing came of it, as of what is said in a group and not to the bot, or it was a command and is done.
-    if not box.stopping:
-        box.settle(chat, box.begun(chat))
+    if update.update_id in box.waiting and not box.stopping:
+        box.settle(update.message.chat_id, box.begun(update.message.chat_id))
 
 
-@replaces("gateway.run:GatewayRunner._finish_startup_restore")
-async def finish_start(original, self):
-    await original()
+async def start(runner, store):
+    """Hands over what waits, once Hermes has started, and has forgotten what it would go on with by itself."""
+    for session in store.list_sessions():
+        store.clear_resume_pending(session.session_key)
+    # Until then Hermes keeps what comes in memory. Its hook gateway:startup comes earlier.
+    while not runner._running or runner._startup_restore_in_progress:
+        await asyncio.sleep(0.1)
     box.started = True
     await box.give()
 
@@ -231,29 +245,14 @@ def stop_begins(original, *arguments, **more):
 async def drain(original, self, timeout):
     end = time.monotonic() + timeout
     agents, timed_out = await original(timeout)
+    # What Hermes cuts off now stays in the inbox.
+    box.frozen = timed_out
     # An agent that has its answer counts no more. Next, Hermes would cut off what sends it, and the message be answered again.
     while box.answering and not timed_out and time.monotonic() < end:
         await asyncio.sleep(0.1)
     return agents, timed_out
 
 
-@replaces("gateway.run:GatewayRunner._interrupt_running_agents")
-def interrupt(original, self, reason):
-    box.frozen = True
-    original(reason)
-
-
-# Who has no task hears nothing of a restart: otherwise the first user does, each time.
-@replaces("gateway.drain_control:drain_notification_suppressed")
-def restart_is_silent(original, *, home=None):
-    return True
-
-
-@replaces("gateway.session:SessionStore.suspend_recently_active")
-def suspend_nothing(original, self, max_age_seconds=120):
-    return 0
-
-
-@replaces("gateway.session:SessionStore.mark_resume_pending")
-def resume_nothing(original, self, session_key, reason=""):
-    return False
+def is_news_of_a_stop(chat, said):
+    """Whether it is what Hermes says of a stop, to somebody who has no task: otherwise the first user hears of each."""
+    return box.stopping and str(said).startswith(STOP) and not box.busy(int(chat))

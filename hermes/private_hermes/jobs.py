@@ -23,6 +23,7 @@ from cron import jobs, scheduler
 from croniter import croniter
 
 from . import replaces
+from .files import JOINER
 from .people import person_of_job
 from .sandbox.environment import ChatEnvironment
 from .sandbox.modal_client import SandboxError
@@ -45,8 +46,6 @@ NOTHING_NEW = "Its script has found nothing new, so the model wasn't asked."
 FOUND = "## Script Output\nThe following was collected by the script of this job. Use it as context."
 
 SILENT = scheduler.SILENT_MARKER
-# A character without a width or a meaning.
-JOINER = "\u2060"
 
 # What may stand around the marker and says nothing.
 EDGE = r"[\s*_~`\"'“”„‘’«»>#.!:;,—–-]*"
@@ -146,12 +145,6 @@ def next_on_the_wall(expression, base):
 @replaces("cron.jobs:_ensure_aware")
 def ensure_aware(original, dt):
     return passing(original(dt))
-
-
-@replaces("cron.jobs:_timezone_offset_mismatch")
-def offset_mismatch(original, stored, current):
-    # Hermes counts a job anew whose time has another offset than now. When the clocks change that is no other zone.
-    return stored.tzinfo is not None and stored.utcoffset() != stored.astimezone(current.tzinfo).utcoffset()
 
 
 @replaces("cron.jobs:compute_next_run")

@@ -18,6 +18,7 @@ import logging
 import os
 import time
 import uuid
+from datetime import datetime, timezone
 
 import hermes_time
 from cron import jobs, scheduler
@@ -102,9 +103,15 @@ def left_to_next(job):
 
 def leave_late():
     """Leaves each run that is very late to the next, where that is near; before each look of the scheduler."""
+    now = hermes_time.now()
     for job in jobs.load_jobs():
-        if job.get("id") and job.get("enabled", True) and job.get("state") != "paused":
-            left_to_next(job)
+        if not job.get("id") or not job.get("next_run_at") or not job.get("enabled", True) or job.get("state") == "paused" or when(job["next_run_at"]) > now:
+            continue
+        if not left_to_next(job):
+            # Hermes counts a job anew whose time has another offset than now. When the clocks change that is no other zone.
+            passed = datetime.fromisoformat(job["next_run_at"]).astimezone(timezone(now.utcoffset())).isoformat()
+            if passed != job["next_run_at"]:
+                change(job["id"], next_run_at=passed)
 
 
 @replaces("cron.scheduler:run_job")

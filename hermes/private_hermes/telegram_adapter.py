@@ -9,8 +9,9 @@ import collections
 import logging
 import time
 
+from gateway import run as gateway
 from gateway.platform_registry import PlatformEntry, platform_registry
-from gateway.platforms.base import classify_send_error
+from gateway.platforms.base import SendResult, classify_send_error
 from plugins.platforms.telegram import adapter
 
 from . import attachments, inbox, undelivered, voice
@@ -28,10 +29,12 @@ class Telegram(adapter.TelegramAdapter):
     def __init__(self, config):
         super().__init__(config)
         self._max_doc_bytes = LIMIT
-        box.adapter = self
+        self._starts, box.adapter = None, self
 
     async def _start_polling_once(self, app, *, drop_pending_updates, error_callback):
         await inbox.watch(app)
+        if not self._starts:
+            self._starts = asyncio.create_task(inbox.start(gateway._gateway_runner_ref(), self._session_store))
         await super()._start_polling_once(app, drop_pending_updates=False, error_callback=error_callback)
         watch_tasks()
 
@@ -96,17 +99,19 @@ class Telegram(adapter.TelegramAdapter):
             if reset_media:
                 reset_media()
 
-    async def send(self, chat_id, *arguments, **more):
+    async def send(self, chat_id, content, *arguments, **more):
+        if inbox.is_news_of_a_stop(chat_id, content):
+            return SendResult(success=True)
         end = time.monotonic() + inbox.SEND_PATIENCE
         while self._send_path_degraded and time.monotonic() < end:
             await asyncio.sleep(1)
-        result = await super().send(chat_id, *arguments, **more)
+        result = await super().send(chat_id, content, *arguments, **more)
         while not result.success and undelivered.passes(result.error_kind) and time.monotonic() < end:
             await asyncio.sleep(inbox.SEND_PAUSE)
-            result = await super().send(chat_id, *arguments, **more)
+            result = await super().send(chat_id, content, *arguments, **more)
         if new := new_id(result):
             await asyncio.to_thread(moved, str(chat_id), new)
-            return await super().send(new, *arguments, **more)
+            return await super().send(new, content, *arguments, **more)
         return result
 
 

@@ -37,6 +37,13 @@ FILE_TOOLS = {"read_file", "write_file", "patch", "search_files"}
 TILDE = {"path": r"^()~(?=/|$)", "patch": r"(?m)^(\*\*\* (?:Add|Update|Delete|Move) File: )~(?=/)"}
 SURROGATE = re.compile("[\udc80-\udcff]")
 CUT = "\n\n[… The middle of a long output was left out here. To read it, have the command write into a file. …]\n\n".encode()
+# In Hermes' script that writes a file: here its folder and its target are known. It would replace a link by a file of its own, and
+# put the new file into a folder of that name.
+FOUND_TARGET = 'tmp="$(mktemp -p "$d" '
+PROVE_TARGET = (
+    '[ ! -d "$t" ] || { echo "this is a folder"; exit 1; }; '
+    'if [ -L "$t" ]; then t="$(readlink -m -- "$t")"; d="$(dirname -- "$t")"; fi; '
+)
 
 
 class ChatEnvironment(BaseEnvironment):
@@ -54,7 +61,9 @@ class ChatEnvironment(BaseEnvironment):
         self._background = {}
 
     def cleanup(self):
-        """Hermes calls it when a chat has ended or was idle; when the sandbox ends is decided by `keep`."""
+        """Hermes calls it when a chat has ended or was idle, and when the gateway stops. When the sandbox ends before that is decided by `keep`."""
+        if everybody.drained:
+            everybody.rest_all()
 
     def began(self, process, id):
         """Takes up a process in the background."""
@@ -80,7 +89,11 @@ class ChatEnvironment(BaseEnvironment):
             # Where Hermes takes the chat to be, even if the command doesn't come to its end.
             self.cwd = cwd
         limited = limits.KEPT_OF_BACKGROUND if polled else limits.KEPT_OF_COMMAND if bounded_capture or "HERMES_RPC_DIR=" in command else limits.KEPT
-        tokens = kept.set(limited), terminal.set(bounded_capture)
+        # So do the tools for files read and write, and nothing else of Hermes'.
+        reads = command.startswith("cat ") and not bounded_capture and not polled
+        if command.startswith("set -e; d=") and not bounded_capture:
+            command = command.replace(FOUND_TARGET, PROVE_TARGET + FOUND_TARGET, 1)
+        tokens = kept.set(limited), terminal.set(bounded_capture), whole_file.set(reads)
         try:
             if polled:
                 if why := self.sandbox.ended_since(self._background.get(polled)):
@@ -105,6 +118,7 @@ class ChatEnvironment(BaseEnvironment):
         finally:
             kept.reset(tokens[0])
             terminal.reset(tokens[1])
+            whole_file.reset(tokens[2])
         if note:
             result["output"] = f"{note}\n{result['output']}"
         return result
@@ -198,14 +212,6 @@ class ChatEnvironment(BaseEnvironment):
         return result
 
 
-# In Hermes' script that writes a file: here its folder and its target are known. It would replace a link by a file of its own, and
-# put the new file into a folder of that name.
-FOUND_TARGET = 'tmp="$(mktemp -p "$d" '
-PROVE_TARGET = (
-    '[ ! -d "$t" ] || { echo "this is a folder"; exit 1; }; '
-    'if [ -L "$t" ]; then t="$(readlink -m -- "$t")"; d="$(dirname -- "$t")"; fi; '
-)
-
 class Known:
     """What Hermes asks, before the first prompt, about the sandbox that the tools run in: it would make one, to ask what is known."""
 
@@ -216,11 +222,6 @@ class Known:
 @replaces("tools.terminal_tool:_create_environment")
 def create_environment(original, *, task_id, **more):
     return Known() if task_id == PROBE else ChatEnvironment(task_id)
-
-
-@replaces("tools.terminal_tool:cleanup_all_environments")
-def cleanup(original):
-    return everybody.rest_all()
 
 
 @replaces("tools.process_registry:ProcessRegistry.spawn_via_env")
@@ -238,21 +239,18 @@ def spawn(original, self, env, command, cwd=None, **more):
     return process
 
 
+# What runs may use its sandbox until then.
+@replaces("gateway.run:GatewayRunner._drain_active_agents")
+async def drain(original, self, timeout):
+    ended = await original(timeout)
+    everybody.drained = True
+    return ended
+
+
 @replaces("gateway.run:arm_shutdown_watchdog")
 def stop_begins(original, *arguments, **more):
     everybody.stop_begins()
     return original(*arguments, **more)
-
-
-@replaces("tools.file_operations:ShellFileOperations._exec")
-def read_or_run(original, self, command, cwd=None, timeout=None, stdin_data=None):
-    token = whole_file.set(command.startswith("cat "))
-    if command.startswith("set -e; d="):
-        command = command.replace(FOUND_TARGET, PROVE_TARGET + FOUND_TARGET, 1)
-    try:
-        return original(command, cwd, timeout, stdin_data)
-    finally:
-        whole_file.reset(token)
 
 
 def expand_tilde(tool_name, args, **more):

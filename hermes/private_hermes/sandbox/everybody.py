@@ -15,7 +15,9 @@ sandboxes = {}
 sandboxes_lock = threading.Lock()
 # When the gateway began to stop, as time.monotonic() tells it.
 stop_began = 0.0
-resting = []
+# Whether what ran then has ended, or is cut off.
+drained = False
+resting = {}
 
 
 def stop_begins():
@@ -35,18 +37,19 @@ def rest_all():
     """Begins to save and end all, side by side, when the gateway stops. Hermes calls it where everybody's chats run, so it doesn't wait."""
     stopping.set()
     with sandboxes_lock:
-        everybody = list(sandboxes.values())
+        everybody = [sandbox for sandbox in sandboxes.values() if sandbox.id and sandbox not in resting]
+        for sandbox in everybody:
+            resting[sandbox] = threading.Thread(target=sandbox.rest, kwargs={"at_once": True}, daemon=True)
     for sandbox in everybody:
-        if sandbox.id:
-            resting.append(threading.Thread(target=sandbox.rest, kwargs={"at_once": True}, daemon=True))
-            resting[-1].start()
-    return len(everybody)
+        resting[sandbox].start()
 
 
 def wait_until_rested():
     """Waits for that as long as the platform does. What isn't saved then runs on, and is taken up at the next start."""
     until = (stop_began or time.monotonic()) + limits.STOP_WITHIN
-    for thread in resting:
+    # Those that no chat has any more.
+    rest_all()
+    for thread in resting.values():
         thread.join(max(0, until - time.monotonic()))
 
 
