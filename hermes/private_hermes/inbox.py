@@ -224,7 +224,7 @@ async def end(update, context):
         box.settle(update.message.chat_id, box.begun(update.message.chat_id))
 
 
-async def start(runner, store):
+async def when_started(runner, store):
     """Hands over what waits, once Hermes has started, and has forgotten what it would go on with by itself."""
     for session in store.list_sessions():
         store.clear_resume_pending(session.session_key)

@@ -34,7 +34,7 @@ class Telegram(adapter.TelegramAdapter):
     async def _start_polling_once(self, app, *, drop_pending_updates, error_callback):
         await inbox.watch(app)
         if not self._starts:
-            self._starts = asyncio.create_task(inbox.start(gateway._gateway_runner_ref(), self._session_store))
+            self._starts = asyncio.create_task(inbox.when_started(gateway._gateway_runner_ref(), self._session_store))
         await super()._start_polling_once(app, drop_pending_updates=False, error_callback=error_callback)
         watch_tasks()
 
