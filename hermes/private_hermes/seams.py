@@ -31,7 +31,7 @@ REPLACED = {
         ("agent.chat_completion_helpers:_repair_tool_call_arguments", "490474a86108", "brake", "Arguments that are no JSON get an answer, and aren't asked for again in silence."),
         ("run_agent:AIAgent._summarize_api_error", "bf5455135356", "failures", "The reason of a failure, by the status of OpenRouter's answer."),
         ("agent.context_compressor:ContextCompressor.compress", "04842d2d257b", "summaries", "A summary is kept. A context engine of our own (context.engine) is asked only once a chat is too long, and would replace all that Hermes does there."),
-        ("gateway.run:_normalize_empty_agent_response", "a964ac095303", "failures", "The same."),
+        ("gateway.run:_normalize_empty_agent_response", "a964ac095303", "failures", "Sentences with a way out on Telegram. The hook transform_llm_output isn't called for a turn that fails."),
         ("run_agent:AIAgent._dump_api_request_debug", "e8844ff9568d", "failures", "No request is copied to the disk. No setting switches it off."),
         ("openai._base_client:BaseClient._process_response_data", "bf4ed5c64d68", "speed costs", "A chunk of text is no object of pydantic's; what OpenRouter has charged is counted."),
         ("yaml:SafeLoader", "21ef6f23dd4e", "speed", "YAML is parsed in C."),
@@ -53,7 +53,7 @@ REPLACED = {
         ("tools.terminal_tool:_create_environment", "f0194ba403c0", "sandbox.environment", "Our sandboxes. Hermes 0.22 has a registry for it, register_terminal_environment_provider."),
         ("tools.terminal_tool:_resolve_container_task_id", "ae42b7d54205", "people", "A sandbox for each person."),
         ("tools.process_registry:ProcessRegistry.spawn_via_env", "a8fab0ed57ca", "sandbox.environment", "A process in the background is known by its command's id."),
-        ("tools.fuzzy_match:_apply_replacements", "ce129a2240d6", "sandbox.environment", "Many places in a long text in no time."),
+        ("tools.fuzzy_match:_apply_replacements", "ce129a2240d6", "sandbox.environment", "Many places in a long text in no time; Hermes would stop everybody's chats for minutes."),
     ],
 }
 
