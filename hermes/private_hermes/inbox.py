@@ -224,11 +224,18 @@ async def end(update, context):
         box.settle(update.message.chat_id, box.begun(update.message.chat_id))
 
 
-async def when_started(runner, store):
-    """Hands over what waits, once Hermes has started, and has forgotten what it would go on with by itself."""
-    for session in store.list_sessions():
-        store.clear_resume_pending(session.session_key)
-    # Until then Hermes keeps what comes in memory. Its hook gateway:startup comes earlier.
+def take_marks(store):
+    """Takes the marks of chats away in which Hermes would go on by itself."""
+    try:
+        for session in store.list_sessions():
+            store.clear_resume_pending(session.session_key)
+    except Exception:
+        # As of a full disk: a message may be answered twice then.
+        log.exception("What Hermes would go on with can't be forgotten")
+
+
+async def when_started(runner):
+    """Hands over what waits, once Hermes has started. Until then it keeps what comes in memory; its hook gateway:startup comes earlier."""
     while not runner._running or runner._startup_restore_in_progress:
         await asyncio.sleep(0.1)
     box.started = True

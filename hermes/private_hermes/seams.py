@@ -125,6 +125,8 @@ RELIED_ON = {
         ("gateway.platforms.base:cache_document_from_bytes", "0304da70ee34", "attachments", "How it names a file."),
         ("gateway.run:GatewayRunner._notify_active_sessions_of_shutdown", 'f"⚠️ Gateway {action}', "telegram_adapter inbox", "What Hermes says of a stop."),
         ("gateway.run:GatewayRunner._finish_startup_restore", "self._startup_restore_in_progress = False", "inbox", "The end of its start."),
+        ("gateway.run", "self._running = True", "inbox", "Whether it runs."),
+        ("gateway.platforms.base:BasePlatformAdapter.set_session_store", "b7e0ad116d0e", "telegram_adapter inbox", "Overridden: comes before Hermes connects."),
         ("gateway.session:SessionStore.clear_resume_pending", "0b6352ae53fe", "inbox", "Takes away the mark by which Hermes would go on by itself after a restart, and answer twice."),
         ("agent.image_routing:build_native_content_parts", "[Image attached at: {p}]", "attachments", "How it names a picture by its path."),
         ("telegram.ext._updater:Updater._start_polling", "await self.update_queue.put(update)", "inbox", "An update is there before Telegram is told."),

@@ -31,10 +31,15 @@ class Telegram(adapter.TelegramAdapter):
         self._max_doc_bytes = LIMIT
         self._starts, box.adapter = None, self
 
+    def set_session_store(self, session_store):
+        # Hermes gives it before it connects, and looks for the marks after that.
+        inbox.take_marks(session_store)
+        super().set_session_store(session_store)
+
     async def _start_polling_once(self, app, *, drop_pending_updates, error_callback):
         await inbox.watch(app)
         if not self._starts:
-            self._starts = asyncio.create_task(inbox.when_started(gateway._gateway_runner_ref(), self._session_store))
+            self._starts = asyncio.create_task(inbox.when_started(gateway._gateway_runner_ref()))
         await super()._start_polling_once(app, drop_pending_updates=False, error_callback=error_callback)
         watch_tasks()
 
