@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import threading
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import gateway.run
@@ -114,10 +115,10 @@ def failing(error, calls):
 for fault in FAULTS:
     # The scheduler: a look that fails, and what it makes up for at the start.
     begin_anew()
-    calls, given = [], []
-    scheduler.tick, runs.give_back = failing(fault, calls), failing(fault, given)
+    calls, given, left = [], [], []
+    scheduler.tick, runs.give_back, runs.leave_late = failing(fault, calls), failing(fault, given), partial(left.append, fault)
     scheduling.Scheduler().start(Round(3))
-    expect(f"the scheduler after {fault!r}", (len(calls), len(given), sent), (3, 1, []))
+    expect(f"the scheduler after {fault!r}", (len(calls), len(given), len(left), sent), (3, 1, 3, []))
     # One that something ends all the same, before `missing` has seen it.
     begin_anew()
     ends = Round(3)
