@@ -91,6 +91,9 @@ EXTRACT = {
 }
 
 
+EMPTY = {"url": "", "title": "", "content": "", "error": None}
+
+
 class Refused(Exception):
     """There is no answer; the text is for the model, who tells it the person."""
 
@@ -142,7 +145,7 @@ def search(query, limit):
 
 def page(url):
     """One page. Each has a request of its own, for Exa may answer under another form of the address; the price is the same."""
-    empty = {"url": url, "title": "", "content": ""}
+    empty = {**EMPTY, "url": url}
     try:
         # A character more than is shown at most, so that it shows whether the page goes on.
         answer = ask("/contents", {"urls": [url], "text": {"maxCharacters": PAGES + 1}, "livecrawlTimeout": CRAWL_SECONDS * 1000})
@@ -194,7 +197,7 @@ def is_public(url):
 def refusal(url):
     """Why Exa isn't asked for an address, or None."""
     if not isinstance(url, str) or not is_public(url):
-        return "Blocked: this isn't an address of the public web."
+        return "Blocked: this is a private or internal address, or none of a web page."
     # What Hermes knows of secrets, however they are written.
     if sensitive_query_param_name(url) or any(_PREFIX_RE.search(form) for form in (url, unquote(url))):
         return "Blocked: there seems to be a secret in this address, which would go to Exa. Leave it out."
@@ -222,7 +225,7 @@ def read(args, **more):
         wanted = CHARACTERS
     limit = max(2_000, min(wanted, PAGES // len(urls)))
     with ThreadPoolExecutor(len(urls)) as pool:
-        pages = list(pool.map(lambda url: {"url": str(url), "error": problem} if (problem := refusal(url)) else page(normalize_url_for_request(url)), urls))
+        pages = list(pool.map(lambda url: {**EMPTY, "url": str(url), "error": problem} if (problem := refusal(url)) else page(normalize_url_for_request(url)), urls))
     for found in pages:
         if found.get("content"):
             found["content"] = shortened(found["content"], limit)
