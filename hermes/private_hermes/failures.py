@@ -211,7 +211,8 @@ def run_conversation(original, self, *arguments, **more):
         result = original(*arguments, **more)
     finally:
         self.status_callback = tell
-    if result.get("turn_exit_reason") in NOTHING_SAID and (theirs := self._format_turn_completion_explanation(result["turn_exit_reason"])):
+    # A job finds out by Hermes' own words that it has said nothing.
+    if self.platform != "cron" and result.get("turn_exit_reason") in NOTHING_SAID and (theirs := self._format_turn_completion_explanation(result["turn_exit_reason"])):
         result = {**result, "final_response": (result.get("final_response") or "").replace(theirs, sentence("empty"))}
     return result
 
