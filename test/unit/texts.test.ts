@@ -17,7 +17,7 @@ const others = {
     ],
     "the model, who tells it": [
         ...["continued", "handover", "mail", "office"].map((name) => `openwebui/${name}.py`),
-        ...["handover", "picture_reader", "places", "prompts", "web", "sandbox/"].map((name) => `hermes/private_hermes/${name}`),
+        ...["handover", "job_tool", "picture_reader", "places", "prompts", "web", "sandbox/"].map((name) => `hermes/private_hermes/${name}`),
     ],
     "people on Telegram": ["attachments", "inbox", "telegram_", "undelivered"].map((name) => `hermes/private_hermes/${name}`),
     "stands in openwebui/ as well": ["hermes/private_hermes/documents/"],
@@ -26,7 +26,7 @@ const others = {
 const english = {
     "the model": [
         /^(The arguments of|Call it again|\[?A picture stood|If it is needed, ask|\[This message got no answer|An earlier try|Each report comes)/,
-        /^(A job runs every|Choose a longer|Paused\. |It isn't paused|It runs again|The agent remembers|Nothing has the id|\{\} is no job|\[Now:)/,
+        /^(The following was collected|Use it as context|Its script has found|Paused\. |It isn't paused|It runs again|The agent remembers|Nothing has the id|\{\} is no job|\[Now:)/,
         /^\(?(This document has|This page is|There is no text on|Of the \{\} rows|All are in the file|Picture \{\} of|The model can be shown|Pictures on|Attached files|What is filled)/,
     ],
     "the model, who may tell it, and a person": [/^\[\{\} isn't here: \{\}\.\]$/],
