@@ -286,8 +286,8 @@ describe("a job that was made in the page", () => {
     });
 
     /** Makes a job in a chat of somebody; gives what runs it. */
-    async function made(person: Person, name: string, prompt: string) {
-        const job = await person.use("cronjob", { action: "create", name, schedule: "every 12h", prompt });
+    async function made(person: Person, name: string, prompt: string, more = {}) {
+        const job = await person.use("cronjob", { action: "create", name, schedule: "every 12h", prompt, ...more });
         expect(job.message).toContain(`“⏰ ${name}”`);
         return async () => {
             expect(await person.use("cronjob", { action: "run", job_id: job.job_id })).toMatchObject({ success: true });
@@ -303,7 +303,8 @@ describe("a job that was made in the page", () => {
                 const { chat, updated_at: updated, last_read_at: read } = body as Reports;
                 const messages = Object.values(chat.history.messages);
                 const answers = messages.filter(({ role }) => role === "assistant").map(({ content }) => content);
-                return { id, title, unread: updated > (read ?? 0), answers, last: chat.history.currentId, turns: messages.map(({ role }) => role) };
+                const asked = messages.find(({ role }) => role === "user")?.content;
+                return { id, title, unread: updated > (read ?? 0), asked, answers, last: chat.history.currentId, turns: messages.map(({ role }) => role) };
             }),
         );
     }
@@ -337,6 +338,22 @@ describe("a job that was made in the page", () => {
         const [{ messages }] = await testbed.asked(question);
         expect(messages.slice(1).map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant", "user"]);
         expect(JSON.stringify(messages).split(prompt)).toHaveLength(3);
+    });
+
+    test("reports in the language of its maker's page", async () => {
+        const dora = await testbed.addAccount(admin.token, { name: "Dora" });
+        await testbed.answered(dora.token, await testbed.askFromPage(dora.token, words("Hallo"), { language: "de" }));
+        const name = words("watch");
+        await (
+            await made(new Person(testbed, dora.id), name, "What is new?", { script: "echo half; exit 3" })
+        )();
+        const told = async () => (await reports(dora.token)).flatMap(({ asked, answers }) => [asked, ...answers]);
+        await expect
+            .poll(told, { timeout: 60_000 })
+            .toEqual([
+                expect.stringMatching(new RegExp(`^Geplanter Auftrag “${name}” \\(`)),
+                expect.stringMatching(new RegExp(`^Geplanter Auftrag “${name}”: Sein Skript ist gescheitert\\. Es endete mit dem Exit-Code 3\\.`)),
+            ]);
     });
 
     test("reports once, whichever of the two services was away meanwhile; one without an account is paused", async () => {

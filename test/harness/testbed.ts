@@ -143,6 +143,8 @@ interface Attached {
     after?: Asked;
     /** Where a new chat is made. */
     folder?: string;
+    /** Of the page. */
+    language?: string;
 }
 
 interface Chat {
@@ -535,13 +537,14 @@ export class Testbed {
     }
 
     /** The first half of `sendFromPage`: the message is on its way. */
-    async askFromPage(token: string, content: string, { files = [], pictures = [], after, folder }: Attached = {}): Promise<Asked> {
+    async askFromPage(token: string, content: string, { files = [], pictures = [], after, folder, language }: Attached = {}): Promise<Asked> {
         const parentId = after?.answerId ?? null;
         const [userId, answerId] = [randomUUID(), randomUUID()];
         const model = this.environment("open-webui").DEFAULT_MODELS;
         const uploads = files.map((id) => ({ type: "file", id, url: id, name: id, status: "uploaded", file: { id } }));
         const { status, body } = await this.webui("POST", "/api/chat/completions", {
             bearer: token,
+            headers: language ? { "X-Page-Language": language } : {},
             body: {
                 model,
                 stream: true,
