@@ -28,6 +28,8 @@ async function alone(program: string): Promise<string> {
     const whole = [
         "import io, logging, os, threading, time",
         "logging.disable()",
+        "from private_hermes import way_out",
+        "way_out.lead()",
         "from private_hermes.sandbox import everybody, limits",
         "from private_hermes.sandbox.environment import ChatEnvironment",
         "from private_hermes.sandbox.everybody import sandbox_of",
@@ -43,8 +45,9 @@ async function alone(program: string): Promise<string> {
         ...lines,
         "for left in everybody.sandboxes.values(): left.rest(at_once=True)",
     ].join("\n");
-    // On a disk in memory, which may be filled.
-    const environment = "HERMES_HOME=$home HERMES_TIMEZONE=Asia/Tokyo TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim";
+    // On a disk in memory, which may be filled. Modal is where it is for Hermes, see start_hermes in the entrypoint.
+    const modal = "SSL_CERT_FILE=$HERMES_WAY/authorities.pem MODAL_SERVER_URL=http://api.modal.com:80";
+    const environment = `HERMES_HOME=$home HERMES_TIMEZONE=Asia/Tokyo TERMINAL_ENV=modal TERMINAL_MODAL_IMAGE=python:3.13-slim ${modal}`;
     const command = `home=$(mktemp -d /dev/shm/alone.XXXXXX) && ${environment} /opt/hermes/bin/python -c "$0" 2>&1; rm -rf /dev/shm/*`;
     return (await output(testbed.running("hermes"), "sh", "-c", command, whole)).trimEnd();
 }
