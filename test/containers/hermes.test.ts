@@ -544,6 +544,8 @@ describe("what the page sends", () => {
             "import sqlite3; d = sqlite3.connect('/opt/data/state.db'); " +
             "print(d.execute(\"update sessions set system_prompt = replace(system_prompt, 'Markdown is rendered', 'Assume plain text')\").rowcount); d.commit()";
         expect(Number(await output(hermes(), ...asHermes, "-c", age))).toBeGreaterThan(0);
+        // What is told otherwise comes with another image, or another setting.
+        await testbed.redeploy("hermes");
         expect(await told()).toBe(true);
     });
 
