@@ -378,7 +378,8 @@ describe("a model that goes in circles is stopped, and the person reads why and 
         const said = await testbed.ask(`LOOP ${loop}`);
         expect(said).toMatch(says);
         if (says.source.startsWith("has")) expect(said).toMatch(new RegExp(`It has cost ${calls} calls of the model and [\\d,]+ tokens`));
-        expect(await testbed.calls()).toHaveLength(calls);
+        // The jobs of the hostile disk run at their times, too.
+        expect((await testbed.calls()).filter(({ messages }) => JSON.stringify(messages).includes("LOOP "))).toHaveLength(calls);
     });
 });
 
