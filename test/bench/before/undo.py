@@ -13,6 +13,8 @@ from pathlib import Path
 HERMES = {
     "/opt/hermes/lib/python3.11/site-packages/private_hermes/__init__.py": [(" speed ", " ")],
     "/opt/hermes/lib/python3.11/site-packages/private_hermes/speed.py": [("if type(piece) is not str:", "if True:")],
+    # All authorities again; the check of before takes no bundle without one.
+    "/usr/local/bin/hermes-entrypoint": [("HERMES_CA_BUNDLE=$HERMES_WAY/hosts.crt ", "")],
     "/etc/hermes/config.yaml": [("\nplugins:\n", "\nplugins_of_now:\n")],
     "/opt/hermes/bin/hermes-gateway": [("gc.disable()", ""), ("gc.freeze()", ""), ("gc.enable()", "")],
 }
