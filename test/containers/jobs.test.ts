@@ -487,7 +487,9 @@ from hermes_state import SessionDB
 SessionDB().close()  # as the gateway, which makes the database when it starts
 from cron.jobs import create_job, get_job, save_jobs, list_jobs
 save_jobs([])
-job = create_job(prompt="Look.", schedule="0 7 * * *", name="${name}", deliver="telegram:1001")
+# Each day, an hour ago: the next one isn't near, whatever the time is.
+daily = (runs.hermes_time.now() - datetime.timedelta(hours=1)).strftime("%M %H * * *")
+job = create_job(prompt="Look.", schedule=daily, name="${name}", deliver="telegram:1001")
 ${program}`,
         `
 from cron import scheduler
