@@ -87,12 +87,11 @@ interface Failure {
     file: string;
     /** From the outside in; none outside of a test. */
     titles: string[];
-    /** The beginning of what was said. */
     message: string;
 }
 
-/** A failure, as it stands in the list at the end. */
-const nameOf = ({ file, titles }: Omit<Failure, "message">) => [file, ...titles].join(" > ");
+const nameOf = ({ file, titles }: Failure) => [file, ...titles].join(" > ");
+/** A failure with the beginning of what was said, as it stands in the list at the end. */
 const withReason = (failure: Failure) => {
     const said = failure.message.split("\n").filter((line) => !/^ +at .*(node_modules|new Promise)/.test(line));
     return [nameOf(failure), ...said.slice(0, 12)].join("\n    ");
@@ -101,26 +100,19 @@ const withReason = (failure: Failure) => {
 /** Reads the report of a run; throws where there is none. */
 function read(report: string): Report & { failed: Failure[]; passed: string[] } {
     const read = JSON.parse(readFileSync(`${reports}${report}.json`, "utf8")) as Report;
-    const files = read.testResults.map((result) => ({ ...result, file: relative(repository, result.name) }));
-    const failed = files
-        .filter(({ status }) => status === "failed")
-        .flatMap(({ file, message, assertionResults }) => {
-            const tests = assertionResults
-                .filter(({ status }) => status === "failed")
-                .map(({ ancestorTitles, title, failureMessages }) => ({ file, titles: [...ancestorTitles, title], message: failureMessages.join("\n") }));
-            return tests.length > 0 ? tests : [{ file, titles: [], message }];
-        });
-    const passed = files
-        .filter(({ status }) => status === "passed")
-        .map(({ file }) => nameOf({ file, titles: [] }))
-        .concat(
-            files.flatMap(({ file, assertionResults }) =>
-                assertionResults
-                    .filter(({ status }) => status === "passed")
-                    .map(({ ancestorTitles, title }) => nameOf({ file, titles: [...ancestorTitles, title] })),
-            ),
-        );
-    return { ...read, failed, passed };
+    const files = read.testResults.map(({ name, status, message }) => ({ status, file: relative(repository, name), titles: [], message }));
+    const tests = read.testResults.flatMap(({ name, assertionResults }) =>
+        assertionResults.map(({ status, ancestorTitles, title, failureMessages }) => ({
+            status,
+            file: relative(repository, name),
+            titles: [...ancestorTitles, title],
+            message: failureMessages.join("\n"),
+        })),
+    );
+    const failed = tests.filter(({ status }) => status === "failed");
+    const outside = files.filter(({ status, file }) => status === "failed" && !failed.some((test) => test.file === file));
+    const passed = [...files, ...tests].filter(({ status }) => status === "passed");
+    return { ...read, failed: [...failed, ...outside], passed: passed.map(nameOf) };
 }
 
 /** Runs tests, and counts those of their report; gives those that failed. A run that fails without a failed test is one failure: by lint, or cut off. */

@@ -304,10 +304,11 @@ def main(arguments):
 def run_conversation(original, self, *arguments, **more):
     # Of the list of skills there is a copy on the disk, too, and that one is compared with the files.
     clear_skills_system_prompt_cache()
-    session = self._session_db and self._session_db.get_session(self.session_id)
     # Of an agent that is kept.
-    if session and session["system_prompt"] is None and self._cached_system_prompt:
-        self._invalidate_system_prompt()
+    if self._cached_system_prompt and self._session_db:
+        session = self._session_db.get_session(self.session_id)
+        if session and session["system_prompt"] is None:
+            self._invalidate_system_prompt()
     return original(*arguments, **more)
 
 
