@@ -15,7 +15,7 @@ import re
 
 from aiohttp import ClientError
 from open_webui.private.contract import FAILURE, NO_ANSWER, REFUSED, SIGN
-from open_webui.private.languages import in_english, remember, translated
+from open_webui.private.languages import in_english, language, remember, translated
 from open_webui.private.replacing import replaces
 from starlette.responses import JSONResponse, StreamingResponse
 
@@ -125,18 +125,19 @@ async def stream_wrapper(original, response, session=None, passthrough=False):
 
 @replaces("open_webui.routers.openai:generate_chat_completion")
 async def generate_chat_completion(original, request, form_data, user):
-    language = request.headers.get("x-page-language", "")
-    await remember(user, language)
+    # Now, as the stream is written later.
+    wanted = language.get()
+    await remember(user, wanted)
     form_data = {**form_data, "messages": [as_hermes_knows(message) for message in form_data.get("messages") or []]}
     try:
         response = await original(request, form_data, user)
         if hasattr(response, "body_iterator"):
-            response.body_iterator = changed_lines(response.body_iterator, user.role == "admin", language)
+            response.body_iterator = changed_lines(response.body_iterator, user.role == "admin", wanted)
         elif isinstance(response, JSONResponse):
-            response = refusal(response, language)
+            response = refusal(response, wanted)
         return response
     except Exception as error:
         # Open WebUI raises an error of its own while it handles the one of its client.
         if not form_data.get("stream") or not isinstance(error.__context__, LOST):
             raise
-        return StreamingResponse(chunks(failure(OUT_OF_REACH, True, language)), media_type="text/event-stream")
+        return StreamingResponse(chunks(failure(OUT_OF_REACH, True, wanted)), media_type="text/event-stream")
