@@ -16,7 +16,8 @@ from open_webui.models.users import Users
 
 SENTENCES = json.loads(Path(__file__).with_name("texts.json").read_text())["sentences"]
 LANGUAGES = set(SENTENCES["Runs Python"])
-BETWEEN = re.compile(r"(?<=[.”]) (?=[A-Z])")
+# Not within quotation marks: a job's name may have two sentences.
+BETWEEN = re.compile(r"(?<=[.”]) (?=[A-Z])(?![^“”]*”)")
 # What a service says follows in quotation marks, as it is; what is told of a job follows its name, and what its script has printed the reason.
 BEGINNING = re.compile(r"(It says:|Scheduled job “[^”]*”:|It took too long\.|It ended with exit code \d+\.)(.+)", re.DOTALL)
 HEADER = b"x-page-language"

@@ -80,7 +80,7 @@ def keep(account, job, text):
     new = folder() / f".{name}"
     try:
         new.mkdir(parents=True)
-        report = {"id": id, "account": account, "job": job["id"], "name": job.get("name") or job["id"], "at": now().strftime("%A, %Y-%m-%d %H:%M %Z")}
+        report = {"id": id, "account": account, "job": job["id"], "name": job.get("name") or job["id"], "at": now().strftime("%Y-%m-%d %H:%M %Z")}
         (new / "report.json").write_text(json.dumps({**report, "parts": parts_of(text, new)}))
         new.rename(folder() / name)
     except OSError:
