@@ -149,8 +149,6 @@ def for_somebody(answer):
     """A route that `answer` answers, given the person who asks; its work is done on a thread of its own."""
 
     async def route(request):
-        if refused := request.app["api_server_adapter"]._check_auth(request):
-            return refused
         if not request.headers.get(USER):
             return refusal(NOBODY, 403)
         try:

@@ -19,7 +19,12 @@ def as_asked(content):
 
 class Page(APIServerAdapter):
     def _http_route_table(self):
-        return [*super()._http_route_table(), *voice.ROUTES, *reports.ROUTES, *handover.ROUTES, *own.ROUTES]
+        ours = [*voice.ROUTES, *reports.ROUTES, *handover.ROUTES, *own.ROUTES]
+        return [*super()._http_route_table(), *((method, path, partial(self._with_key, answer)) for method, path, answer in ours)]
+
+    async def _with_key(self, answer, request):
+        """One of our own routes, for whoever has the key. Hermes' own look for it themselves."""
+        return self._check_auth(request) or await answer(request)
 
     async def _handle_health(self, request):
         return health.refusal() or await super()._handle_health(request)

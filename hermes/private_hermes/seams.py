@@ -97,8 +97,8 @@ RELIED_ON = {
         ("gateway.platforms.api_server:MAX_REQUEST_BYTES", "d16fba67035f", "messages", "The limit of a request without its pictures."),
         ("gateway.platforms.api_server:_openai_error", "4f97efc1afa7", "messages voice handover own", "An error as Open WebUI reads it."),
         ("gateway.platforms.api_server:_redact_api_error_text", "752cfbd6c10c", "failures", "Takes keys out of what a provider says."),
-        ("gateway.platforms.api_server:APIServerAdapter._check_auth", "d6ac1fa1a51a", "messages voice handover reports own", "The key."),
-        ("gateway.platforms.api_server:APIServerAdapter.connect", '["api_server_adapter"] = self', "messages voice handover reports own", "Where routes find the adapter."),
+        ("gateway.platforms.api_server:APIServerAdapter._check_auth", "d6ac1fa1a51a", "messages page", "The key."),
+        ("gateway.platforms.api_server:APIServerAdapter.connect", '["api_server_adapter"] = self', "messages", "Where routes find the adapter."),
         ("aiohttp.web_request:BaseRequest.read", "5b94964416f6", "messages", "Where a body that was read is kept: _read_bytes."),
     ],
     "telegram": [

@@ -169,8 +169,6 @@ async def receive(request, file):
 
 
 async def route(request):
-    if refusal := request.app["api_server_adapter"]._check_auth(request):
-        return refusal
     try:
         if not places.acquire(blocking=False):
             raise Refused(BUSY, 429)

@@ -419,6 +419,7 @@ describe("who gets in", () => {
         ["GET", "/api/jobs"],
         ["GET", "/v1/reports"],
         ["DELETE", "/v1/reports/1"],
+        ["GET", "/v1/own"],
     ])("Hermes refuses %s %s without the key and with a wrong one", async ([method, path]) => {
         expect((await testbed.hermes(method, path)).status).toBe(401);
         expect((await testbed.hermes(method, path, { bearer: testbed.environment("hermes").OPENROUTER_API_KEY })).status).toBe(401);
