@@ -507,9 +507,14 @@ def thin(disk):
 
 def wait_for_quiet():
     """Waits while the app needs its memory itself. Where the kernel doesn't say how much it has, nothing is waited for."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and memory_used() > BUSY:
+    begin, waits = time.monotonic(), False
+    while (busy := memory_used() > BUSY) and time.monotonic() - begin < PATIENCE:
+        if not waits:
+            log(f"This backup waits, for the app needs its memory itself; after {PATIENCE // 60} minutes it begins all the same.")
+        waits = True
         time.sleep(5)
+    if waits:
+        log(f"It begins after {time.monotonic() - begin:.0f} s{', though the app still needs its memory' if busy else ''}.")
 
 
 def memory_used():

@@ -1,7 +1,7 @@
 """Run in a service's container as root: makes backups there with one thing around the program that is otherwise than usual.
 
   waiting     the files that a kernel writes say that the app needs its memory. Prints as JSON, by the version of cgroups, what the run did in turn:
-              each look that found too much, restic's commands; and the seconds that it waited
+              each look that found too much, restic's commands, what it logged; and the seconds that it waited
   unreadable  restic is told to read a path, too, that it can't read. Prints what the run logs
   full        the disk takes nothing any more. Prints the same
 """
@@ -61,7 +61,7 @@ def run(layout, shares, work):
         clock.did.append(arguments[0])
         return real(*arguments, **more)
 
-    backup.open, backup.time, backup.restic = given, clock, restic
+    backup.open, backup.time, backup.restic, backup.log = given, clock, restic, clock.did.append
     work()
     return {"did": clock.did, "waited": clock.now}
 
@@ -78,8 +78,7 @@ if sys.argv[1] in ("unreadable", "full"):
         backup.restic = lambda *arguments, **more: real(*arguments, *(["/proc/1/mem"] if arguments[0] == "backup" else []), **more)
     sys.exit(backup.backup())
 
-backup.log = lambda text: None
 said = {layout: run(layout, (0.9, 0.76, 0.74), backup.backup) for layout in LAYOUTS}
 said["at a stop"] = run("v1", (0.9,), lambda: backup.backup(last=True))
-said["for ever"] = run("v1", (0.9,), backup.wait_for_quiet)["waited"]
+said["for ever"] = run("v1", (0.9,), backup.wait_for_quiet)
 print(json.dumps(said))
