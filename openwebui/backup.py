@@ -273,7 +273,7 @@ def why(code, errors):
     if code == LOCKED:
         return "they are locked by another run, and the next one tries again"
     if code == NO_REPOSITORY:
-        return "there are no backups in backupRepository"
+        return "there are no backups in backupRepository, or no such bucket"
     for pattern, reason in REASONS:
         if re.search(pattern, errors, re.IGNORECASE):
             return reason
@@ -310,7 +310,7 @@ def refuse_others(known):
         raise Problem(f"The backups can't be read: {why(code, errors)}.")
     if code or json.loads(out)["id"] != EXPECTS:
         raise Problem(
-            f"backupRepository has {'no backups' if code else 'other backups than before'}: nothing is begun in the place of those of before. "
+            f"backupRepository has {'no backups, or there is no such bucket' if code else 'other backups than before'}: nothing is begun in the place of those of before. "
             "Correct backupRepository, or, to go on without them, run `pulumi config rm backupRepositoryIds` (or take it out of ESC), then `pulumi up`."
         )
 
@@ -414,7 +414,7 @@ def backup(last=False):
         refuse_others(known)
     if known is None:
         if disk.get("repository") == REPOSITORY:
-            raise Problem("The backups are gone from backupRepository. Look what has happened there; to begin anew, name another folder in it.")
+            raise Problem("The backups are gone from backupRepository, or its bucket is. Look what has happened there; to begin anew, name another folder in it.")
         code, _, errors = restic("init", seconds=left(LOOK))
         if code:
             raise Problem(f"The first backup can't be begun: {why(code, errors)}.")

@@ -190,6 +190,7 @@ describe("what fails is said in one sentence, the service runs on, and the next 
         ["skew", /clocks .* differ/],
         ["key", /doesn't know backupKeyId, or backupKey isn't its key/],
         ["bucket", /no bucket of the name in backupRepository/],
+        ["head", /backups are gone from backupRepository, or its bucket is/],
         ["busy", /too much to do/],
         ["drop", /can't be reached/],
         ["hang", /doesn't answer in time/],

@@ -6,7 +6,7 @@ import { PlayedHost } from "./internet.ts";
 import type { Testbed } from "./testbed.ts";
 
 /** How the bucket fails. */
-export type Fault = "" | "denied" | "full" | "keep" | "skew" | "key" | "bucket" | "busy" | "once" | "drop" | "hang";
+export type Fault = "" | "denied" | "full" | "keep" | "skew" | "key" | "bucket" | "head" | "busy" | "once" | "drop" | "hang";
 
 const host = "bucket.example.com";
 

@@ -28,6 +28,8 @@ const faults: Record<string, { status: number; code: string; methods?: string[] 
     skew: { status: 403, code: "RequestTimeTooSkewed" },
     key: { status: 403, code: "InvalidAccessKeyId" },
     bucket: { status: 404, code: "NoSuchBucket" },
+    // Of a bucket that isn't there, by a server whose region restic knows by its name: it asks by HEAD alone then, and a HEAD has no code.
+    head: { status: 404, code: "NoSuchBucket", methods: ["HEAD"] },
     busy: { status: 503, code: "SlowDown" },
     once: { status: 503, code: "SlowDown" },
 };
