@@ -281,8 +281,9 @@
             if (url.pathname.startsWith("/api/")) init = { ...init, headers: inLanguage(init?.headers ?? input.headers) };
             const request = `${(init?.method ?? input.method ?? "GET").toUpperCase()} ${url.pathname}`;
             if (request === "GET /api/config") return translated(await untilAnswered(input, init, ({ ok }) => ok));
-            // Nobody has channels here, and asking would be refused.
+            // Nobody has channels or notes here, and asking would be refused.
             if (request === "GET /api/v1/channels/") return Response.json([]);
+            if (request === "GET /api/v1/notes/search") return Response.json({ items: [], total: 0 });
             if (request === "GET /api/v1/auths/") return settled(await untilAnswered(input, init, ({ ok, status }) => ok || status === 401 || status === 403));
             if (request === "POST /api/v1/auths/signin") return signedIn(await settled(await plain(input, init)));
             // Of a session that is over, where the page has dropped the token already: with an answer it would forget the drafts, too.

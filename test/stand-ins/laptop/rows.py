@@ -178,8 +178,8 @@ def message_rows(person, message: str) -> dict:
     return seen
 
 
-def prompt_rows(person, prompts: dict, messages: dict) -> None:
-    """A message is sent with each kind of system prompt: of a chat, of a folder, and of all chats of a person."""
+def prompt_rows(person, prompts: dict, messages: dict) -> list[str]:
+    """A message is sent with each kind of system prompt: of a chat, of a folder, and of all chats of a person. What the console says of refused requests."""
     page = person.page
     begin(person)
     person.open_chat()
@@ -211,6 +211,7 @@ def prompt_rows(person, prompts: dict, messages: dict) -> None:
         page.get_by_role("button", name="Save", exact=True).click()
     person.open_chat()
     person.write(messages["person"], typed=False)
+    return [error for error in person.errors if "status of 40" in error]
 
 
 def setting_rows(person) -> dict:
