@@ -36,6 +36,8 @@ REPLACED = {
     "usage": ("JSON.stringify(e(r).usage,null,2)", "window.usage(e(r).usage)"),
     # “Export as PDF”: a property of a task list's box that has no value ended it without a word.
     "pdf": ('s=e!==null&&typeof e<"u"?e.toString():A.initialValue;', 's=e!==null&&typeof e<"u"&&e!==""?e.toString():A.initialValue;'),
+    # The keys that reload a page (connection.js).
+    "reload": ('regenerateResponse:"Cmd+R"', 'regenerateResponse:""'),
     # It waits for diagrams and pictures (pdf.js); the first stands in the chat, the second in the list of chats.
     "pdf of a chat": ('await sr();const G=document.getElementById("full', 'await sr(),await window.drawn();const G=document.getElementById("full'),
     "pdf in the list": ('await wr();const Me=document.getElementById("full', 'await wr(),await window.drawn();const Me=document.getElementById("full'),

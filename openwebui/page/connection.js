@@ -255,6 +255,11 @@
         return new Promise(() => {});
     };
 
+    /* Reloading is the browser's: the page would have the last answer made anew, at the price of another. */
+
+    const reloads = ({ ctrlKey, metaKey, altKey, key }) => (ctrlKey || metaKey) && !altKey && key.toLowerCase() === "r";
+    addEventListener("keydown", (event) => reloads(event) && event.stopImmediatePropagation(), true);
+
     /* Signed out, or signed in as somebody else, in another tab. */
 
     addEventListener("storage", ({ key, oldValue, newValue }) => {

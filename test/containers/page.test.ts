@@ -424,7 +424,13 @@ print(${JSON.stringify(answer.join("\n\n"))})`;
 
     test("each shortcut does what it says, gets other keys, and is switched off", async () => {
         const message = `${words("Keys")}\n\n\`\`\`\nboats\n\`\`\``;
-        expect(await day("keyboard_rows", { with: { message } })).toEqual({ "Control+Shift+C": `Echo: ${message}`, "Control+Shift+;": "boats", off: 0 });
+        expect(await day("keyboard_rows", { with: { message } })).toEqual({
+            "Control+Shift+C": `Echo: ${message}`,
+            "Control+Shift+;": "boats",
+            "Control+r": true,
+            defaults: "",
+            off: 0,
+        });
     });
 
     test("a chat is shared with somebody, who finds it behind the link until it is shared no more, and nobody else does", async () => {
