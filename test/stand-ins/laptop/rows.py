@@ -584,8 +584,8 @@ def account_rows(person, profile: dict, prompt: str, message: str, password: str
 
 def admin_rows(person, newcomers: list[dict], message: str) -> dict:
     """
-    An admin writes a message, adds two accounts ({"name", "email", "password"}), downloads what is in the database, looks for them, sorts them, gives one another role and another name, has them in a group
-    for a while, and deletes them: what is there after each.
+    An admin writes a message, adds two accounts ({"name", "email", "password"}), downloads what is in the database, looks for them and into the chat of the first, sorts them, gives one another role and
+    another name, has them in a group for a while, takes a permission from all for as long, and deletes them: what is there after each.
     """
     page, seen = person.page, {}
     begin(person)
@@ -618,8 +618,12 @@ def admin_rows(person, newcomers: list[dict], message: str) -> dict:
     # Elsewhere: here the cookie of the admin's session would become theirs.
     elsewhere = page.context.browser.new_context().new_page()
     elsewhere.goto(f"{person.url}/manifest.json")
-    seen["added"] = [elsewhere.evaluate(ASK, ["POST", "/api/v1/auths/signin", {key: one[key] for key in ("email", "password")}]).get("role") for one in newcomers]
-    elsewhere.context.close()
+    seen["added"] = []
+    for one in reversed(newcomers):
+        account = elsewhere.evaluate(ASK, ["POST", "/api/v1/auths/signin", {key: one[key] for key in ("email", "password")}])
+        elsewhere.evaluate("token => (localStorage.token = token)", account.get("token"))
+        elsewhere.evaluate(ASK, ["POST", "/api/v1/chats/new", {"chat": {"title": f"Of {one['name']}", "history": {"messages": {}}}}])
+        seen["added"].append(account.get("role"))
     person.step = "Downloading what is in the database"
     page.goto(f"{person.url}/?settings=admin%3Adb")
     exports = page.locator("#tab-admin-db")
@@ -634,8 +638,16 @@ def admin_rows(person, newcomers: list[dict], message: str) -> dict:
     seen["chats"] = message in chats.decode()
     person.step = "Looking for accounts"
     search()
-    person.step = "Giving an account another role and another name"
     first, second = (one["name"] for one in newcomers)
+    person.step = "Looking at somebody's card and chats"
+    table.filter(has_text=first).get_by_role("button", name=first).hover()
+    card = page.locator("[data-link-preview-content]")
+    seen["card"] = {"name": card.get_by_text(first).inner_text(), "buttons": card.get_by_role("button").count()}
+    table.filter(has_text=first).get_by_role("button", name="Chats").click()
+    dialog.get_by_text(f"Of {first}").wait_for()
+    seen["theirs"] = dialog.get_by_text("Of ").all_inner_texts()
+    person.step = "Giving an account another role and another name"
+    search()
     row = table.filter(has_text=second)
     row.get_by_role("button", name="Change User Role").click()
     dialog.get_by_label("Role").select_option("admin")
@@ -655,6 +667,30 @@ def admin_rows(person, newcomers: list[dict], message: str) -> dict:
             order = [user["name"] for user in sorting.value.json()["users"]]
             expect(table.first).to_contain_text(order[0], timeout=TIMEOUT)
             seen["sorted"][head].append(order)
+    seen["timed"] = {}
+    for head, key in {"Last Active": "last_active_at", "Created at": "created_at"}.items():
+        person.step = f"Sorting accounts by “{head}”"
+        seen["timed"][head] = {}
+        for _ in range(2):
+            with page.expect_response(lambda response: f"order_by={key}" in response.url) as sorting:
+                page.locator("thead").get_by_role("button", name=head, exact=True).click()
+            down = "direction=desc" in sorting.value.url
+            times = [user[key] for user in sorting.value.json()["users"]]
+            seen["timed"][head]["down" if down else "up"] = times == sorted(times, reverse=down)
+
+    def permissions() -> None:
+        """Turns over what all may do by themselves; notes whether the first account may then."""
+        page.get_by_role("button", name="Default permissions").click()
+        dialog.get_by_role("switch", name="Allow Chat Export").click()
+        save("/default/permissions")
+        seen["may"].append(elsewhere.evaluate(ASK, ["GET", "/api/v1/auths/", None])["permissions"]["chat"]["export"])
+
+    person.step = "Changing the default permissions"
+    page.goto(f"{person.url}/admin/users/groups")
+    seen["may"] = []
+    permissions()
+    permissions()
+    elsewhere.context.close()
 
     person.step = "Making a group"
     page.goto(f"{person.url}/admin/users/groups")
@@ -863,7 +899,7 @@ SWITCHES = (
     "Accessibility Mode", "Display Chat Title in Tab", "Haptic Feedback (Android)", "Copy Formatted Text", "Enable Message Queue", "Chat Bubble UI",
     "Widescreen Mode", "Fade Effect for Streaming Text", "Render Markdown in User Messages", "Auto-Copy Response to Clipboard",
     "Insert Suggestion Prompt to Input", "Regenerate Menu", "Always Collapse Code Blocks", "Always Expand Details", "Stylized PDF Export",
-    "Floating Quick Actions", "Show Formatting Toolbar", "Paste Large Text as File", "iframe Sandbox Allow Scripts",
+    "Chat Hover Previews", "Floating Quick Actions", "Show Formatting Toolbar", "Paste Large Text as File", "iframe Sandbox Allow Scripts",
     "iframe Sandbox Allow Same Origin", "iframe Sandbox Allow Forms", "iframe Sandbox Allow Downloads",
 )
 
@@ -934,11 +970,24 @@ def interface_rows(person, message: str) -> dict:
             page.get_by_role("button", name="Stop", exact=True).click()
         return seen
 
+    def hover(on: bool) -> bool:
+        person.step = "Pointing at a chat in the list"
+        page.goto(chat)
+        open_sidebar(person)
+        page.locator(f"[data-sidebar-chat-id='{chat.split('/')[-1]}']").first.hover()
+        preview = page.locator("[data-link-preview-content]", has_text=message)
+        if on:
+            preview.wait_for()
+        else:
+            page.wait_for_timeout(1000)  # three times what it takes otherwise
+        return preview.count() > 0
+
     person.open_chat()
     person.field.wait_for()
     person.write(markdown, typed=False)
     chat = page.url
     before = look(chat, False)
+    before["Chat Hover Previews"] = hover(True)
     settings(*SWITCHES)
     tab = page.locator("#tab-interface")
     for name in ("Chat Direction", "Landing Page Mode", "Enter Key Behavior"):
@@ -956,6 +1005,7 @@ def interface_rows(person, message: str) -> dict:
         chooser.value.set_files({"name": "picture.png", "mimeType": "image/png", "buffer": page.screenshot()})
     after = look(chat, True)
 
+    after["Chat Hover Previews"] = hover(False)
     person.step = "Exporting a plain PDF"
     page.goto(chat)
     page.locator(".copy-response-button").last.wait_for()
