@@ -61,6 +61,7 @@ REPLACED = {
     ],
     "open_webui.main": [
         ("open_webui.main:SPAStaticFiles.file_response", "a5b4f20447da", "assets", "The page's files are compressed, and kept by browsers."),
+        ("uvicorn.server:Server.main_loop", "afccb353a119", "start", "It looks less often whether it is to end."),
     ],
 }
 

@@ -6,14 +6,14 @@
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, test } from "vitest";
-import { buildFrom, handleOf, imageOfRun, output, repository, start, type Container } from "../harness/docker.ts";
-import { Laptop, type Held } from "../harness/laptop.ts";
+import { output, repository, start } from "../harness/docker.ts";
+import type { Held } from "../harness/laptop.ts";
 import { median } from "../harness/median.ts";
 import { peaks } from "../harness/memory.ts";
 import { serviceNames, type ServiceName } from "../harness/settings.ts";
-import { Testbed } from "../harness/testbed.ts";
+import type { Testbed } from "../harness/testbed.ts";
+import { Stack, sum, using } from "./stack.ts";
 
 /** Seconds for which both are left alone. */
 const IDLE = 180;
@@ -31,103 +31,49 @@ function record(figure: string, aim: string, state: State | "floor", value: numb
     rows.set(figure, { ...(rows.get(figure) ?? { aim }), [state]: value });
 }
 
-/** CPU seconds that a container has used, as the kernel counts them against its half. */
-async function used(container: Container): Promise<number> {
-    const { cpu_stats } = (await (await handleOf(container)).stats({ stream: false, "one-shot": true })) as unknown as {
-        cpu_stats: { cpu_usage: { total_usage: number } };
-    };
-    return cpu_stats.cpu_usage.total_usage / 1e9;
-}
-
-/** CPU seconds that containers use while something goes on, and what that gives. */
-async function using<T>(containers: Container[], work: () => Promise<T>): Promise<[number[], T]> {
-    const before = await Promise.all(containers.map(used));
-    const result = await work();
-    const after = await Promise.all(containers.map(used));
-    return [after.map((seconds, index) => seconds - before[index]), result];
-}
-
-const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
-
-class Stack {
+/** What is measured of one stack. */
+class Measured {
     readonly state: State;
-    readonly testbed: Testbed;
-    readonly services = {} as Record<ServiceName, StartedTestContainer>;
-    laptop!: Laptop;
-    tokens: string[] = [];
+    readonly stack: Stack;
 
-    private constructor(state: State, testbed: Testbed) {
+    private constructor(state: State, stack: Stack) {
         this.state = state;
-        this.testbed = testbed;
+        this.stack = stack;
     }
 
-    static async create(state: State): Promise<Stack> {
-        const stack = new Stack(state, await Testbed.create());
-        if (state === "before") {
-            for (const [name, image] of [
-                ["hermes", "hermes"],
-                ["open-webui", "openwebui"],
-            ] as const) {
-                const reference = imageOfRun(`before-${image}`);
-                await buildFrom(`${repository}test/bench/before`, reference, "test/bench/before", { IMAGE: imageOfRun(image) });
-                stack.testbed.useImage(name, { reference });
-            }
-        }
-        return stack;
+    static async create(state: State): Promise<Measured> {
+        const stack = await Stack.create();
+        if (state === "before") for (const name of serviceNames) await stack.undo(name, { names: [], settings: settingsBefore[name] });
+        return new Measured(state, stack);
     }
 
     record(figure: string, aim: string, value: number) {
         record(figure, aim, this.state, value);
     }
 
-    /** Starts a service on the disk that it has; gives the seconds until it answers, and those of the CPU. */
-    async start(name: ServiceName): Promise<[number, number]> {
-        await this.services[name]?.stop({ timeout: 60_000, remove: true, removeVolumes: false });
-        const spec = { ...this.testbed.onPlan(name), checked: false };
-        if (this.state === "before") spec.environment = { ...spec.environment, ...settingsBefore[name] };
-        const began = performance.now();
-        this.services[name] = await this.testbed.startAndWait(name, spec);
-        return [(performance.now() - began) / 1000, await used(this.services[name])];
-    }
-
     async starts() {
         const aims = { hermes: "<= 3.5", "open-webui": "<= 9" };
         // On a disk that has lived, as at each start but one.
-        for (const name of serviceNames) await this.start(name);
+        for (const name of serviceNames) await this.stack.start(name);
         for (const name of serviceNames) {
-            const [seconds, cpu] = await this.start(name);
+            const [seconds, cpu] = await this.stack.start(name);
             this.record(`${name} from start to its answer, s`, aims[name], seconds);
             this.record(`${name}, the same, CPU s`, "", cpu);
         }
-        this.laptop = await Laptop.join(this.testbed);
-        const { token } = await this.testbed.signIn();
-        this.tokens = await this.testbed.addAccounts(token, 40);
-    }
-
-    private get both() {
-        return serviceNames.map((name) => this.services[name]);
-    }
-
-    /** Chats of 200 words, all at once; gives what came of them, and the CPU seconds of each. */
-    async chats(chats: number, more: { tabs?: number; tokens?: string[] } = {}): Promise<[Held[], number]> {
-        const order = { url: this.testbed.url, tokens: this.tokens, model: this.testbed.environment("open-webui").DEFAULT_MODELS, chats, words: 200, ...more };
-        const [cpu, held] = await using(this.both, () => this.laptop.chats({ ...order, pace: "FAST" }));
-        const failed = held.filter(({ complete }) => !complete);
-        if (failed.length > 0) console.log(`${this.state}, ${chats} chats: ${failed.length} aren't whole, the first of them: ${failed[0].error}`);
-        return [held, sum(cpu) / chats];
+        await this.stack.join();
     }
 
     async load() {
         // The first message after a start takes more.
-        await this.chats(1);
+        await this.stack.chats(1);
         for (const count of [1, 8, 40]) {
             const rounds = count === 1 ? 3 : 1;
             const needed: number[][] = [];
             const held: Held[] = [];
             const cpu: number[] = [];
             for (let round = 0; round < rounds; round++) {
-                const work = this.chats(count);
-                needed.push(await peaks(this.both, work));
+                const work = this.stack.chats(count);
+                needed.push(await peaks(this.stack.both, work));
                 const [some, seconds] = await work;
                 held.push(...some);
                 cpu.push(seconds);
@@ -147,25 +93,26 @@ class Stack {
 
     /** An account in several pages, each of which gets all that happens to it. */
     async tabs() {
-        const [alone] = this.tokens;
-        const [held, cpu] = await this.chats(1, { tabs: 3, tokens: [alone] });
+        const [alone] = this.stack.tokens;
+        const [held, cpu] = await this.stack.chats(1, { tabs: 3, tokens: [alone] });
         this.record("1 chat, 3 tabs of the account: CPU s for a message", "", cpu);
         this.record("1 chat, 3 tabs of the account: first word, s", "", held[0].first);
         // With the settings of before they don't end.
         if (this.state === "now") {
-            const [many] = await this.chats(40, { tokens: [alone] });
+            const [many] = await this.stack.chats(40, { tokens: [alone] });
             this.record("40 chats of one account: last answer whole, s", "twice that of 40", Math.max(...many.map((chat) => chat.total)));
         }
     }
 
     /** What people wait for at the page, in Chromium. */
     async page() {
-        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = this.testbed.environment("open-webui");
-        const day = (does: string, more = {}) => this.laptop.week({ url: this.testbed.url, does, email, password, ...more });
-        const [[cpu], { bytes }] = await using([this.services["open-webui"]], async () => (await day("first_load")) as { bytes: number });
+        const [cpu, bytes] = await this.stack.firstLoad();
         this.record("first load of the page in a new browser, CPU s", "<= 0.6", cpu);
         this.record("first load of the page in a new browser, MB", "<= 1.5", bytes / 1e6);
-        const { opened, word } = (await day("comes_back", { with: { message: "FAST 20" } })) as { opened: number; word: number };
+        const { testbed, laptop } = this.stack;
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = testbed.environment("open-webui");
+        const order = { url: testbed.url, does: "comes_back", email, password, with: { message: "FAST 20" } };
+        const { opened, word } = (await laptop.week(order)) as { opened: number; word: number };
         this.record("from a tap on the icon to a page that takes a message, s", "", opened);
         this.record("from Enter to the first word on the page, s", "", word);
     }
@@ -173,14 +120,14 @@ class Stack {
     /** Both are deployed anew at the same time, and somebody asks at once. */
     async redeploy() {
         const began = performance.now();
-        await Promise.all(serviceNames.map((name) => this.start(name)));
+        await Promise.all(serviceNames.map((name) => this.stack.start(name)));
         const started = performance.now();
-        const [[{ first }]] = await this.chats(1);
+        const [[{ first }]] = await this.stack.chats(1);
         this.record("from a redeploy of both to the next answer's first word, s", "", (started - began) / 1000 + first);
     }
 
     async idle() {
-        const [cpu] = await using(this.both, () => sleep(IDLE * 1000));
+        const [cpu] = await using(this.stack.both, () => sleep(IDLE * 1000));
         for (const [index, name] of serviceNames.entries()) this.record(`idle, ${name}, CPU s an hour`, "", (cpu[index] * 3600) / IDLE);
         this.record("idle, both services, CPU s an hour", "<= 15", (sum(cpu) * 3600) / IDLE);
     }
@@ -214,10 +161,10 @@ async function floor(testbed: Testbed) {
     for (const server of servers) await server.stop();
 }
 
-let stacks: Stack[];
+let measured: Measured[];
 
 beforeAll(async () => {
-    stacks = [await Stack.create("before"), await Stack.create("now")];
+    measured = [await Measured.create("before"), await Measured.create("now")];
 });
 afterAll(async () => {
     const shown = (value?: number) => (value === undefined ? "" : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0));
@@ -227,18 +174,18 @@ afterAll(async () => {
     );
     for (const [figure, { before, now, floor: least, aim }] of rows)
         console.log(`| ${figure} | ${shown(before)} | ${shown(now)} | ${ratio(now, before)} | ${shown(least)} | ${ratio(now, least)} | ${aim} |`);
-    for (const { testbed } of stacks) await testbed.remove();
+    for (const { stack } of measured) await stack.testbed.remove();
 });
 
 test("half a CPU", { timeout: 30 * 60_000 }, async () => {
-    for (const stack of stacks) {
-        await stack.starts();
-        await stack.load();
-        await stack.tabs();
-        await stack.page();
-        await stack.redeploy();
+    for (const each of measured) {
+        await each.starts();
+        await each.load();
+        await each.tabs();
+        await each.page();
+        await each.redeploy();
     }
-    await floor(stacks[1].testbed);
+    await floor(measured[1].stack.testbed);
     // Side by side, for neither has anything to do.
-    await Promise.all(stacks.map((stack) => stack.idle()));
+    await Promise.all(measured.map((each) => each.idle()));
 });

@@ -3,11 +3,14 @@
 import json
 import queue
 import random
+import socket
 import sys
 
+from httpcore._backends.sync import SyncStream
 from openai._models import construct_type
 from openai.types.chat import ChatCompletionChunk
-from private_hermes.speed import Joined, chunk_of, is_text
+from private_hermes import speed
+from private_hermes.speed import Joined, chunk_of, gather, is_text
 
 
 class Said:
@@ -62,6 +65,33 @@ for _ in range(2000):
 source = Said(["first"])
 if Joined(source).get(0.5) != "first" or source.waits != 1:
     sys.exit("the first piece waits")
+
+
+
+class Clock:
+    """In the place of `time`: while somebody sleeps, the model says something."""
+
+    def __init__(self, says):
+        self.now, self.slept, self.says = 100.0, [], says
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+        self.says()
+
+
+# What is there is read at once, however much it is; only who has read all of it waits, and not longer than LOOK after the last time.
+here, there = socket.socketpair()
+speed.time = Clock(lambda: there.sendall(b"abc"))
+stream = SyncStream(here)
+gather(stream)
+there.sendall(b"12")
+read = [stream.read(1, timeout=5) for _ in range(8)]
+if b"".join(read) != b"12abcabc" or [round(seconds, 6) for seconds in speed.time.slept] != [0, speed.LOOK]:
+    sys.exit(f"{read} was read, with pauses of {speed.time.slept}")
 
 # What Hermes reads of a chunk (agent/chat_completion_helpers.py) is the same of one that was made without pydantic.
 common = {"id": "gen-1", "object": "chat.completion.chunk", "created": 1, "model": "vendor/model"}
