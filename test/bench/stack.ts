@@ -88,11 +88,15 @@ export class Stack {
         return [held, sum(cpu) / chats];
     }
 
+    /** The owner does something at the page: a function of week.py, and what it is given. */
+    async day<T>(does: string, more: object = {}): Promise<T> {
+        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = this.testbed.environment("open-webui");
+        return (await this.laptop.week({ url: this.testbed.url, does, email, password, with: more })) as T;
+    }
+
     /** Opens the page in a new browser; gives the CPU seconds of Open WebUI, and the bytes. */
     async firstLoad(): Promise<[number, number]> {
-        const { WEBUI_ADMIN_EMAIL: email, WEBUI_ADMIN_PASSWORD: password } = this.testbed.environment("open-webui");
-        const order = { url: this.testbed.url, does: "first_load", email, password };
-        const [[cpu], { bytes }] = await using([this.services["open-webui"]], async () => (await this.laptop.week(order)) as { bytes: number });
+        const [[cpu], { bytes }] = await using([this.services["open-webui"]], () => this.day<{ bytes: number }>("first_load"));
         return [cpu, bytes];
     }
 }

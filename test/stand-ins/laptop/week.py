@@ -435,24 +435,38 @@ def own(person: Person, axe: str, message: str) -> dict:
     return {**seen, "away": status.inner_text()}
 
 
-def first_load(person: Person) -> dict:
-    """The page is opened for the first time, up to the sign-in: how many requests that takes, and how many bytes come."""
+def as_on_a_phone(page: Page):
+    """Slows a page down: a network of 150 ms and 3 Mbit/s, websockets included, and a quarter of the processor."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    devtools.send("Network.emulateNetworkConditions", {"offline": False, "latency": 150, "downloadThroughput": 375_000, "uploadThroughput": 375_000})
+    devtools.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+
+
+def first_load(person: Person, phone: bool = False) -> dict:
+    """The page is opened for the first time, up to the sign-in: the seconds and requests that takes, and how many bytes come."""
     devtools = person.page.context.new_cdp_session(person.page)
     devtools.send("Network.enable")
     sizes = []
     devtools.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    if phone:
+        as_on_a_phone(person.page)
+    began = time.monotonic()
     person.open()
     person.page.locator("input[type=password]").wait_for()
-    return {"requests": len(sizes), "bytes": sum(sizes), "address": person.page.evaluate("location.pathname + location.search")}
+    address = person.page.evaluate("location.pathname + location.search")
+    return {"seconds": time.monotonic() - began, "requests": len(sizes), "bytes": sum(sizes), "address": address}
 
 
-def comes_back(person: Person, message: str) -> dict:
+def comes_back(person: Person, message: str, phone: bool = False) -> dict:
     """Somebody who is signed in opens the page from its icon, and asks for words from 1 on: the seconds until the page takes a message, and from
     Enter until the first word stands there."""
     person.begin()
     person.field.wait_for()
     beside = person.beside()
     beside.step = "Opening the page again"
+    if phone:
+        as_on_a_phone(beside.page)
     began = time.monotonic()
     beside.page.goto(person.url, wait_until="commit")
     beside.field.wait_for()
