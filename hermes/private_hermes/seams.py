@@ -135,6 +135,8 @@ RELIED_ON = {
         ("telegram.error:ChatMigrated.__init__", "New chat id: {", "telegram_kinds", "How a group has become a supergroup."),
     ],
     "model": [
+        ("httpcore._sync.http11:HTTP11Connection._receive_event", "self._network_stream.read(", "speed", "Where an answer is read."),
+        ("httpcore._backends.sync:SyncStream.get_extra_info", '"is_readable"', "speed", "Whether anything is there to read."),
         ("run_agent:AIAgent._format_turn_completion_explanation", "a295eb649b81", "failures", "What Hermes says of a turn in which the model says nothing."),
         ("agent.tool_guardrails:ToolCallGuardrailController._is_idempotent", "34d54caa82c2", "brake", "Goes by the names in its configuration, which no setting has."),
         ("run_agent:AIAgent._set_tool_guardrail_halt", "d8bb4f6850cb", "brake", "Ends a turn."),

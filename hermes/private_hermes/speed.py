@@ -104,9 +104,9 @@ def chunk_of(data):
 @replaces("openai._base_client:BaseClient._process_response_data")
 def process(original, self, *, data, cast_to, response):
     # The first word has come by now, at once.
-    if cast_to is ChatCompletionChunk and "gathers" not in response.extensions:
-        response.extensions["gathers"] = True
-        gather(response.extensions["network_stream"])
+    stream = response.extensions.get("network_stream")
+    if cast_to is ChatCompletionChunk and stream and "read" not in vars(stream):
+        gather(stream)
     if cast_to is ChatCompletionChunk and is_text(data):
         return chunk_of(data)
     return original(data=data, cast_to=cast_to, response=response)
