@@ -597,6 +597,7 @@ test("its SQLite is one without the WAL-reset bug", async () => {
 });
 
 test("pieces of an answer are joined in their order and nothing else is, and a chunk of text is read as it was", async () => {
+    if (!testbed.services.hermes) await testbed.start("hermes");
     const proofs = readFileSync("test/harness/pieces.py", "utf8");
     await output(hermes(), ...asHermes, "-c", proofs);
 });
