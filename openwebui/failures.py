@@ -15,7 +15,7 @@ import re
 
 from aiohttp import ClientError
 from open_webui.private.contract import FAILURE, NO_ANSWER, REFUSED, SIGN
-from open_webui.private.languages import in_english, language, remember, translated
+from open_webui.private.languages import BETWEEN, in_english, language, remember, translated
 from open_webui.private.replacing import replaces
 from starlette.responses import JSONResponse, StreamingResponse
 
@@ -45,7 +45,7 @@ def for_others(said):
     before, mark, failure = said.partition(FAILURE)
     if not OWNERS.search(failure):
         return said
-    sentences = [sentence for sentence in re.split(r"(?<=[.”]) (?=[A-Z])", failure) if not OWNERS.search(sentence)]
+    sentences = [sentence for sentence in BETWEEN.split(failure) if not OWNERS.search(sentence)]
     return f"{before}{mark}{' '.join([*sentences, TELL])}"
 
 
