@@ -14,7 +14,7 @@ from .seams import RELIED_ON, REPLACED
 
 MODULES = (
     "attachments brake choices costs failures files handover health inbox job_tool jobs knowledge loops messages own page people places progress prompts reports "
-    "restored runs sandbox.environment sent speed summaries telegram_adapter telegram_kinds undelivered upkeep views voice web"
+    "restored runs sandbox.environment sent speed summaries telegram_adapter telegram_cut telegram_kinds undelivered upkeep views voice web"
 ).split()
 
 

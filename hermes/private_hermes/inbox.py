@@ -8,7 +8,7 @@ what is left over it gets at the next start.
 
 What remains possible: a crash between an answer and the removal of its message answers twice, and a tool that had run before a
 crash may run again. A message at which Hermes ends twice is given up, and its chat is told. Work in the background (/background)
-isn't a message's.
+isn't a message's. What had been said of an answer by then is kept with its message (telegram_cut.py).
 
 Hermes' own ways to go on after a restart would answer a second time: it marks chats as interrupted and begins a turn of its own in
 them (here the marks are taken away before), and sends an answer again that may not have arrived (gateway.delivery_ledger, off in config.yaml).
@@ -45,6 +45,7 @@ FIRST, LAST = -1, 1
 STOP = "⚠️ Gateway "
 RESTORED = "My memory is as it was on {}, so I don't know whether I have answered this, and leave it. Send it again if I have not:\n\n"
 GIVEN_UP = "I ended twice while I worked on this message, so I leave it. Send it again to have me try once more:\n\n"
+HAD_SAID = "\n\nThis I had said by then:\n\n"
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class Inbox:
         self.folder = folder
         self.tries = {}  # how often Hermes began with a message, by its update's id
         self.waiting = {}  # the updates themselves
+        self.said = {}  # what was said of answers that aren't whole, and wasn't sent (telegram_cut.py)
+        self.again = set()  # those that an earlier process has begun with, until their chats are told
         self.restored = {}  # of those that waited when a backup was made: when that was, as people read it (restored.py)
         self.put = None  # puts an update into the queue of the application, once there is one
         self.given = set()  # those that this process has put there
@@ -90,6 +93,8 @@ class Inbox:
                 if too_old(update):
                     raise ValueError("older than a day")
                 self.waiting[update.update_id], self.tries[update.update_id] = update, kept["tries"]
+                if "said" in kept:
+                    self.said[update.update_id] = kept["said"]
                 if "restored" in kept:
                     self.restored[update.update_id] = kept["restored"]
             except OSError as error:
@@ -99,15 +104,26 @@ class Inbox:
                 log.warning("A message of the inbox is left out: %s: %s", type(error).__name__, error)
                 path.unlink(missing_ok=True)
 
-    def keep(self, update, tries):
+    def keep(self, update, tries, said=None):
         """Raises OSError when the disk doesn't take it; nothing has changed then."""
-        new = self.folder / f"{update.update_id}.tmp"
-        new.write_text(json.dumps({"tries": tries, "update": update.to_dict()}))
-        new.replace(self.folder / f"{update.update_id}.json")
-        self.waiting[update.update_id], self.tries[update.update_id] = update, tries
+        number = update.update_id
+        new = self.folder / f"{number}.tmp"
+        new.write_text(json.dumps({"tries": tries, "update": update.to_dict(), **({} if said is None else {"said": said})}))
+        new.replace(self.folder / f"{number}.json")
+        self.waiting[number], self.tries[number] = update, tries
+        self.said.pop(number, None)
+        if said is not None:
+            self.said[number] = said
+
+    def keep_said(self, number, said):
+        """Keeps what was said of the answer to a message with it, or takes it away (None). Raises as `keep`."""
+        if number in self.waiting and self.said.get(number) != said:
+            self.keep(self.waiting[number], self.tries[number], said)
 
     def remove(self, number):
         del self.waiting[number], self.tries[number]
+        self.said.pop(number, None)
+        self.again.discard(number)
         try:
             (self.folder / f"{number}.json").unlink(missing_ok=True)
         except OSError as error:
@@ -201,16 +217,19 @@ async def begin(update, context):
         raise ApplicationHandlerStop
     chat = update.message.chat_id
     if box.tries[number] >= MAX_TRIES:
+        at, said = box.restored.get(number), box.said.get(number)
         box.remove(number)
-        at = box.restored.get(number)
-        await box.adapter.send(str(chat), (RESTORED.format(at) if at else GIVEN_UP) + (update.message.text or "")[:1000])
+        told = (RESTORED.format(at) if at else GIVEN_UP) + (update.message.text or "")[:1000]
+        await box.adapter.send(str(chat), f"{told}{HAD_SAID}{said}" if said else told)
         raise ApplicationHandlerStop
     if update.message.chat_id > 0 and (said := unread(update.message)):
         box.remove(number)
         await box.adapter.send(str(chat), said)
         raise ApplicationHandlerStop
+    if box.tries[number]:
+        box.again.add(number)
     try:
-        box.keep(update, box.tries[number] + 1)
+        box.keep(update, box.tries[number] + 1, box.said.get(number))
     except OSError as error:
         # Only how often it was tried isn't known after a crash.
         box.tries[number] += 1
@@ -252,11 +271,11 @@ def stop_begins(original, *arguments, **more):
 async def drain(original, self, timeout):
     end = time.monotonic() + timeout
     agents, timed_out = await original(timeout)
-    # What Hermes cuts off now stays in the inbox.
-    box.frozen = timed_out
     # An agent that has its answer counts no more. Next, Hermes would cut off what sends it, and the message be answered again.
     while box.answering and not timed_out and time.monotonic() < end:
         await asyncio.sleep(0.1)
+    # What Hermes cuts off now stays in the inbox.
+    box.frozen = timed_out or box.answering > 0
     return agents, timed_out
 
 

@@ -19,7 +19,8 @@ REPLACED = {
     "telegram": [
         ("gateway.platforms.base:validate_media_delivery_path", "01b2c63a749c", "files", "Files are sent from one folder alone. Hermes' setting names folders that its own caches add to."),
         ("gateway.run:arm_shutdown_watchdog", "5abdc3ce1b94", "inbox loops sandbox.environment", "The stop begins. Hermes has a hook for a start alone (gateway:startup)."),
-        ("gateway.run:GatewayRunner._drain_active_agents", "57a3b03492c3", "inbox sandbox.environment", "A stop waits until an answer is sent, too; what is cut off stays in the inbox. The adapter is asked later, for some seconds."),
+        ("gateway.run:GatewayRunner._drain_active_agents", "57a3b03492c3", "inbox telegram_cut sandbox.environment", "A stop waits until an answer is sent, too; what is cut off stays in the inbox, with what it had said. The adapter is asked later, for some seconds."),
+        ("run_agent:AIAgent._fire_stream_delta", "975c9f5789ed", "telegram_cut", "Hears what is said of an answer. With one of Hermes' callbacks for it, stream_delta_callback or stream_callback, it doesn't send what is said before a tool."),
     ],
     "model": [
         ("openai._base_client:BaseClient._build_request", "a0211449d09d", "choices", "OpenRouter, its key and the model of the environment, whatever asks. Hermes' middleware llm_request sees chats alone, not its side tasks."),
@@ -63,7 +64,7 @@ REGISTERED = {
     "telegram": [
         ("gateway.platform_registry:platform_registry._entries.telegram", "telegram_adapter", "Our class of the adapter in Hermes' plugin."),
         ("gateway.platform_registry:platform_registry._deferred.telegram", "telegram_adapter", "What would load the plugin itself."),
-        ("hermes_cli.plugins:_plugin_manager._hooks", "files own sandbox.environment brake", "pre_tool_call: a call that can't be read is answered. transform_llm_output: files in an answer, and in a job's report. post_tool_call: who has written what the agent knows. transform_tool_result: bytes that aren't UTF-8 don't break a chat."),
+        ("hermes_cli.plugins:_plugin_manager._hooks", "files own sandbox.environment brake telegram_cut", "pre_tool_call: a call that can't be read is answered; what was said before it is sent. pre_llm_call: a turn begins. transform_llm_output: files in an answer, and in a job's report. post_tool_call: who has written what the agent knows. transform_tool_result: bytes that aren't UTF-8 don't break a chat."),
     ],
     "model": [("os:environ.HERMES_ENVIRONMENT_HINT", "prompts", "What the model is told of the web and of its sandbox.")],
     "tools": [
@@ -127,6 +128,10 @@ RELIED_ON = {
         ("gateway.run:GatewayRunner._finish_startup_restore", "self._startup_restore_in_progress = False", "inbox", "The end of its start."),
         ("gateway.run", "self._running = True", "inbox", "Whether it runs."),
         ("gateway.platforms.base:BasePlatformAdapter.set_session_store", "b7e0ad116d0e", "telegram_adapter inbox", "Overridden: comes before Hermes connects."),
+        ("agent.agent_init", "agent._gateway_session_key = gateway_session_key", "telegram_cut", "Which chat's answer an agent writes."),
+        ("agent.agent_runtime_helpers:strip_think_blocks", "ca646ff25fd7", "telegram_cut", "Takes the model's thoughts out of a text, without its agent."),
+        ("gateway.platforms.base:_strip_media_directives", "d9eded5f605e", "telegram_cut", "Takes the places of files out of it."),
+        ("run_agent:AIAgent._emit_interim_assistant_message", "702097f67c94", "telegram_cut", "Sends what is said before a tool, once the tool is called."),
         ("gateway.session:SessionStore.clear_resume_pending", "0b6352ae53fe", "inbox", "Takes away the mark by which Hermes would go on by itself after a restart, and answer twice."),
         ("agent.image_routing:build_native_content_parts", "[Image attached at: {p}]", "attachments", "How it names a picture by its path."),
         ("telegram.ext._updater:Updater._start_polling", "await self.update_queue.put(update)", "inbox", "An update is there before Telegram is told."),

@@ -14,7 +14,7 @@ from gateway.platform_registry import PlatformEntry, platform_registry
 from gateway.platforms.base import SendResult, classify_send_error
 from plugins.platforms.telegram import adapter
 
-from . import attachments, inbox, undelivered, voice
+from . import attachments, inbox, telegram_cut, undelivered, voice
 from .files import LIMIT
 from .inbox import box
 from .loops import watch_tasks
@@ -79,11 +79,14 @@ class Telegram(adapter.TelegramAdapter):
         if goes_on and not box.stopping:
             # Of a photo or a file Hermes has put the caption in the place of what was marked.
             mark_forwarded(event)
-            await super().handle_message(event)
+            await telegram_cut.tell(self, event)
+            # Telegram may have taken its time.
+            if not box.stopping:
+                await super().handle_message(event)
 
     async def _process_message_background(self, event, session_key):
         undelivered.answering.set(event.source)
-        with box.answers(int(event.source.chat_id)):
+        with telegram_cut.listening(event, session_key), box.answers(int(event.source.chat_id)):
             await super()._process_message_background(event, session_key)
 
     async def _send_with_retry(self, chat_id, *arguments, **more):

@@ -150,8 +150,11 @@ describe("a disk that takes nothing", () => {
     });
 });
 
-test("a loop that ends, ends the service once, and with it nothing else that ends", async () => {
-    const proofs = await readFile(new URL("../harness/loops.py", import.meta.url), "utf8");
+test.each([
+    ["a loop that ends, ends the service once, and with it nothing else that ends", "loops.py"],
+    ["of an answer that is cut off what people would have seen is kept and told, once", "cut_answers.py"],
+])("%s", async (_, script) => {
+    const proofs = await readFile(new URL(`../harness/${script}`, import.meta.url), "utf8");
     // As Hermes' user: what root imports of Hermes takes the disk away from it.
     const { exitCode, output: said } = await testbed.running("hermes").exec(["/opt/hermes/bin/python", "-c", proofs], { user: "10000:10000" });
     expect({ exitCode, said }).toMatchObject({ exitCode: 0 });
@@ -872,20 +875,74 @@ describe("a restart", () => {
         expect(await testbed.asked(running)).toHaveLength(1);
     });
 
-    test("by a crash in the middle of an answer neither loses the message nor begins a turn in any other chat", async () => {
+    /** What is kept of the answers that are being written, sorted. */
+    const kept = async () => {
+        const files = await output(testbed.running("hermes"), "sh", "-c", "cd /opt/data/telegram-inbox; for file in *.json; do cat $file; echo; done");
+        const messages = files.split("\n").filter((line) => line.startsWith("{"));
+        return messages.flatMap((line) => (JSON.parse(line) as { said?: string }).said ?? []).toSorted();
+    };
+    const cutOff = "⚠️ A restart cut this answer off here, so I answer your message anew.";
+    const isCutOff = (text: string) => text.includes("cut this answer off");
+
+    test("by a crash in the middle of answers loses neither messages nor what was said, tells it once, and begins a turn in no other chat", async () => {
         const done = words("Done");
         await telegram.write(owner, done);
         await expectAnsweredOnce(owner, done);
-        const [running, before] = [words("SLOW 5"), (await telegram.texts(owner)).length];
+        const [running, withFile, inGroup] = [words("SLOW 30"), words("SLOW 31"), words("SLOW 32")];
+        const [user, before, here, there] = [nextUser++, (await said(owner)).length, (await said(partner)).length, (await said(friends)).length];
         await telegram.write(partner, running);
-        await expect.poll(() => testbed.asked(running), { timeout: 60_000 }).toHaveLength(1);
+        await telegram.give(user, "numbers.txt", Buffer.from("1, 2, 3"), { caption: withFile });
+        await telegram.write(bystander, `${mention} ${inGroup}`, friends);
+        await expect.poll(kept, { timeout: 60_000 }).toEqual(Array.from({ length: 3 }, () => expect.stringMatching(/^1 2 3/) as string));
         await testbed.kill("hermes");
         await testbed.start("hermes");
-        await expectSaid(partner, /^1 2 3 4 5/);
+        await expectSaid(partner, /^1 2 3.* 30\s*$/, 120);
+        await expectSaid(user, /^1 2 3.* 31\s*$/, 120);
+        await expectSaid(friends, /^1 2 3.* 32\s*$/, 120);
         await catchUp();
-        expect(await testbed.asked(running)).toHaveLength(2);
-        expect((await said(partner)).filter((text) => text.startsWith("1 2 3 4 5"))).toHaveLength(1);
-        expect((await telegram.texts(owner)).slice(before)).toEqual([]);
+        for (const [chat, earlier, question] of [
+            [partner, here, running],
+            [user, 0, withFile],
+            [friends, there, inGroup],
+        ] as const) {
+            const [first, answer, ...more] = (await said(chat)).slice(earlier);
+            expect(first).toMatch(new RegExp(`^1 2 3[ \\d]*\\s+${cutOff}$`));
+            expect([isCutOff(answer), more]).toEqual([false, []]);
+            const [anew, ...others] = (await testbed.asked(question)).slice(1);
+            expect(others).toEqual([]);
+            expect(anew.messages.at(-1)?.content).toMatch(/\[An earlier answer to this was cut off by a restart[^]*It had said:\s+1 2 3/);
+        }
+        expect((await said(owner)).slice(before)).toEqual([]);
+        await expect.poll(kept, { timeout: 60_000 }).toEqual([]);
+    });
+
+    test("by a stop that doesn't wait for an answer keeps what was said, and Stop by its user leaves nothing to tell", async () => {
+        const [user, long] = [nextUser++, words("SLOW 90")];
+        await telegram.write(user, long);
+        await expect.poll(() => testbed.asked(long), { timeout: 60_000 }).toHaveLength(1);
+        await testbed.stop("hermes");
+        await testbed.start("hermes");
+        await expectSaid(user, new RegExp(`^1 2 3[ \\d]*\\s+${cutOff}$`));
+        await expect.poll(() => testbed.asked(long), { timeout: 60_000 }).toHaveLength(2);
+        await telegram.write(user, "/stop");
+        await expect.poll(() => output(testbed.running("hermes"), "ls", "/opt/data/telegram-inbox"), { timeout: 60_000 }).toBe("");
+        await testbed.kill("hermes");
+        await testbed.start("hermes");
+        await catchUp();
+        expect((await said(user)).filter(isCutOff)).toHaveLength(1);
+        expect(await testbed.asked(long)).toHaveLength(2);
+    });
+
+    test("by a crash while a tool runs tells nothing twice: what was said before it is there", async () => {
+        const [user, busy] = [nextUser++, `${words("SLOW 8")} CALL terminal ${JSON.stringify({ command: "sleep 20; echo slept" })}`];
+        await telegram.write(user, busy);
+        await expectSaid(user, /^1 2 3 4 5 6 7 8\s*$/);
+        await expect.poll(kept, { timeout: 60_000 }).toEqual([""]);
+        await testbed.kill("hermes");
+        await testbed.start("hermes");
+        await expectSaid(user, /slept/, 120);
+        const [first, second, third, ...more] = (await said(user)).map((text) => text.trim());
+        expect([first, second, third, more.length]).toEqual(["1 2 3 4 5 6 7 8", cutOff, "1 2 3 4 5 6 7 8", 1]);
     });
 
     test("by a crash while a document is read neither loses it nor answers it twice", async () => {
@@ -906,10 +963,11 @@ describe("a restart", () => {
         await telegram.write(partner, fatal);
         for (const times of [1, 2]) {
             await expect.poll(() => testbed.asked(fatal), { timeout: 60_000 }).toHaveLength(times);
+            await expect.poll(kept, { timeout: 60_000 }).toEqual([expect.stringMatching(/^1 2 3/)]);
             await testbed.kill("hermes");
             await testbed.start("hermes");
         }
-        await expectSaid(partner, new RegExp(`ended twice[^]*${fatal}`));
+        await expectSaid(partner, new RegExp(`ended twice[^]*${fatal}\\s+This I had said by then:\\s+1 2 3`));
         await catchUp();
         expect(await testbed.asked(fatal)).toHaveLength(2);
         expect(await output(testbed.running("hermes"), "ls", "/opt/data/telegram-inbox")).toBe("");

@@ -11,7 +11,8 @@
  *   ... on the web: <what>      a search for it; then the excerpt of the first result, and its address
  *   SLOW <n>                    n words, one a second
  *   FAST <n>                    n words, one each 20 ms, as a model writes
- *                               asked to go on, the words behind those that it has said, and the last of those before them
+ *                               asked to go on, the words behind those that it has said, and the last of those before them; with CALL ...
+ *                               behind it the first call comes after them
  *   FAIL <status> <words>       refused with that status, as {"error": {"code", "message"}}; with 200 an answer without a word, with 307 an
  *                               answer that leads to the address in the place of the words
  *   BREAK <words>               a few words, and then a provider's error in the stream, each time that it is asked
@@ -124,7 +125,9 @@ function next(messages: Message[], tools: string[]): { words: string; step?: Ste
     const [, again, raw] = /LOOP (\w+) (.*?)(?: COST \d+)?$/s.exec(said) ?? [];
     if (again && tools.length > 0) return { words: "", step: { name: again, arguments: raw } };
     const steps = stepsOf(said);
-    if (results.length < steps.length) return { words: "", step: steps[results.length] };
+    const [, slow = "0"] = /(?:SLOW|FAST) (\d+)/.exec(said) ?? [];
+    const counted = Array.from({ length: Number(slow) }, (_, index) => `${index + 1} `).join("");
+    if (results.length < steps.length) return { words: results.length === 0 ? counted : "", step: steps[results.length] };
     const last = results.at(-1);
     if (last !== undefined && said.includes("in your sandbox")) return { words: `It has printed: ${(JSON.parse(last) as { output: string }).output}` };
     if (last !== undefined && said.includes("on the web: ")) {
@@ -134,13 +137,12 @@ function next(messages: Message[], tools: string[]): { words: string; step?: Ste
     }
     if (last !== undefined && /^((?!CALL)[^])*ANSWER CALL/.test(said)) return { words: (JSON.parse(last) as { output: string }).output };
     if (last !== undefined) return { words: results.map((result) => `Tool said: ${result}`).join("\n") };
-    const [, slow] = /(?:SLOW|FAST) (\d+)/.exec(said) ?? [];
     const had = /^\[Your answer above was cut off/.test(said) ? textOf(messages[asked - 1]) : undefined;
     if (had !== undefined) {
         const last = Number(/(\d+)\s*$/.exec(had)?.[1]);
         return { words: Array.from({ length: 10 }, (_, index) => `${last + index} `).join("") };
     }
-    if (slow) return { words: Array.from({ length: Number(slow) }, (_, index) => `${index + 1} `).join("") };
+    if (slow !== "0") return { words: counted };
     return { words: `Echo: ${said}` };
 }
 
@@ -278,7 +280,7 @@ export class OpenRouter implements Host {
             response.end();
             return;
         }
-        if (calls) send({ role: "assistant", ...calls });
+        if (calls && !words) send({ role: "assistant", ...calls });
         const paces = { SLOW: 1000, FAST: 20 };
         const last = JSON.stringify(messages.at(-1));
         const pause = Object.entries(paces).find(([pace]) => last.includes(pace))?.[1] ?? 0;
@@ -289,6 +291,7 @@ export class OpenRouter implements Host {
             send({ role: "assistant", content: `${all.slice(at, at + together).join(" ")} ` });
             await sleep(pause);
         }
+        if (calls && words) send({ role: "assistant", ...calls });
         send({}, finish);
         chunk([], { usage });
         response.end("data: [DONE]\n\n");
