@@ -169,7 +169,7 @@ if (endEngine) {
     const containers = test("containers", 50, "containers", "run", "test:containers");
     const lines = await test("rehearsal", 50, "rehearsal", "run", "rehearse", "--", ...beside);
     const failed = await containers;
-    lines.push(...(await test("rehearsal, alone", 30, "rehearsal", "run", "rehearse", "--", ...alone)));
+    lines.push(...(await test("rehearsal, alone", 45, "rehearsal", "run", "rehearse", "--", ...alone)));
     await again("containers", "containers", failed, "test:containers");
     await again("rehearsal", "rehearsal", lines, "rehearse");
     await endEngine();

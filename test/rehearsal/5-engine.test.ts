@@ -1,8 +1,11 @@
 /** What Pulumi's engine, the providers and BuildKit make of the program: `pulumi up` to `pulumi destroy`, at a stand-in of Render. */
 import { randomUUID } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { delimiter, join, relative } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { pulledOnes } from "../../pull.ts";
+import { Bucket } from "../harness/bucket.ts";
 import { runChecks } from "../harness/ops.ts";
 import { output, repository } from "../harness/docker.ts";
 import { Laptop } from "../harness/laptop.ts";
@@ -11,7 +14,8 @@ import { readableIn } from "../harness/forms.ts";
 import { Deployment } from "../harness/deployment.ts";
 import { cliVersion, stackName } from "../harness/pulumi.ts";
 import { Registry } from "../harness/registry.ts";
-import { requiredSettings, secretSettings, serviceNames, type ServiceName } from "../harness/settings.ts";
+import { backupSettings, project, requiredSettings, secretSettings, serviceNames, type ServiceName } from "../harness/settings.ts";
+import { Shell } from "../harness/shell.ts";
 import type { Failure } from "../stand-ins/render/api.ts";
 import { median } from "../harness/median.ts";
 
@@ -75,6 +79,9 @@ const reason = (said: string) =>
 const lastLine = (failure: unknown) => String(failure).trim().split("\n").at(-1) ?? "";
 
 const urn = (type: string, name: string) => `urn:pulumi:${stackName}::private-hermes::${type}::${name}`;
+
+/** What a new workspace is warned of. */
+const staysThere = "services that stand there stay there, with their disks";
 
 const preflight = () => runChecks("preflight", deployment.pulumi.folder("project"), deployment.pulumi.variables);
 
@@ -285,7 +292,7 @@ describe("A change", () => {
         ["exaApiKey and sandboxPackages", { exaApiKey, sandboxPackages: "pandas" }, { hermes: { EXA_API_KEY: exaApiKey, SANDBOX_PACKAGES: "pandas" } }],
         ["agentName", { agentName: "Ada" }, { "open-webui": { AGENT_NAME: "Ada" } }],
         ["fileLimitMb", { fileLimitMb: "5" }, { hermes: { FILE_LIMIT_MB: "5" }, "open-webui": { RAG_FILE_MAX_SIZE: "5" } }],
-        ["voiceModel", { voiceModel: "some/ears" }, { hermes: { VOICE_MODEL: "some/ears" }, "open-webui": { VOICE: "true" } }],
+        ["voiceModel", { voiceModel: "some/ears" }, { hermes: { VOICE_MODEL: "some/ears" } }],
         ["voiceModel", { voiceModel: "none" }, { hermes: { VOICE_MODEL: "none" }, "open-webui": { VOICE: "false" } }],
     ])("of %s updates the services that use it, in place, and no other; no value of it is in the state", async ([, settings, variables]) => {
         const names = serviceNames.filter((name) => variables[name]);
@@ -294,8 +301,28 @@ describe("A change", () => {
         expect(deployment.writes().toSorted()).toEqual(names.flatMap(updateOf).toSorted());
         for (const name of names) expect(testbed.environment(name)).toMatchObject(variables[name] ?? {});
         expect(statuses()).toEqual(["live", "live"]);
-        const exported = await deployment.pulumi.must("stack", "export");
+        const { resources } = await exportedState();
+        // Without ids: that of a RandomPassword is "none".
+        const exported = JSON.stringify(resources, (key, value: unknown) => (key === "id" ? undefined : value));
         expect(Object.values(settings).filter((value) => exported.includes(`"${value}"`))).toEqual([]);
+    });
+
+    test("of backupRepository and its keys has both services make backups, in place; without them they stop it", async () => {
+        const settings = backupSettings();
+        await Bucket.open(testbed, settings);
+        await deployment.set(settings);
+        expect(await deployment.up()).toEqual({ same: 8, update: 2 });
+        expect(deployment.writes().toSorted()).toEqual(serviceNames.flatMap(updateOf).toSorted());
+        for (const name of serviceNames) {
+            expect(deployment.service(name).maxShutdownDelaySeconds).toBe(120);
+            await output(testbed.running(name), "backup", "now");
+            expect(JSON.parse(await output(testbed.running(name), "backup", "list"))).toMatchObject({ backups: [{}] });
+        }
+        expect(await readableAfter(await secretsOf(), "stack export")).toEqual([]);
+        for (const key of Object.keys(settings)) await deployment.pulumi.must("config", "rm", key);
+        expect(await deployment.up()).toEqual({ same: 8, update: 2 });
+        for (const name of serviceNames) expect(Object.keys(deployment.service(name).environment).filter((key) => key.startsWith("BACKUP_"))).toEqual([]);
+        expect(statuses()).toEqual(["live", "live"]);
     });
 });
 
@@ -381,7 +408,7 @@ describe("A new region or workspace", () => {
     test("is warned of when it is a workspace: what stands in the old one stays", async () => {
         const before = [...containerIds(), ...disks()];
         await deployment.set({ renderOwnerId: "tea-b0b0b0b0b0b0b0b0b0b0" });
-        expect(await deployment.pulumi.must("preview")).toContain("services that stand there stay there, with their disks");
+        expect(await deployment.pulumi.must("preview")).toContain(staysThere);
         const { output: said } = await deployment.failingUp();
         expect(reason(said)).toContain("renderOwnerId tea-b0b0b0b0b0b0b0b0b0b0 isn't a workspace that renderApiKey opens");
         await deployment.set({ renderOwnerId: testbed.settings.renderOwnerId });
@@ -517,16 +544,78 @@ test("A public type of Render is refused, and nothing is created", async () => {
     expect(deployment.writes()).toEqual([]);
 });
 
-describe("`pulumi destroy`", () => {
-    test("leaves nothing at Render", async () => {
-        await deployment.destroy();
-        const { services, credentials } = deployment.render.workspace;
-        expect([...services.values(), ...credentials.values()].map(({ name }) => name)).toEqual([]);
-        expect(testbed.services).toEqual({});
-        // What the stand-in doesn't know it would have answered so.
-        expect(deployment.render.calls.filter(({ status }) => status === 501)).toEqual([]);
+/** Expects that Render has no service, disk or credential of this stack. */
+function expectNothingAtRender(): void {
+    const { services, credentials } = deployment.render.workspace;
+    expect([...services.values(), ...credentials.values()].map(({ name }) => name)).toEqual([]);
+    expect(testbed.services).toEqual({});
+    // What the stand-in doesn't know it would have answered so.
+    expect(deployment.render.calls.filter(({ status }) => status === 501)).toEqual([]);
+}
+
+describe("`protectData: backup`", () => {
+    const shell = new Shell();
+    const backupPassword = randomUUID();
+    beforeEach(({ skip }) => {
+        skip(process.platform === "win32", "plays ssh by a shell script");
+    });
+    afterAll(() => {
+        shell.remove();
     });
 
+    /** The home of the one who runs Pulumi, where what is pulled lies. */
+    const home = () => deployment.pulumi.folder("home");
+    /** Runs Pulumi where the shells are played, and `shell` says to where they lead. */
+    const run = async (...args: string[]) => {
+        await mkdir(home(), { recursive: true });
+        const { PATH = "", PULUMI_HOME = join(homedir(), ".pulumi") } = deployment.pulumi.variables;
+        const ended = await deployment.pulumi.run(args, { environment: { HOME: home(), PULUMI_HOME, PATH: [shell.folder, PATH].join(delimiter) } });
+        await deployment.settled();
+        return ended;
+    };
+    const pulled = () => pulledOnes(join(home(), "private-hermes-backups", `${project.name}-${stackName}`), backupPassword);
+
+    test("is no change of what stands, and from then on no disk goes without a last backup: by `destroy`, or by a move", async ({ annotate }) => {
+        const [region] = regions();
+        await deployment.set({ protectData: "backup", backupPassword });
+        expect(await deployment.up()).toEqual({ same: 10 });
+        const before = [...containerIds(), ...disks()];
+        for (const [command, says, renderRegion] of [
+            ["destroy --yes", "--run-program", region],
+            ["destroy --yes --run-program", "No disk is deleted, for no last backup could be made", region],
+            ["up --yes", "No disk is deleted, for no last backup could be made", "singapore"],
+        ]) {
+            await deployment.set({ renderRegion, replaceData: renderRegion });
+            const { code, output: said } = await run(...command.split(" "));
+            expect([code === 0, said]).toEqual([false, expect.stringContaining(says)]);
+            await annotate(reason(said));
+        }
+        await deployment.set({ renderRegion: region, replaceData: region });
+        expect(await deployment.up()).toEqual({ same: 10 });
+        expect(deployment.writes()).toEqual([]);
+        expect([...containerIds(), ...disks()]).toEqual(before);
+    });
+
+    test("`destroy --run-program` pulls both disks to this machine, once, and then leaves nothing at Render", async () => {
+        for (const name of serviceNames) shell.lead(deployment.service(name).id, deployment.service(name).region, testbed.running(name));
+        const { code, output: said } = await run("destroy", "--yes", "--run-program");
+        expect([code, said]).toEqual([0, expect.stringContaining("disk goes. First both disks are pulled to this machine")]);
+        expect(await pulled()).toHaveLength(1);
+        expectNothingAtRender();
+    });
+
+    test("`protectData false` is the way out when none can be made", async () => {
+        await testbed.tailnet("DELETE", "/machines/open-webui");
+        await deployment.up();
+        await deployment.pulumi.must("config", "set", "protectData", "false");
+        const { code, output: said } = await run("destroy", "--yes", "--run-program");
+        expect([code, said]).toEqual([0, expect.not.stringContaining("last backup")]);
+        expect(await pulled()).toHaveLength(1);
+        expectNothingAtRender();
+    });
+});
+
+describe("`pulumi destroy`", () => {
     test("what stays: in the registry, and on the tailnet", async ({ annotate }) => {
         const repositories = await deployment.registry.contents();
         expect(repositories.map(({ name }) => name).toSorted()).toEqual(serviceNames.map((name) => `family/agent/${name}-${stackName}`));
@@ -540,6 +629,7 @@ describe("Trouble with the first `up`", () => {
     beforeEach(async () => {
         if (!cli) return;
         await deployment.destroy();
+        expectNothingAtRender();
         await testbed.tailnet("DELETE", "/machines/open-webui");
         deployment.forget();
     });
@@ -567,13 +657,13 @@ describe("Trouble with the first `up`", () => {
     test.for([
         ["renderApiKey", "rnd_guessed-by-nobody"],
         ["renderOwnerId", "tea-b0b0b0b0b0b0b0b0b0b0"],
-    ])("a wrong %s: `up` names it before anything is made, and putting it right advises no `destroy`", async ([setting, value]) => {
+    ])("a wrong %s: `up` names it before anything is made, and putting it right warns of no services that stay elsewhere", async ([setting, value]) => {
         await deployment.set({ [setting]: value });
         const { output: said } = await deployment.failingUp();
         expect(reason(said)).toContain(`error: ${setting} `);
         expect(deployment.writes()).toEqual([]);
         await deployment.set({ [setting]: testbed.settings[setting as "renderApiKey"] });
-        expect(await deployment.pulumi.must("up", "--yes")).not.toContain("pulumi destroy");
+        expect(await deployment.pulumi.must("up", "--yes")).not.toContain(staysThere);
         await deployment.settled();
     });
 
