@@ -554,8 +554,11 @@ function expectNothingAtRender(): void {
 }
 
 describe("`protectData: backup`", () => {
-    const shell = new Shell();
+    let shell: Shell;
     const backupPassword = randomUUID();
+    beforeAll(() => {
+        shell = new Shell();
+    });
     beforeEach(({ skip }) => {
         skip(process.platform === "win32", "plays ssh by a shell script");
     });
