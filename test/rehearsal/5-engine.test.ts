@@ -159,15 +159,17 @@ interface StoredResource {
 
 describe("The engine, from nothing", () => {
     test("`pulumi up` creates everything, and the page answers over the tailnet", async ({ annotate }) => {
-        expect(await deployment.up()).toEqual({ create: 10 });
+        const took = await seconds(async () => {
+            expect(await deployment.up()).toEqual({ create: 10 });
+            expect((await laptop.fetch(testbed.url)).status).toBe(200);
+        });
         expect(statuses()).toEqual(["live", "live"]);
         const { notifications } = deployment.render.workspace;
         expect(serviceNames.map((name) => notifications.get(deployment.service(name).id))).toEqual(["failure", "failure"]);
-        expect((await laptop.fetch(testbed.url)).status).toBe(200);
         expect(await chat("Who made you?")).toBe("Echo: Who made you?");
         expect((await deployment.pulumi.must("stack", "output", "openWebUiTailnetUrl")).trim()).toBe(testbed.url);
         await mark();
-        await annotate(`pulumi ${cli}`);
+        await annotate(`pulumi ${cli}: ${took.toFixed(0)} s to a page, both images built and pushed included`);
     });
 
     test("`npm run preflight` reads this stack, and finds all of it in order that can be asked here", async ({ annotate }) => {
