@@ -450,7 +450,7 @@ test("a run that a crash cuts off runs once more, and a job that is to run once 
                 "cron",
                 "create",
                 schedule,
-                words("SLOW 60"),
+                words("SLOW 30"),
                 "--name",
                 words("cut"),
                 "--deliver",
@@ -460,13 +460,13 @@ test("a run that a crash cuts off runs once more, and a job that is to run once 
         }),
     );
     const runs = made.map((job_id) => testbed.useTool("cronjob", { action: "run", job_id }).catch(() => undefined));
-    const asked = async () => (await testbed.asked("SLOW 60")).filter(({ tools }) => !tools.includes("cronjob"));
+    const asked = async () => (await testbed.asked("SLOW 30")).filter(({ tools }) => !tools.includes("cronjob"));
     await expect.poll(async () => (await asked()).length, { timeout: 30_000 }).toBe(2);
     await testbed.kill("hermes");
     await Promise.all(runs);
     await testbed.forgetCalls();
     await testbed.start("hermes");
-    await expect.poll(async () => (await telegram.texts(anna)).filter((text) => text.includes("58 59 60")).length, { timeout: 120_000 }).toBe(2);
+    await expect.poll(async () => (await telegram.texts(anna)).filter((text) => text.includes("28 29 30")).length, { timeout: 240_000 }).toBe(2);
     for (const { messages } of await asked()) expect(JSON.stringify(messages.at(-1))).toContain("cut off by a restart");
     await expect.poll(() => output(hermes(), "hermes", "cron", "list", "--all"), { timeout: 20_000 }).not.toContain(made[1]);
     expect(await output(hermes(), "hermes", "cron", "list", "--all")).toContain(made[0]);

@@ -245,7 +245,12 @@ export class OpenRouter implements Host {
         const usage = { prompt_tokens: came, completion_tokens: went, total_tokens: call.tokens, ...(!this.chats.free && { cost: call.tokens * DOLLARS }) };
         const calls = step && { tool_calls: [{ index: 0, id: `call_${this.calls.length}`, type: "function", function: step }] };
         const finish = step ? "tool_calls" : "stop";
+        const paces = { SLOW: 1000, FAST: 20 };
+        const last = JSON.stringify(messages.at(-1));
+        const pause = Object.entries(paces).find(([pace]) => last.includes(pace))?.[1] ?? 0;
         if (!stream) {
+            // What counts takes as long as in a stream.
+            if (words.startsWith("1 2 ")) await sleep(pause * words.split(" ").length);
             const choice = { index: 0, message: { role: "assistant", content: words, ...calls }, finish_reason: finish };
             exchange.send(200, { ...common, object: "chat.completion", choices: [choice], usage });
             return;
@@ -281,9 +286,6 @@ export class OpenRouter implements Host {
             return;
         }
         if (calls && !words) send({ role: "assistant", ...calls });
-        const paces = { SLOW: 1000, FAST: 20 };
-        const last = JSON.stringify(messages.at(-1));
-        const pause = Object.entries(paces).find(([pace]) => last.includes(pace))?.[1] ?? 0;
         // A word each, as a model's tokens come; of a long text several, for Hermes takes a millisecond for each chunk.
         const all = words.split(" ");
         const together = Math.ceil(all.length / 1000);

@@ -645,7 +645,7 @@ def admin_rows(person, newcomers: list[dict], message: str) -> dict:
     seen["card"] = {"name": card.get_by_text(first).inner_text(), "buttons": card.get_by_role("button").count()}
     table.filter(has_text=first).get_by_role("button", name="Chats").click()
     dialog.get_by_text(f"Of {first}").wait_for()
-    seen["theirs"] = dialog.get_by_text("Of ").all_inner_texts()
+    seen["theirs"] = dialog.get_by_text(re.compile("^Of ")).all_inner_texts()
     person.step = "Giving an account another role and another name"
     search()
     row = table.filter(has_text=second)
