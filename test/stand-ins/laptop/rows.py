@@ -6,11 +6,11 @@ What is stored is read from Open WebUI's API, as the page's own session.
 import json
 import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from browse import TIMEOUT, VOICE
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 
 ASK = """async ([method, path, body]) => {
     const headers = { Authorization: `Bearer ${localStorage.token}`, "Content-Type": "application/json" };
@@ -419,10 +419,16 @@ def compose_rows(person, messages: dict, note: str) -> dict:
         person.step = f"Giving the command “{name}”"
         person.open_chat()
         person.field.wait_for()
-        person.field.fill("")
-        person.field.click()
-        page.keyboard.type("/")
-        page.get_by_role("button", name=re.compile(f"^{name}")).last.click()
+        command = page.get_by_role("button", name=re.compile(f"^{name}")).last
+        for _ in range(10):
+            person.field.fill("")
+            person.field.click()
+            page.keyboard.type("/")
+            # The page makes its field anew while it loads; what was typed by then is gone.
+            with suppress(Error):
+                command.wait_for(timeout=5000)
+                break
+        command.click()
         arrive()
 
     person.step = "Looking for a model"
