@@ -11,7 +11,7 @@ import { Stack, sum, type Undone, using } from "./stack.ts";
 /** How often each is measured, with it and without it. */
 const ROUNDS = 3;
 /** Seconds for which both are left alone. */
-const IDLE = 120;
+const IDLE = 90;
 
 interface Change {
     what: string;
