@@ -436,7 +436,7 @@ def own(person: Person, axe: str, message: str) -> dict:
 
 
 def as_on_a_phone(page: Page):
-    """Slows a page down: a network of 150 ms and 3 Mbit/s, websockets included, and a quarter of the processor."""
+    """Slows a page down: a network of 150 ms and 3 Mbit/s, as Chromium plays it, and a quarter of the processor."""
     devtools = page.context.new_cdp_session(page)
     devtools.send("Network.enable")
     devtools.send("Network.emulateNetworkConditions", {"offline": False, "latency": 150, "downloadThroughput": 375_000, "uploadThroughput": 375_000})
