@@ -57,7 +57,7 @@ const measures: Record<Change["saves"], (stack: Stack, service: ServiceName) => 
         return { "start, s": seconds, "start, CPU s": cpu };
     },
     async load(stack) {
-        const [cpu, bytes] = await stack.firstLoad();
+        const { cpu, bytes } = await stack.firstLoad();
         return { "first load, CPU s": cpu, "first load, MB": bytes / 1e6 };
     },
     async idle(stack) {

@@ -94,9 +94,10 @@ export class Stack {
         return (await this.laptop.week({ url: this.testbed.url, does, email, password, with: more })) as T;
     }
 
-    /** Opens the page in a new browser; gives the CPU seconds of Open WebUI, and the bytes. */
-    async firstLoad(): Promise<[number, number]> {
-        const [[cpu], { bytes }] = await using([this.services["open-webui"]], () => this.day<{ bytes: number }>("first_load"));
-        return [cpu, bytes];
+    /** Opens the page in a new browser, up to the sign-in; gives the CPU seconds of Open WebUI, the bytes, and the seconds. */
+    async firstLoad(phone = false): Promise<{ cpu: number; bytes: number; seconds: number }> {
+        const load = () => this.day<{ bytes: number; seconds: number }>("first_load", { phone });
+        const [[cpu], { bytes, seconds }] = await using([this.services["open-webui"]], load);
+        return { cpu, bytes, seconds };
     }
 }

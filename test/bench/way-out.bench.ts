@@ -1,12 +1,12 @@
 /** What the way out costs: both services without and with it, twice in turn, in one run. `npm run bench -- way-out`, on a machine that does nothing else. */
 import { afterAll, beforeAll, test } from "vitest";
-import type { StartedTestContainer } from "testcontainers";
-import { type ContainerSpec, handleOf } from "../harness/docker.ts";
+import type { ContainerSpec } from "../harness/docker.ts";
 import { median } from "../harness/median.ts";
 import { peaks, startOnPlans } from "../harness/memory.ts";
 import { type ServiceName, serviceNames } from "../harness/settings.ts";
 import { Testbed } from "../harness/testbed.ts";
 import { buildWithout } from "../harness/without.ts";
+import { used } from "./stack.ts";
 
 type Images = Partial<Record<ServiceName, ContainerSpec["image"]>>;
 const figures = new Map<string, Record<string, string>>();
@@ -18,14 +18,6 @@ beforeAll(async () => {
 afterAll(() => {
     console.table(Object.fromEntries(figures));
 });
-
-/** Seconds of CPU that a container has taken since its start. */
-async function cpu(container: StartedTestContainer): Promise<number> {
-    const { cpu_stats } = (await (await handleOf(container)).stats({ stream: false, "one-shot": true })) as unknown as {
-        cpu_stats: { cpu_usage: { total_usage: number } };
-    };
-    return cpu_stats.cpu_usage.total_usage / 1e9;
-}
 
 for (const round of [1, 2]) {
     for (const kind of ["without", "with"] as const) {
@@ -41,12 +33,12 @@ for (const round of [1, 2]) {
                 const [hermes, openWebUi, laptop] = await startOnPlans(testbed);
                 const both = [hermes, openWebUi];
                 note("both up and the laptop joined, s", (performance.now() - began) / 1000);
-                note("start, s of CPU: Hermes, Open WebUI", ...(await Promise.all(both.map(cpu))));
+                note("start, s of CPU: Hermes, Open WebUI", ...(await Promise.all(both.map(used))));
                 const { token } = await testbed.signIn();
                 const tokens = await testbed.addAccounts(token, 40);
                 await testbed.ask("Are you awake?"); // the first chat after a start takes some seconds more
                 for (const chats of [1, 8, 40]) {
-                    const before = await Promise.all(both.map(cpu));
+                    const before = await Promise.all(both.map(used));
                     const load = laptop.chats({
                         url: testbed.url,
                         tokens,
@@ -56,7 +48,7 @@ for (const round of [1, 2]) {
                         pace: "FAST",
                     });
                     const needed = await peaks(both, load);
-                    const after = await Promise.all(both.map(cpu));
+                    const after = await Promise.all(both.map(used));
                     const held = await load;
                     if (held.some(({ complete }) => !complete)) throw new Error(`${chats} chats: not all were answered in full`);
                     note(`${chats} chats: ms of CPU for an answer, Hermes, Open WebUI`, ...after.map((seconds, at) => ((seconds - before[at]) * 1000) / chats));

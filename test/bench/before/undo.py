@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-PRIVATE_HERMES = "/opt/hermes/lib/python3.11/site-packages/private_hermes/speed.py"
+SPEED = "/opt/hermes/lib/python3.11/site-packages/private_hermes/speed.py"
 SEAMS = "/app/backend/open_webui/private/seams.py"
 ENTRYPOINT = "/usr/local/bin/entrypoint.sh"
 
@@ -24,10 +24,10 @@ def replaced(start):
 
 # By name: file, what is there, and what was.
 HERMES = {
-    "pieces": [(PRIVATE_HERMES, "if type(piece) is not str:", "if True:")],
-    "looks": [(PRIVATE_HERMES, 'if stream.get_extra_info("is_readable"):', "if True:")],
-    "chunks": [(PRIVATE_HERMES, "and is_text(data):", "and False:")],
-    "yaml": [(PRIVATE_HERMES, "return yaml.CSafeLoader", "return original")],
+    "pieces": [(SPEED, "if type(piece) is not str:", "if True:")],
+    "looks": [(SPEED, 'if stream.get_extra_info("is_readable"):', "if True:")],
+    "chunks": [(SPEED, "and is_text(data):", "and False:")],
+    "yaml": [(SPEED, "return yaml.CSafeLoader", "return original")],
     # All authorities again; the check of before takes no bundle without one.
     "authorities": [("/usr/local/bin/hermes-entrypoint", "HERMES_CA_BUNDLE=$HERMES_WAY/hosts.crt ", "")],
     "plugins": [("/etc/hermes/config.yaml", "\nplugins:\n", "\nplugins_of_now:\n")],
